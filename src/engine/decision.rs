@@ -1,0 +1,369 @@
+//! What goes into the judge and what comes out of it: the whole conversation between the engine and the world.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::event::Event;
+use super::evidence::{Evidence, IncidentId, Reading, UnitKey, Verdict};
+use super::facts::{Facts, Question};
+use super::process::{Pid, ProcKey, Text, Uid};
+use super::rule::{Mode, Origin, RuleName, RuleSet, Scope, Signal};
+use super::snapshot::{Ask, Snapshot};
+use super::units::{Mono, Tier};
+use super::warrant::{EventCount, Report, Warrant, WarrantId};
+
+/// Something the judge is told.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// The kernel's events, in its order; `upto` counts all that were ever delivered, these included.
+    Events {
+        /// What happened.
+        events: Vec<Event>,
+        /// How many events were delivered by now.
+        upto: EventCount,
+    },
+    /// Whether births and deaths are heard from now on.
+    Hearing(Hearing),
+    /// Events were lost: what is known of births and deaths may be wrong until the next listing.
+    Gap,
+    /// The numbers of all processes there are.
+    Listing(Vec<Pid>),
+    /// Figures that were asked for.
+    Snapshot(Snapshot),
+    /// Facts that were asked for.
+    Facts(Vec<Facts>),
+    /// What came of a warrant.
+    Report(Report),
+    /// Everything that was accepted before this moment has been delivered: sign or let go.
+    LastCall(WarrantId),
+    /// New rules, all of them.
+    Rules(Arc<RuleSet>),
+    /// What a person said.
+    Answer(Answer),
+    /// Nothing came until the deadline.
+    Deadline,
+}
+
+/// Whether the kernel tells us of births and deaths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hearing {
+    /// It does: the event tier.
+    Events,
+    /// It does not: the scan tier.
+    Nothing,
+}
+
+/// What a person said, and who.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Who, as the kernel vouches for it.
+    pub by: Uid,
+    /// What.
+    pub what: Wish,
+}
+
+/// What a person can say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// Leave my processes alone (root: everyone's), under this rule or all.
+    Pause {
+        /// For how long; `None` until resumed.
+        span: Option<Duration>,
+        /// Under which rule; `None` is all.
+        rule: Option<RuleName>,
+    },
+    /// Take back every pause of mine (root: all) for this rule, or all.
+    Resume {
+        /// Which rule; `None` is all.
+        rule: Option<RuleName>,
+    },
+}
+
+/// Something the judge wants done. The shells carry it out; what they find comes back as [`Input`].
+#[derive(Clone, Debug)]
+pub enum Decision {
+    /// List all processes.
+    List,
+    /// Take figures. An answer that is not there by `by` counts as not known.
+    Sample {
+        /// Of whom.
+        asks: Vec<Ask>,
+        /// How long it may take.
+        by: Mono,
+    },
+    /// Learn facts, off the loop.
+    Learn(Vec<Question>),
+    /// Drain heartbeats and answers, then give the last call for this warrant.
+    Prepare(WarrantId),
+    /// Carry out a warrant.
+    Carry(Arc<Warrant>),
+    /// Withdraw a warrant: nothing more may be sent for it.
+    Recall(WarrantId),
+    /// Tell people, and the log.
+    Tell(Notice),
+}
+
+/// Something worth telling, with its reason. All that the log, the journal, the terminal and the history say of
+/// decisions is printed from these.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// When.
+    pub at: Mono,
+    /// Which incident.
+    pub incident: IncidentId,
+    /// The rule's mode.
+    pub mode: Mode,
+    /// Why: the figures.
+    pub evidence: Arc<Evidence>,
+    /// What.
+    pub what: What,
+}
+
+/// What happened to an incident.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// It opened: a clause holds.
+    Opened,
+    /// People are told. This, and only this, goes to the audience.
+    Nudge {
+        /// What comes next of its own accord, and in how long; `None` when nothing will.
+        next: Option<(Signal, Duration)>,
+        /// Why nothing will, where the ladder goes on but we do not.
+        rests: Option<Rest>,
+        /// A reminder of an incident that people were told of before.
+        again: bool,
+    },
+    /// A warrant is carried out: its signal goes to so many processes.
+    Signal {
+        /// Which warrant.
+        warrant: WarrantId,
+        /// Which signal.
+        signal: Signal,
+        /// To whom.
+        targets: Vec<Pid>,
+        /// How long the stage before gave.
+        served: Duration,
+    },
+    /// A stage was due and was not carried out; said once.
+    Withheld {
+        /// The signal that would have been sent.
+        signal: Signal,
+        /// To how many processes.
+        targets: u32,
+        /// Why not.
+        why: Rest,
+    },
+    /// It is over.
+    Closed {
+        /// How.
+        how: Closing,
+        /// How long it was open.
+        lasted: Duration,
+    },
+}
+
+/// Why a ladder rests where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rest {
+    /// The rule's mode ends here.
+    Mode(Mode),
+    /// Too many trees of this rule and owner were ended of late.
+    Breaker,
+    /// Three of these were ended of late: somebody restarts them.
+    Respawn {
+        /// Who, as far as known.
+        by: Option<Text>,
+    },
+    /// A stage was refused by the kernel before.
+    Denied,
+    /// Every member is protected, or outside the leash.
+    Protected,
+}
+
+/// How an incident ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closing {
+    /// Every limit was clear for 10 s.
+    Recovered,
+    /// The unit went away by itself.
+    Exited,
+    /// We ended it.
+    Ended,
+    /// The kernel refused our signal.
+    Denied,
+    /// A person answered.
+    Answered,
+    /// A root above took it over.
+    Merged,
+    /// The root runs something that does not match.
+    Unmatched,
+    /// The rule is gone.
+    RuleRemoved,
+}
+
+impl Closing {
+    /// The word people read.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Recovered => "recovered",
+            Self::Exited => "exited",
+            Self::Ended => "ended",
+            Self::Denied => "denied",
+            Self::Answered => "answered",
+            Self::Merged => "merged",
+            Self::Unmatched => "unmatched",
+            Self::RuleRemoved => "rule removed",
+        }
+    }
+}
+
+/// What the judge sees now, for `status`, `ps` and `why`.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// Now.
+    pub at: Mono,
+    /// Where births and deaths come from.
+    pub tier: Tier,
+    /// How many times events were lost.
+    pub gaps: u64,
+    /// Living processes known.
+    pub processes: usize,
+    /// Processes whose facts are not learnt yet.
+    pub pending: usize,
+    /// The mode asked for.
+    pub mode: Mode,
+    /// The rules, with how many units each judges.
+    pub rules: Vec<RuleView>,
+    /// The units, nearest to a limit first.
+    pub units: Vec<UnitView>,
+    /// Pauses in force.
+    pub pauses: Vec<PauseView>,
+}
+
+/// A rule as people ask for it.
+#[derive(Clone, Debug)]
+pub struct RuleView {
+    /// Its name.
+    pub name: RuleName,
+    /// What it is for.
+    pub about: Option<String>,
+    /// Where it was written.
+    pub origin: Origin,
+    /// Its mode.
+    pub mode: Mode,
+    /// Its scope.
+    pub scope: Scope,
+    /// How many units it judges now.
+    pub units: usize,
+}
+
+/// A unit as people ask for it.
+#[derive(Clone, Debug)]
+pub struct UnitView {
+    /// The figures now.
+    pub evidence: Evidence,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// How near the nearest limit is, in thousandths: 1000 is at it.
+    pub nearness: u64,
+    /// The incident, when one is open.
+    pub incident: Option<IncidentView>,
+    /// Living members' CPU time, memory, and so on are in the readings; these are the members themselves.
+    pub members: Vec<ProcKey>,
+}
+
+/// An open incident as people ask for it.
+#[derive(Clone, Debug)]
+pub struct IncidentView {
+    /// Its number.
+    pub id: IncidentId,
+    /// Since when.
+    pub since: Mono,
+    /// The last stage that was carried out, in words.
+    pub stage: String,
+    /// What comes next and when.
+    pub next: Option<(Signal, Mono)>,
+    /// Why nothing comes.
+    pub rests: Option<Rest>,
+}
+
+/// A pause as people ask for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PauseView {
+    /// Who.
+    pub by: Uid,
+    /// Which rule; `None` is all.
+    pub rule: Option<RuleName>,
+    /// Until when; [`Mono::NEVER`] is until resumed.
+    pub until: Mono,
+}
+
+/// Why a process is, or is not, judged: the answer to `why PID`.
+#[derive(Clone, Debug)]
+pub struct Explanation {
+    /// The process.
+    pub pid: Pid,
+    /// Its identity; `None` while unknown.
+    pub key: Option<ProcKey>,
+    /// What really runs; `None` while pending.
+    pub program: Option<Text>,
+    /// Its command line, cut short, secrets removed.
+    pub command: Option<Text>,
+    /// Effective user.
+    pub owner: Option<Uid>,
+    /// Those above it by lineage, nearest first: number and name.
+    pub above: Vec<(Pid, Text)>,
+    /// Whether it is protected or a boundary, and by which entry.
+    pub standing: Option<String>,
+    /// Each rule, in order.
+    pub rules: Vec<RuleExplanation>,
+    /// Cached answer counts and the like, for developers.
+    pub notes: BTreeMap<&'static str, String>,
+}
+
+/// One rule's view of one process.
+#[derive(Clone, Debug)]
+pub struct RuleExplanation {
+    /// The rule.
+    pub rule: RuleName,
+    /// Its mode.
+    pub mode: Mode,
+    /// How it stands to the process.
+    pub relation: Relation,
+}
+
+/// How a rule stands to a process.
+#[derive(Clone, Debug)]
+pub enum Relation {
+    /// The process is, or belongs to, a unit of the rule.
+    Member {
+        /// The unit.
+        unit: UnitKey,
+        /// The root's program.
+        root: Text,
+        /// Its verdict.
+        verdict: Verdict,
+        /// Each limit: now, threshold, for how long.
+        readings: Vec<Reading>,
+        /// When the soonest limit would be over at this pace, as far as it can be told.
+        soonest: Option<Mono>,
+        /// The open incident.
+        incident: Option<IncidentView>,
+    },
+    /// It matches, and yet is no root: why.
+    Barred(String),
+    /// It does not match: the first field that did not hold, and what was found instead.
+    Unmatched(String),
+    /// Not known yet: what is missing.
+    Pending(String),
+}
+
+/// The reading nearest to its threshold, in thousandths of it.
+pub fn nearness(readings: &[Reading]) -> u64 {
+    readings
+        .iter()
+        .filter_map(Reading::permille)
+        .max()
+        .unwrap_or(0)
+}

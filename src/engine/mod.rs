@@ -1,0 +1,39 @@
+//! The pure engine: it alone decides, and it knows neither clock, files, signals, logging nor threads.
+//!
+//! Three machines: [`forest`] keeps lineage, [`judge`] holds rules against units and moves incidents up their
+//! ladders, [`pursuit`] carries out one act to its end. Everything else here is a value they share.
+//!
+//! **Invariants.** The same inputs give the same decisions. Maps are ordered. What is not known is never acted on.
+//!
+//! # Why pure
+//! An hour of escalation is tested in a microsecond, and a recording replays to the same decisions for ever.
+#![forbid(unsafe_code)]
+#![deny(
+    clippy::disallowed_types,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::wildcard_enum_match_arm,
+    clippy::panic
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        clippy::wildcard_enum_match_arm,
+        clippy::panic,
+        reason = "tests may panic"
+    )
+)]
+
+pub mod decision;
+pub mod event;
+pub mod evidence;
+pub mod facts;
+pub mod matcher;
+pub mod pattern;
+pub mod process;
+pub mod rule;
+pub mod snapshot;
+pub mod units;
+pub mod warrant;

@@ -1,0 +1,349 @@
+//! A rule in its valid form: matcher + limits + ladder. `config` makes it; nothing else can be judged.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::matcher::Matcher;
+use super::units::{Bytes, Millicores};
+
+/// The rules in force.
+#[derive(Clone, Debug)]
+pub struct RuleSet {
+    /// The mode that was asked for; each rule carries its own, already capped by it.
+    pub mode: Mode,
+    /// The pace at which levels are read.
+    pub interval: Duration,
+    /// In the order they were written; names are unique.
+    pub rules: Vec<Arc<Rule>>,
+    /// Never signalled, besides the built-in list.
+    pub protect: Vec<Matcher>,
+    /// Where lineage ends, besides the built-in list.
+    pub boundaries: Vec<Matcher>,
+    /// How long an unanswered incident rests before people are told again.
+    pub remind: Option<Duration>,
+    /// Where nudges go.
+    pub channels: Channels,
+    /// Environment variables that some matcher names.
+    pub variables: Arc<[String]>,
+}
+
+/// Where nudges go, beyond the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Channels {
+    /// The system journal.
+    pub journal: bool,
+    /// The terminal of the tree itself.
+    pub tty: bool,
+    /// The desktop of the audience.
+    pub desktop: bool,
+}
+
+/// How far beadle goes of its own accord.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mode {
+    /// Record only.
+    Observe,
+    /// Tell people.
+    Nudge,
+    /// The whole ladder.
+    Enforce,
+}
+
+impl Mode {
+    /// The word in rules, output and logs.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Observe => "observe",
+            Self::Nudge => "nudge",
+            Self::Enforce => "enforce",
+        }
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// The name of a rule: unique in a set, kept through reloads.
+pub type RuleName = Arc<str>;
+
+/// One rule.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// Its name.
+    pub name: RuleName,
+    /// What it is for: shown in every nudge.
+    pub about: Option<String>,
+    /// Where it was written.
+    pub origin: Origin,
+    /// How far it may go.
+    pub mode: Mode,
+    /// Which processes are roots.
+    pub matcher: Matcher,
+    /// What is summed and ended.
+    pub scope: Scope,
+    /// One clause that holds is enough. Never empty.
+    pub clauses: Vec<Clause>,
+    /// How long at the start only `cpu_time`, `age` and `processes` count. `None`: 30 s for `leftover` and
+    /// `orphaned`, none for the rest.
+    pub warmup: Option<Duration>,
+    /// Members that leave the tree, with all they start.
+    pub keep: Vec<Matcher>,
+    /// What happens, in order. Never empty.
+    pub ladder: Vec<Stage>,
+    /// How long a unit is left in peace after an incident closed.
+    pub cooldown: Duration,
+    /// After so many ended trees in so long, only nudge.
+    pub breaker: Breaker,
+}
+
+/// Where a rule was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// In a built-in pack.
+    Builtin {
+        /// The pack's name.
+        pack: &'static str,
+    },
+    /// In a file.
+    File {
+        /// Its path, as people would type it.
+        path: Arc<str>,
+        /// The line of the rule's name, from 1.
+        line: usize,
+    },
+}
+
+/// What is summed and ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scope {
+    /// The root and every descendant ever seen, up to boundaries.
+    Tree,
+    /// Every matching process by itself.
+    Process,
+}
+
+/// Limits that must be over together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Clause {
+    /// Never empty. One for a plain limit, several for `all: [ … ]`.
+    pub limits: Vec<Limit>,
+}
+
+/// A metric, its threshold, and how long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limit {
+    /// What is measured, and above what.
+    pub bound: Bound,
+    /// On a level: no clear sample within it. On a rate: the mean over the last so long.
+    pub lasting: Option<Duration>,
+}
+
+/// A metric with its threshold: over means *above*.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// CPU time of the unit since its root became one, dead members included.
+    CpuTime(Duration),
+    /// CPU time ÷ elapsed.
+    Cpu(Millicores),
+    /// Memory.
+    Memory {
+        /// How it is measured.
+        measure: Measure,
+        /// The threshold.
+        above: Amount,
+    },
+    /// Awake time since the root became one.
+    Age(Duration),
+    /// Members.
+    Processes(u64),
+    /// Threads of all members.
+    Threads(u64),
+    /// Open files of all members.
+    OpenFiles(u64),
+    /// Members dead and not waited for.
+    Zombies(u64),
+    /// Awake time since the root's recorded starter went away.
+    Orphaned {
+        /// How long.
+        above: Duration,
+        /// Whether roots that ignore SIGHUP count too.
+        detached: Detached,
+    },
+    /// Awake time since the root went away while members live on.
+    Leftover(Duration),
+}
+
+/// Whether what was started to outlive its starter counts as orphaned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detached {
+    /// It is left alone.
+    Spared,
+    /// It counts.
+    Counted,
+}
+
+/// How memory is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Measure {
+    /// Anonymous, shared memory, swap and huge pages; shared pages once.
+    Private,
+    /// Resident pages, file pages included.
+    Rss,
+    /// Swapped out.
+    Swap,
+}
+
+/// A threshold of memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Amount {
+    /// So many bytes.
+    Bytes(Bytes),
+    /// So many percent of the machine, or of our own limit where that is smaller.
+    Percent(u8),
+}
+
+/// The name of a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Metric {
+    /// `cpu_time`
+    CpuTime,
+    /// `cpu`
+    Cpu,
+    /// `memory`
+    Memory,
+    /// `age`
+    Age,
+    /// `processes`
+    Processes,
+    /// `threads`
+    Threads,
+    /// `open_files`
+    OpenFiles,
+    /// `zombies`
+    Zombies,
+    /// `orphaned`
+    Orphaned,
+    /// `leftover`
+    Leftover,
+}
+
+impl Metric {
+    /// The word in rules and output.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::CpuTime => "cpu_time",
+            Self::Cpu => "cpu",
+            Self::Memory => "memory",
+            Self::Age => "age",
+            Self::Processes => "processes",
+            Self::Threads => "threads",
+            Self::OpenFiles => "open_files",
+            Self::Zombies => "zombies",
+            Self::Orphaned => "orphaned",
+            Self::Leftover => "leftover",
+        }
+    }
+}
+
+impl Bound {
+    /// The metric.
+    pub const fn metric(&self) -> Metric {
+        match self {
+            Self::CpuTime(_) => Metric::CpuTime,
+            Self::Cpu(_) => Metric::Cpu,
+            Self::Memory { .. } => Metric::Memory,
+            Self::Age(_) => Metric::Age,
+            Self::Processes(_) => Metric::Processes,
+            Self::Threads(_) => Metric::Threads,
+            Self::OpenFiles(_) => Metric::OpenFiles,
+            Self::Zombies(_) => Metric::Zombies,
+            Self::Orphaned { .. } => Metric::Orphaned,
+            Self::Leftover(_) => Metric::Leftover,
+        }
+    }
+}
+
+/// One stage of a ladder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stage {
+    /// Time since the stage before.
+    pub after: Duration,
+    /// What is done.
+    pub act: StageAct,
+}
+
+/// What a stage does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StageAct {
+    /// Tell people.
+    Nudge,
+    /// Send a signal to the whole tree.
+    Signal(Signal),
+}
+
+/// A signal that a ladder may send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Signal {
+    /// SIGHUP
+    Hup,
+    /// SIGINT
+    Int,
+    /// SIGQUIT
+    Quit,
+    /// SIGUSR1
+    Usr1,
+    /// SIGUSR2
+    Usr2,
+    /// SIGTERM
+    Term,
+    /// SIGKILL
+    Kill,
+}
+
+impl Signal {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 7] = [
+        Self::Hup,
+        Self::Int,
+        Self::Quit,
+        Self::Kill,
+        Self::Usr1,
+        Self::Usr2,
+        Self::Term,
+    ];
+
+    /// The word in rules and output, without `SIG`.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Hup => "HUP",
+            Self::Int => "INT",
+            Self::Quit => "QUIT",
+            Self::Usr1 => "USR1",
+            Self::Usr2 => "USR2",
+            Self::Term => "TERM",
+            Self::Kill => "KILL",
+        }
+    }
+}
+
+/// After so many ended trees of one rule and owner in so long, only nudge; it resumes by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Breaker {
+    /// How many.
+    pub trees: u32,
+    /// In how long.
+    pub within: Duration,
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Self {
+            trees: 10,
+            within: Duration::from_secs(600),
+        }
+    }
+}

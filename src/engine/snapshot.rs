@@ -1,0 +1,182 @@
+//! Figures of processes, and how completely they were taken. Absence means nothing.
+
+use std::time::Duration;
+
+use super::process::{Pid, ProcKey, StartTicks, Text, Uid};
+use super::units::{Bytes, Mono};
+
+/// What was asked about one process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// Its number.
+    pub pid: Pid,
+    /// Its identity, when known. `None` asks for it: whoever holds the number now.
+    pub key: Option<ProcKey>,
+    /// Its start, when known: a reading with another start is of another process.
+    pub start: Option<StartTicks>,
+    /// Which of the dearer figures are needed.
+    pub want: Want,
+}
+
+/// Which figures beyond `/proc/PID/stat` a look must bring; each costs a read per process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Want {
+    /// The parts of memory (15 µs).
+    pub memory: bool,
+    /// The number of open files.
+    pub open_files: bool,
+}
+
+impl Want {
+    /// What either asks for.
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
+        Self {
+            memory: self.memory || other.memory,
+            open_files: self.open_files || other.open_files,
+        }
+    }
+}
+
+/// The answers to one look.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Snapshot {
+    /// One per process asked about, in the order asked.
+    pub samples: Vec<Sample>,
+    /// The machine at that moment.
+    pub machine: Machine,
+}
+
+/// The machine, as far as decisions need it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Machine {
+    /// All the time since boot that the machine slept.
+    pub slept: Duration,
+    /// Minute of the local day, 0 ..= 1439.
+    pub local_minute: u16,
+    /// Memory of the machine, or our own limit where that is smaller.
+    pub memory: Bytes,
+    /// Processors online; 0 when unknown.
+    pub cores: u32,
+}
+
+/// What one look at one process found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sample {
+    /// The number that was looked at.
+    pub pid: Pid,
+    /// The identity, as asked or as found; `None` when the process was gone before it could be taken.
+    pub key: Option<ProcKey>,
+    /// When the figures were read.
+    pub at: Mono,
+    /// What was seen.
+    pub seen: Seen,
+}
+
+/// What a look can find.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Seen {
+    /// It lives; also a process whose leader thread has ended while others run.
+    Alive(Figures),
+    /// Dead for every signal, not yet waited for. Its last CPU figure can still be read.
+    Zombie {
+        /// CPU time it used in all.
+        cpu: Duration,
+        /// Its parent's number, who ought to wait for it.
+        ppid: Option<Pid>,
+    },
+    /// It is not there (any more).
+    Gone,
+    /// It may be there, but could not be read.
+    Unread(Why),
+}
+
+/// Why something could not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// The kernel refused: another user's process, or hidden.
+    Denied,
+    /// We ran out of something: files, memory, time.
+    Short,
+}
+
+/// Run state, as far as decisions need it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunState {
+    /// On a processor or waiting for one.
+    Running,
+    /// Waiting for something, interruptibly.
+    Sleeping,
+    /// Waiting in the kernel, not interruptibly (`D`). Not the same as unkillable.
+    Waiting,
+    /// Stopped by a signal (`T`): it acts on nothing but KILL until it is continued.
+    Stopped,
+    /// Stopped by a tracer (`t`).
+    Traced,
+}
+
+/// Figures of one living process at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Figures {
+    /// When it started.
+    pub start: StartTicks,
+    /// The number of its present parent; `None` for init, kernel threads and across namespaces.
+    pub ppid: Option<Pid>,
+    /// The parent, when proven: its identity was taken before and it was still alive after the child was read.
+    /// Taken at first sight only (`Ask::key` was `None`).
+    pub parent: Option<ProcKey>,
+    /// Session.
+    pub session: Option<Pid>,
+    /// Device number of the controlling terminal; 0 is none.
+    pub tty: u32,
+    /// Short name, at most 15 bytes.
+    pub comm: Text,
+    /// Effective user, when it could be read.
+    pub owner: Option<Uid>,
+    /// A thread of the kernel itself.
+    pub kernel_thread: bool,
+    /// Run state.
+    pub state: RunState,
+    /// CPU time used, its ended threads included.
+    pub cpu: Duration,
+    /// CPU time of children it has waited for.
+    pub reaped: Duration,
+    /// Threads.
+    pub threads: u32,
+    /// Resident memory, shared pages included.
+    pub rss: Bytes,
+    /// Memory by part, when wanted.
+    pub memory: Option<Memory>,
+    /// Open files, when wanted and permitted.
+    pub open_files: Option<u64>,
+}
+
+/// Memory of one process by part.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// Anonymous pages.
+    pub anonymous: Bytes,
+    /// Shared memory and tmpfs pages.
+    pub shared: Bytes,
+    /// Swapped out.
+    pub swap: Bytes,
+    /// Huge pages of hugetlbfs.
+    pub huge: Bytes,
+    /// File pages: shared with the page cache, given back under pressure, so no one's own.
+    pub file: Bytes,
+}
+
+impl Memory {
+    /// What this process keeps from others: anonymous, shared memory, swap and huge pages.
+    pub const fn private(&self) -> Bytes {
+        self.anonymous
+            .plus(self.shared)
+            .plus(self.swap)
+            .plus(self.huge)
+    }
+
+    /// What is resident.
+    pub const fn resident(&self) -> Bytes {
+        self.anonymous.plus(self.shared).plus(self.file)
+    }
+}

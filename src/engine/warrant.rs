@@ -1,0 +1,197 @@
+//! Authority for one act, and what came of it. A warrant is not keystrokes: identity, tie, rule, evidence,
+//! freshness, protection and blast radius in one value. Stored, it is the kill certificate.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::event::Event;
+use super::evidence::{Evidence, IncidentId, UnitKey};
+use super::process::{ExecGen, Pid, ProcKey, StartTicks};
+use super::rule::Signal;
+use super::units::Mono;
+
+/// The number of a warrant: counts from 1 within one run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct WarrantId(pub u64);
+
+/// How often authority over this unit was withdrawn. A warrant of an older epoch sends nothing more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Epoch(pub u64);
+
+/// How far into the stream of events a decision has looked: the number of events applied before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct EventCount(pub u64);
+
+/// Authority for one act against one unit.
+#[derive(Clone, Debug)]
+pub struct Warrant {
+    /// Its number.
+    pub id: WarrantId,
+    /// The incident it belongs to.
+    pub incident: IncidentId,
+    /// The unit.
+    pub unit: UnitKey,
+    /// What is ordered.
+    pub order: Order,
+    /// The living members, parents before children.
+    pub targets: Vec<Target>,
+    /// What becomes of processes that members start meanwhile.
+    pub newborn: Newborn,
+    /// Never signalled, whatever else says so.
+    pub spare: Arc<Spare>,
+    /// Why.
+    pub evidence: Arc<Evidence>,
+    /// How old the evidence is: its oldest sample.
+    pub sampled: Mono,
+    /// Nothing is sent after this.
+    pub expires: Mono,
+    /// Compared at every send.
+    pub epoch: Epoch,
+    /// The decision has seen the stream of events up to here; what came later is caught up with before acting.
+    pub seen: EventCount,
+}
+
+/// What a warrant orders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Send a signal that asks, parents first; continue those found stopped, children first.
+    Ask(Signal),
+    /// KILL every member and every newborn until none is left.
+    End,
+}
+
+impl Order {
+    /// The signal it sends.
+    pub const fn signal(self) -> Signal {
+        match self {
+            Self::Ask(signal) => signal,
+            Self::End => Signal::Kill,
+        }
+    }
+}
+
+/// What becomes of processes that members start while an act is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Newborn {
+    /// They become members and are left alone.
+    Admit,
+    /// They get the same.
+    Refuse,
+}
+
+/// One process that a signal goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Who.
+    pub key: ProcKey,
+    /// When it started.
+    pub start: StartTicks,
+    /// Why it is a member.
+    pub tie: HardTie,
+    /// Which image it ran when it was judged.
+    pub exec: ExecGen,
+    /// Whether the last sample found it stopped.
+    pub stopped: bool,
+}
+
+/// Why a process is a member, strongly enough to act on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HardTie {
+    /// It is the root.
+    Root,
+    /// The kernel told of its fork, and its parent was a member.
+    Forked {
+        /// The parent's number then.
+        parent: Pid,
+    },
+    /// At first sight its parent was a member, and the parent still lived afterwards.
+    Child {
+        /// The parent.
+        parent: ProcKey,
+    },
+    /// It belongs to a session that a member made.
+    Session {
+        /// The session's number, which cannot be reused while anyone is in it.
+        session: Pid,
+    },
+}
+
+/// Who is never signalled: us and what we hang from. Built-in and configured protection has already kept others
+/// out of the targets; this is the second check, at the moment of the signal.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Spare {
+    /// Beadle itself and its ancestors.
+    pub keys: Vec<ProcKey>,
+}
+
+/// What came of one target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The signal was sent (and, for [`Order::End`], the process is dead).
+    Sent,
+    /// It was dead before.
+    Gone,
+    /// The kernel refused.
+    Denied,
+    /// We held back, and why.
+    Withheld(Withheld),
+    /// KILL was sent and it is still there.
+    Survived,
+}
+
+impl Outcome {
+    /// The word people read.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Gone => "gone",
+            Self::Denied => "denied",
+            Self::Withheld(_) => "withheld",
+            Self::Survived => "survived",
+        }
+    }
+}
+
+/// Why a signal was held back at the last moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Withheld {
+    /// Protected.
+    Protected,
+    /// Authority was withdrawn.
+    Recalled,
+    /// The warrant was too old.
+    Expired,
+    /// We could not make sure who it is: out of file descriptors, or no pidfds here.
+    Unsure,
+}
+
+/// A process that outlived an [`Order::End`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Survivor {
+    /// Who.
+    pub key: ProcKey,
+    /// The kernel's letter for its state; `?` when it could not be read.
+    pub state: char,
+}
+
+/// What came of a warrant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Which warrant.
+    pub warrant: WarrantId,
+    /// Each process that was a target or was born as a member meanwhile.
+    pub each: Vec<(ProcKey, Outcome)>,
+    /// Who was continued because it was found stopped.
+    pub continued: Vec<ProcKey>,
+    /// Births, execs and exits that were heard during the act and are not in the stream yet. Empty where the same
+    /// stream reaches the judge anyway.
+    pub heard: Vec<Event>,
+    /// Who outlived it.
+    pub left: Vec<Survivor>,
+    /// When the first signal was sent; `None` when none was.
+    pub first: Option<Mono>,
+    /// When it was settled.
+    pub at: Mono,
+    /// From start to settled.
+    pub took: Duration,
+}

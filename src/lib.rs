@@ -1,0 +1,4 @@
+//! beadle: a runaway-process watchdog.
+
+pub mod engine;
+pub mod sys;

@@ -1,0 +1,4 @@
+//! The machine: everything unsafe and everything that differs between systems.
+
+pub mod pidfd;
+pub mod stat;
