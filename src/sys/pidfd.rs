@@ -79,10 +79,9 @@ impl PidFd {
                 tv_nsec: 0,
             }),
         ) {
-            Ok(0) => Life::Alive,
+            Ok(1..) => Life::Dead,
             // A poll that fails tells nothing; taking it for alive means another look, never a signal.
-            Ok(_) => Life::Dead,
-            Err(_) => Life::Alive,
+            Ok(0) | Err(_) => Life::Alive,
         }
     }
 

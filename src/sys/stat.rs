@@ -78,7 +78,8 @@ impl<'a> Stat<'a> {
             ppid: u32::try_from(ppid).ok()?,
             group: u32::try_from(group).ok()?,
             session: u32::try_from(session).ok()?,
-            tty: tty as u32,
+            // The device number is an int that may print as negative: its low half is what counts.
+            tty: u32::try_from(tty & 0xffff_ffff).ok()?,
             kernel_thread: flags & PF_KTHREAD != 0,
             cpu: ticks(cpu),
             reaped: ticks(reaped),
