@@ -1,0 +1,630 @@
+//! Lineage: who was started by whom, remembered beyond the death of those between.
+//!
+//! A process is a [`Node`] from its first sign (a fork event, or a first look) until it is forgotten. A number's
+//! holder is known at every point of the event stream, so lineage needs no identity at birth; the identity is bound
+//! at the first look, when the start that the kernel gives agrees with the birth that was heard.
+//!
+//! **Invariants.**
+//! - A node's serial is greater than its parent's: in serial order, parents come before children.
+//! - A number has at most one living holder.
+//! - An identity, once bound, never changes; another identity under the same number is another node.
+//! - The dead pass their children on to the nearest living process above, so a chain of a million hops that fork
+//!   and exit costs one node. Who started a process that was orphaned so is kept as its [`Starter`].
+//!
+//! # Why no tombstones
+//! Membership is inherited at the moment of the fork, from a parent that is then alive, and is kept by the judge.
+//! Nothing has to be looked up through the dead afterwards.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::event::{Event, Happening};
+use super::process::{ExecGen, Pid, ProcKey, StartTicks, Uid};
+use super::snapshot::{Figures, Sample, Seen};
+use super::units::Mono;
+use super::warrant::HardTie;
+
+/// One process within this run, in the order of first signs. Not an identity outside the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Serial(u64);
+
+/// All processes that are known.
+#[derive(Debug, Default)]
+pub struct Forest {
+    nodes: BTreeMap<Serial, Node>,
+    holders: BTreeMap<Pid, Serial>,
+    made: u64,
+}
+
+/// What is known of one process's birth, life and kin.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// Its number.
+    pub pid: Pid,
+    /// Its identity, once bound.
+    pub key: Option<ProcKey>,
+    /// Its start: the kernel's, or what the fork event gives, which is near it.
+    pub start: StartTicks,
+    /// When it started, awake time. What was slept before it was first seen is taken as slept by it.
+    pub born: Mono,
+    /// How its birth became known.
+    pub seen: FirstSign,
+    /// The nearest living process above it.
+    pub parent: Option<Serial>,
+    /// Why the parent is its parent; `None` when it is not certain enough to act on.
+    pub tie: Option<HardTie>,
+    /// Who started it, once that one is gone.
+    pub starter: Option<Starter>,
+    /// The living it started, and those it inherited from its dead children.
+    pub children: BTreeSet<Serial>,
+    /// Which image it runs.
+    pub exec: ExecGen,
+    /// When that image began; its birth until an exec is seen.
+    pub exec_at: Mono,
+    /// Whether it lives.
+    pub life: Life,
+    /// More than one thread was ever seen: the exit of its leader is not its death.
+    pub threaded: bool,
+    /// It made a session of its own: whoever is in that session descends from it.
+    pub session: bool,
+    /// Effective user.
+    pub owner: Option<Uid>,
+}
+
+/// How a birth became known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FirstSign {
+    /// Its fork was heard.
+    Heard,
+    /// It was found by a look.
+    Found,
+}
+
+/// Whether a process lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    /// It does.
+    Alive,
+    /// Its leader thread ended; whether others live on, the next look tells.
+    Leaving,
+    /// It died then. Perhaps nobody has waited for it yet.
+    Dead(Mono),
+}
+
+/// Who started a process, and when that one went away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Starter {
+    /// Its number then.
+    pub pid: Pid,
+    /// Its identity, when it was known.
+    pub key: Option<ProcKey>,
+    /// When it died.
+    pub died: Mono,
+}
+
+/// What a batch of events or a look changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// A process appeared.
+    Born(Serial),
+    /// A process that was there before us turned out to have a parent.
+    Adopted(Serial),
+    /// It runs another image.
+    Execed(Serial),
+    /// It has another effective user.
+    Owned(Serial),
+    /// It died.
+    Died(Serial),
+}
+
+impl Forest {
+    /// The node, unless it was forgotten.
+    pub fn node(&self, serial: Serial) -> Option<&Node> {
+        self.nodes.get(&serial)
+    }
+
+    /// Who holds a number now.
+    pub fn holder(&self, pid: Pid) -> Option<Serial> {
+        self.holders.get(&pid).copied()
+    }
+
+    /// The living process with this identity.
+    pub fn find(&self, key: ProcKey) -> Option<Serial> {
+        let serial = self.holder(key.pid())?;
+        let node = self.node(serial)?;
+        (node.key == Some(key)).then_some(serial)
+    }
+
+    /// Every process known, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = (Serial, &Node)> {
+        self.nodes.iter().map(|(serial, node)| (*serial, node))
+    }
+
+    /// How many are known, the dead that are not forgotten included.
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether none is known.
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    /// The living above a process, nearest first.
+    pub fn above(&self, serial: Serial) -> impl Iterator<Item = (Serial, &Node)> {
+        let mut next = self.node(serial).and_then(|node| node.parent);
+        std::iter::from_fn(move || {
+            let serial = next?;
+            let node = self.node(serial)?;
+            next = node.parent;
+            Some((serial, node))
+        })
+    }
+
+    /// The living below a process, itself excluded, parents before children.
+    pub fn below(&self, serial: Serial) -> BTreeSet<Serial> {
+        let mut found = BTreeSet::new();
+        let mut open = vec![serial];
+        while let Some(next) = open.pop() {
+            for &child in self.node(next).iter().flat_map(|node| &node.children) {
+                if found.insert(child) {
+                    open.push(child);
+                }
+            }
+        }
+        found
+    }
+
+    /// Takes in events, in the kernel's order.
+    pub fn apply(&mut self, events: &[Event], changes: &mut Vec<Change>) {
+        for event in events {
+            self.happen(event, changes);
+        }
+    }
+
+    fn happen(&mut self, event: &Event, changes: &mut Vec<Change>) {
+        match event.what {
+            Happening::Fork {
+                parent,
+                child,
+                ticks,
+            } => self.fork(event.at, parent, child, ticks, changes),
+            Happening::Thread { pid } => {
+                self.change(pid, |node| node.threaded = true);
+            }
+            Happening::Exec { pid } => {
+                let execed = self.change(pid, |node| {
+                    node.exec = node.exec.next();
+                    node.exec_at = event.at;
+                    // Exec by a thread that is not the leader ends the others, the leader first.
+                    node.life = Life::Alive;
+                    node.threaded = false;
+                });
+                changes.extend(execed.map(Change::Execed));
+            }
+            Happening::Exit { pid } => {
+                let Some(serial) = self.holder(pid) else {
+                    return;
+                };
+                let threaded = self.node(serial).is_some_and(|node| node.threaded);
+                if threaded {
+                    self.change(pid, |node| node.life = Life::Leaving);
+                } else {
+                    self.die(serial, event.at, changes);
+                }
+            }
+            Happening::Owner { pid, owner } => {
+                let owned = self.change(pid, |node| node.owner = Some(owner));
+                changes.extend(owned.map(Change::Owned));
+            }
+            Happening::Session { pid } => {
+                self.change(pid, |node| node.session = true);
+            }
+            // A short name decides nothing by itself; the next facts bring it.
+            Happening::Name { .. } => {}
+        }
+    }
+
+    fn change(&mut self, pid: Pid, how: impl FnOnce(&mut Node)) -> Option<Serial> {
+        let serial = self.holder(pid)?;
+        let node = self.nodes.get_mut(&serial)?;
+        how(node);
+        Some(serial)
+    }
+
+    fn fork(
+        &mut self,
+        at: Mono,
+        parent: Pid,
+        child: Pid,
+        ticks: StartTicks,
+        changes: &mut Vec<Change>,
+    ) {
+        let tie = HardTie::Forked { parent };
+        if let Some(holder) = self.holder(child) {
+            let found_before_heard = self
+                .node(holder)
+                .is_some_and(|node| node.seen == FirstSign::Found && node.start.near(ticks));
+            if found_before_heard {
+                // A look was quicker than the queue: this is the birth of the process it found.
+                self.adopt(holder, self.holder(parent), Some(tie), changes);
+                return;
+            }
+            // The number is handed out again, so its holder is dead and reaped, whatever was heard.
+            self.die(holder, at, changes);
+            self.forget(holder);
+        }
+        let parent = self.holder(parent);
+        let owner = parent
+            .and_then(|parent| self.node(parent))
+            .and_then(|node| node.owner);
+        let serial = self.plant(Node {
+            pid: child,
+            key: None,
+            start: ticks,
+            born: at,
+            seen: FirstSign::Heard,
+            parent,
+            tie: parent.map(|_| tie),
+            starter: None,
+            children: BTreeSet::new(),
+            exec: ExecGen::default(),
+            exec_at: at,
+            life: Life::Alive,
+            threaded: false,
+            session: false,
+            owner,
+        });
+        changes.push(Change::Born(serial));
+    }
+
+    fn plant(&mut self, node: Node) -> Serial {
+        self.made = self.made.saturating_add(1);
+        let serial = Serial(self.made);
+        self.holders.insert(node.pid, serial);
+        if let Some(parent) = node.parent.and_then(|parent| self.nodes.get_mut(&parent)) {
+            parent.children.insert(serial);
+        }
+        self.nodes.insert(serial, node);
+        serial
+    }
+
+    fn adopt(
+        &mut self,
+        serial: Serial,
+        parent: Option<Serial>,
+        tie: Option<HardTie>,
+        changes: &mut Vec<Change>,
+    ) {
+        // A parent younger than its child would break the order that everything here relies on.
+        let Some(parent) = parent.filter(|parent| *parent < serial) else {
+            return;
+        };
+        let orphan = self
+            .node(serial)
+            .is_some_and(|node| node.parent.is_none() && node.starter.is_none());
+        if !orphan {
+            return;
+        }
+        if let Some(node) = self.nodes.get_mut(&serial) {
+            node.parent = Some(parent);
+            node.tie = tie;
+        }
+        if let Some(node) = self.nodes.get_mut(&parent) {
+            node.children.insert(serial);
+        }
+        changes.push(Change::Adopted(serial));
+    }
+
+    /// Takes in what one look found. `slept` is all the machine slept since boot.
+    pub fn sight(&mut self, sample: &Sample, changes: &mut Vec<Change>) -> Option<Serial> {
+        match &sample.seen {
+            Seen::Alive(figures) => self.alive(sample, figures, changes),
+            Seen::Zombie { .. } => {
+                let serial = self.meant(sample)?;
+                self.die(serial, sample.at, changes);
+                Some(serial)
+            }
+            Seen::Gone => {
+                let serial = self.meant(sample)?;
+                self.die(serial, sample.at, changes);
+                self.forget(serial);
+                None
+            }
+            Seen::Unread(_) => self.meant(sample),
+        }
+    }
+
+    /// The node a sample is about: the number's holder, unless it is known to be another.
+    fn meant(&self, sample: &Sample) -> Option<Serial> {
+        let serial = self.holder(sample.pid)?;
+        let node = self.node(serial)?;
+        match (node.key, sample.key) {
+            (Some(ours), Some(theirs)) if ours != theirs => None,
+            (Some(_) | None, Some(_) | None) => Some(serial),
+        }
+    }
+
+    fn alive(
+        &mut self,
+        sample: &Sample,
+        figures: &Figures,
+        changes: &mut Vec<Change>,
+    ) -> Option<Serial> {
+        let key = sample.key?;
+        if let Some(holder) = self.holder(sample.pid) {
+            if self.bind(holder, key, figures.start) {
+                let parent = figures.parent.and_then(|parent| self.find(parent));
+                let tie = figures.parent.map(|parent| HardTie::Child { parent });
+                self.adopt(holder, parent, tie, changes);
+                self.change(sample.pid, |node| {
+                    node.threaded |= figures.threads > 1;
+                    node.owner = figures.owner.or(node.owner);
+                    if node.life == Life::Leaving {
+                        node.life = Life::Alive;
+                    }
+                });
+                return Some(holder);
+            }
+            self.die(holder, sample.at, changes);
+            self.forget(holder);
+        }
+        Some(self.find_born(sample, key, figures, changes))
+    }
+
+    /// Binds an identity to a node that has none; whether the node bears that identity now.
+    pub fn bind(&mut self, serial: Serial, key: ProcKey, start: StartTicks) -> bool {
+        let Some(node) = self.nodes.get_mut(&serial) else {
+            return false;
+        };
+        match node.key {
+            Some(bound) => bound == key,
+            None if node.pid == key.pid() && node.start.near(start) => {
+                node.key = Some(key);
+                node.start = start;
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn find_born(
+        &mut self,
+        sample: &Sample,
+        key: ProcKey,
+        figures: &Figures,
+        changes: &mut Vec<Change>,
+    ) -> Serial {
+        let proven = figures
+            .parent
+            .and_then(|parent| Some((self.find(parent)?, HardTie::Child { parent })));
+        let in_session = || {
+            let session = figures.session.filter(|session| *session != sample.pid)?;
+            let maker = self.holder(session)?;
+            self.node(maker)?
+                .session
+                .then_some((maker, HardTie::Session { session }))
+        };
+        // A child of init may be an orphan: the session it is in says more than its new parent.
+        let tied = match proven {
+            Some((_, HardTie::Child { parent })) if parent.pid() == Pid::INIT => {
+                in_session().or(proven)
+            }
+            Some(_) => proven,
+            None => in_session(),
+        };
+        // Ticks count from boot, sleep included; taking all sleep as slept by it makes it no older than it is.
+        let started = Mono::from_nanos(figures.start.0.saturating_mul(10_000_000)).min(sample.at);
+        let serial = self.plant(Node {
+            pid: sample.pid,
+            key: Some(key),
+            start: figures.start,
+            born: started,
+            seen: FirstSign::Found,
+            parent: tied.map(|(parent, _)| parent),
+            tie: tied.map(|(_, tie)| tie),
+            starter: None,
+            children: BTreeSet::new(),
+            exec: ExecGen::default(),
+            exec_at: started,
+            life: Life::Alive,
+            threaded: figures.threads > 1,
+            session: figures.session == Some(sample.pid),
+            owner: figures.owner,
+        });
+        changes.push(Change::Born(serial));
+        serial
+    }
+
+    /// Notes a death: once. Its children go to the nearest living process above it.
+    pub fn die(&mut self, serial: Serial, at: Mono, changes: &mut Vec<Change>) {
+        let Some(node) = self.nodes.get_mut(&serial) else {
+            return;
+        };
+        if let Life::Dead(_) = node.life {
+            return;
+        }
+        node.life = Life::Dead(at);
+        let starter = Starter {
+            pid: node.pid,
+            key: node.key,
+            died: at,
+        };
+        let heir = node.parent.take();
+        let children = std::mem::take(&mut node.children);
+        if let Some(heir) = heir.and_then(|heir| self.nodes.get_mut(&heir)) {
+            heir.children.remove(&serial);
+            heir.children.extend(&children);
+        }
+        for child in children {
+            if let Some(child) = self.nodes.get_mut(&child) {
+                child.parent = heir;
+                child.starter.get_or_insert(starter);
+            }
+        }
+        changes.push(Change::Died(serial));
+    }
+
+    /// Drops a node that died. A living one is kept.
+    pub fn forget(&mut self, serial: Serial) {
+        let Some(node) = self.nodes.get(&serial) else {
+            return;
+        };
+        if !matches!(node.life, Life::Dead(_)) {
+            return;
+        }
+        let pid = node.pid;
+        self.nodes.remove(&serial);
+        if self.holder(pid) == Some(serial) {
+            self.holders.remove(&pid);
+        }
+    }
+
+    /// Events were lost: an exit that is heard from now on may be of a leader whose threads were not heard of.
+    pub fn doubt(&mut self) {
+        for node in self.nodes.values_mut() {
+            node.threaded = true;
+        }
+    }
+
+    /// Compares a listing of all numbers with what is known: numbers without a holder, and holders not listed.
+    pub fn differs(&self, listed: &[Pid]) -> (Vec<Pid>, Vec<Serial>) {
+        let listed: BTreeSet<Pid> = listed.iter().copied().collect();
+        let strangers = listed
+            .iter()
+            .filter(|pid| !self.holders.contains_key(pid))
+            .copied()
+            .collect();
+        let missing = self
+            .holders
+            .iter()
+            .filter(|(pid, _)| !listed.contains(pid))
+            .map(|(_, serial)| *serial)
+            .collect();
+        (strangers, missing)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::process::Mark;
+
+    fn pid(n: u32) -> Pid {
+        Pid::new(n).unwrap()
+    }
+
+    fn event(secs: u64, what: Happening) -> Event {
+        Event {
+            at: Mono::from_secs(secs),
+            what,
+        }
+    }
+
+    fn fork(secs: u64, parent: u32, child: u32) -> Event {
+        let ticks = StartTicks(secs * 100);
+        event(
+            secs,
+            Happening::Fork {
+                parent: pid(parent),
+                child: pid(child),
+                ticks,
+            },
+        )
+    }
+
+    fn exit(secs: u64, n: u32) -> Event {
+        event(secs, Happening::Exit { pid: pid(n) })
+    }
+
+    fn grown(events: &[Event]) -> Forest {
+        let mut forest = Forest::default();
+        forest.apply(events, &mut Vec::new());
+        forest
+    }
+
+    fn parent_of(forest: &Forest, n: u32) -> Option<u32> {
+        let (_, parent) = forest.above(forest.holder(pid(n)).unwrap()).next()?;
+        Some(parent.pid.number())
+    }
+
+    #[test]
+    fn a_double_fork_stays_below_its_grandparent() {
+        let mut forest = grown(&[
+            fork(1, 9, 10),
+            fork(2, 10, 11),
+            fork(3, 11, 12),
+            exit(3, 11),
+        ]);
+        assert_eq!(parent_of(&forest, 12), Some(10));
+        let twelve = forest.holder(pid(12)).unwrap();
+        assert_eq!(forest.node(twelve).unwrap().starter.unwrap().pid, pid(11));
+        let mut changes = Vec::new();
+        forest.apply(&[exit(4, 10)], &mut changes);
+        assert_eq!(parent_of(&forest, 12), None);
+    }
+
+    #[test]
+    fn a_long_chain_of_hops_costs_one_node() {
+        let mut forest = grown(&[fork(1, 9, 10)]);
+        let mut changes = Vec::new();
+        for hop in 10..10_000 {
+            forest.apply(&[fork(2, hop, hop + 1), exit(2, hop)], &mut changes);
+            let dead = forest
+                .iter()
+                .find(|(_, node)| matches!(node.life, Life::Dead(_)))
+                .unwrap()
+                .0;
+            forest.forget(dead);
+        }
+        assert_eq!(forest.len(), 1);
+    }
+
+    #[test]
+    fn the_exit_of_a_leader_with_threads_is_no_death() {
+        let mut changes = Vec::new();
+        let mut forest = grown(&[fork(1, 9, 10), event(1, Happening::Thread { pid: pid(10) })]);
+        forest.apply(&[exit(2, 10)], &mut changes);
+        assert_eq!(changes, []);
+        assert_eq!(
+            forest.node(forest.holder(pid(10)).unwrap()).unwrap().life,
+            Life::Leaving
+        );
+        forest.apply(&[event(3, Happening::Exec { pid: pid(10) })], &mut changes);
+        assert_eq!(
+            forest.node(forest.holder(pid(10)).unwrap()).unwrap().life,
+            Life::Alive
+        );
+    }
+
+    #[test]
+    fn an_identity_is_bound_only_to_the_birth_it_agrees_with() {
+        let mut forest = grown(&[fork(1, 9, 10)]);
+        let serial = forest.holder(pid(10)).unwrap();
+        let key = ProcKey::new(pid(10), Mark::Inode(77));
+        assert!(
+            !forest.bind(serial, key, StartTicks(500)),
+            "another birth under the same number"
+        );
+        assert!(forest.bind(serial, key, StartTicks(101)));
+        assert!(!forest.bind(
+            serial,
+            ProcKey::new(pid(10), Mark::Inode(78)),
+            StartTicks(101)
+        ));
+    }
+
+    #[test]
+    fn a_number_that_is_handed_out_again_has_a_new_holder() {
+        let mut changes = Vec::new();
+        let mut forest = grown(&[fork(1, 9, 10), fork(2, 10, 11)]);
+        let old = forest.holder(pid(11)).unwrap();
+        forest.apply(&[fork(3, 9, 11)], &mut changes);
+        assert_ne!(forest.holder(pid(11)), Some(old));
+        assert_eq!(changes.first(), Some(&Change::Died(old)));
+        assert_eq!(
+            parent_of(&forest, 11),
+            None,
+            "nine is not known, ten is not its parent"
+        );
+    }
+}

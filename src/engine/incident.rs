@@ -1,0 +1,276 @@
+//! One rule's case against one unit, from sustained to closing: a ladder, climbed stage by stage.
+//!
+//! **Invariants.**
+//! - A stage fires only on a fresh snapshot that still shows the breach, never before its time.
+//! - While an act is under way no second decision is made.
+//! - KILL comes at most once, and TERM always before it within one life of the incident.
+//! - A stage that the kernel refused is not tried again.
+
+use std::time::Duration;
+
+use super::decision::{Closing, Rest};
+use super::evidence::{IncidentId, Verdict};
+use super::rule::{Mode, Rule, Signal, Stage, StageAct};
+use super::units::Mono;
+use super::warrant::WarrantId;
+
+/// How long every limit must be clear.
+pub const RECOVERY: Duration = Duration::from_secs(10);
+
+/// An open incident.
+#[derive(Clone, Debug)]
+pub struct Incident {
+    /// Its number.
+    pub id: IncidentId,
+    /// Since when.
+    pub opened: Mono,
+    /// The stage that comes next: an index into the ladder, past its end when all are done.
+    pub next: usize,
+    /// When the stage before was carried out; when it opened, for the first.
+    pub clock: Mono,
+    /// What it is doing.
+    pub phase: Phase,
+    /// Since when every limit is clear.
+    clear: Option<Mono>,
+    /// The last time people were told.
+    pub told: Option<Mono>,
+    /// Whether any signal of ours was sent.
+    pub signalled: bool,
+    /// Whether a stage was refused by the kernel.
+    pub denied: bool,
+    /// What was said to be withheld already.
+    said: bool,
+}
+
+/// What an incident is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Waiting for the next stage's time.
+    Climbing,
+    /// The last call for this warrant was asked for.
+    Preparing(WarrantId),
+    /// This warrant is being carried out.
+    Acting(WarrantId),
+    /// It goes no further, and why.
+    Resting(Rest),
+}
+
+/// What the ladder wants now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing.
+    Wait,
+    /// Tell people.
+    Nudge,
+    /// Prepare to send this.
+    Signal(Signal),
+    /// A stage is due and is not carried out; say so once, where it was not said yet.
+    Withhold {
+        /// What would have been sent.
+        signal: Signal,
+        /// Why it is not.
+        why: Rest,
+    },
+    /// It is over.
+    Close(Closing),
+}
+
+/// What an incident leaves behind for its unit's cooldown.
+#[derive(Clone, Debug)]
+pub struct Past {
+    /// Its number: a breach within the cooldown re-opens the same incident.
+    pub id: IncidentId,
+    /// When it opened first.
+    pub opened: Mono,
+    /// No message before this.
+    pub until: Mono,
+    /// The stage after the last nudge that was reached.
+    pub next: usize,
+    /// How much of that stage's notice was served.
+    pub served: Duration,
+    /// Whether a stage was refused.
+    pub denied: bool,
+    /// The last time people were told.
+    pub told: Option<Mono>,
+}
+
+impl Incident {
+    /// A new case.
+    pub const fn open(id: IncidentId, now: Mono) -> Self {
+        Self {
+            id,
+            opened: now,
+            next: 0,
+            clock: now,
+            phase: Phase::Climbing,
+            clear: None,
+            told: None,
+            signalled: false,
+            denied: false,
+            said: false,
+        }
+    }
+
+    /// The same case again, within its cooldown: without a message, the notice already served counting.
+    pub fn reopen(past: &Past, now: Mono) -> Self {
+        Self {
+            next: past.next,
+            clock: now.before(past.served),
+            denied: past.denied,
+            told: past.told,
+            // What it rests on was said before the cooldown.
+            said: true,
+            ..Self::open(past.id, past.opened)
+        }
+    }
+
+    /// The next stage and when it is due.
+    pub fn due<'r>(&self, rule: &'r Rule) -> Option<(&'r Stage, Mono)> {
+        let stage = rule.ladder.get(self.next)?;
+        Some((stage, self.clock.after(stage.after)))
+    }
+
+    /// When something may have to be done, while the breach lasts.
+    pub fn deadline(&self, rule: &Rule) -> Option<Mono> {
+        match self.phase {
+            Phase::Climbing => self.due(rule).map(|(_, due)| due),
+            Phase::Preparing(_) | Phase::Acting(_) | Phase::Resting(_) => None,
+        }
+    }
+
+    /// Takes in a verdict, and says what the ladder wants. `sampled` is the oldest sample behind it.
+    pub fn judge(
+        &mut self,
+        now: Mono,
+        sampled: Mono,
+        verdict: &Verdict,
+        rule: &Rule,
+        bar: Option<Rest>,
+    ) -> Step {
+        let over = match verdict {
+            Verdict::Sustained | Verdict::Breaching => true,
+            Verdict::Clear => false,
+            Verdict::Unknown => {
+                self.clear = None;
+                return Step::Wait;
+            }
+            Verdict::Exempt(_) => return Step::Wait,
+        };
+        if over {
+            self.clear = None;
+        } else {
+            let since = *self.clear.get_or_insert(sampled);
+            let busy = matches!(self.phase, Phase::Acting(_) | Phase::Preparing(_));
+            if sampled.since(since) >= RECOVERY && !busy {
+                return Step::Close(Closing::Recovered);
+            }
+            return Step::Wait;
+        }
+        match &self.phase {
+            Phase::Preparing(_) | Phase::Acting(_) => Step::Wait,
+            Phase::Climbing | Phase::Resting(_) => self.climb(now, sampled, rule, bar),
+        }
+    }
+
+    fn climb(&mut self, now: Mono, sampled: Mono, rule: &Rule, bar: Option<Rest>) -> Step {
+        let Some((stage, due)) = self.due(rule) else {
+            return Step::Wait;
+        };
+        // A snapshot from before the stage was due proves nothing about now.
+        if now < due || sampled < due {
+            return Step::Wait;
+        }
+        let signal = match stage.act {
+            StageAct::Nudge => return Step::Nudge,
+            StageAct::Signal(signal) => signal,
+        };
+        let why = match (rule.mode, self.denied, bar) {
+            (Mode::Observe | Mode::Nudge, _, _) => Rest::Mode(rule.mode),
+            (Mode::Enforce, true, _) => Rest::Denied,
+            (Mode::Enforce, false, Some(bar)) => bar,
+            (Mode::Enforce, false, None) => {
+                self.phase = Phase::Climbing;
+                return Step::Signal(signal);
+            }
+        };
+        self.rest(signal, why)
+    }
+
+    /// Rests, and says so once.
+    pub fn rest(&mut self, signal: Signal, why: Rest) -> Step {
+        let known = self.said || self.phase == Phase::Resting(why.clone());
+        self.said = true;
+        self.phase = Phase::Resting(why.clone());
+        if known {
+            return Step::Wait;
+        }
+        Step::Withhold { signal, why }
+    }
+
+    /// The next stage was carried out at this moment.
+    pub fn done(&mut self, at: Mono) {
+        self.next = self.next.saturating_add(1);
+        self.clock = at;
+        self.phase = Phase::Climbing;
+    }
+
+    /// An act was called off before anything was sent; the stage stays due.
+    pub fn called_off(&mut self) {
+        self.phase = Phase::Climbing;
+    }
+
+    /// The clock stands still for so long: nothing was served meanwhile.
+    pub fn stand(&mut self, span: Duration) {
+        self.clock = self.clock.after(span);
+    }
+
+    /// The ladder is another one now: the stage stays as far as there is one, its clock starts again.
+    pub fn restart(&mut self, now: Mono, rule: &Rule) {
+        self.next = self.next.min(rule.ladder.len());
+        self.clock = now;
+        self.said = false;
+        if let Phase::Resting(_) = self.phase {
+            self.phase = Phase::Climbing;
+        }
+    }
+
+    /// The signal that comes next of its own accord, and in how long after the stage at hand.
+    pub fn ahead(&self, rule: &Rule, from: usize) -> Option<(Signal, Duration)> {
+        let mut wait = Duration::ZERO;
+        for stage in rule.ladder.iter().skip(from) {
+            wait = wait.saturating_add(stage.after);
+            match stage.act {
+                StageAct::Nudge => {}
+                StageAct::Signal(signal) => return Some((signal, wait)),
+            }
+        }
+        None
+    }
+
+    /// What is kept for the cooldown.
+    pub fn past(&self, now: Mono, rule: &Rule) -> Past {
+        // The last nudge before the stage reached: from there on everything is done again, TERM before KILL.
+        let reached = rule.ladder.iter().take(self.next);
+        let nudge = reached
+            .enumerate()
+            .rfind(|(_, stage)| stage.act == StageAct::Nudge);
+        let next = nudge.map_or(0, |(index, _)| index.saturating_add(1));
+        let served = if self.next == next {
+            now.since(self.clock)
+        } else {
+            // The stage after the nudge was carried out, so its notice was served in full.
+            rule.ladder
+                .get(next)
+                .map_or(Duration::ZERO, |stage| stage.after)
+        };
+        Past {
+            id: self.id,
+            opened: self.opened,
+            until: now.after(rule.cooldown),
+            next,
+            served,
+            denied: self.denied,
+            told: self.told,
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! What a unit uses: the sum over its members, the dead included, as ranges.
+//!
+//! **Facts this rests on** (measured on Linux 6.18): the sum of user and system time in `stat` is exact; a process
+//! with one thread cannot use more CPU time than passes; a process's waited-for children show in its own figures and
+//! nowhere else; resident memory counts shared pages once per process.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::snapshot::{Figures, Memory, RunState};
+use super::units::{Bytes, Millicores, Mono, Range, Tier};
+
+/// The last known figures of one process.
+#[derive(Clone, Debug, Default)]
+pub struct Latest {
+    /// When they were read; `None` before the first look.
+    pub at: Option<Mono>,
+    /// CPU time.
+    pub cpu: Duration,
+    /// Threads.
+    pub threads: u32,
+    /// Resident memory.
+    pub rss: Bytes,
+    /// Memory by part, when it was asked for.
+    pub memory: Option<Memory>,
+    /// Open files, when asked for and permitted.
+    pub open_files: Option<u64>,
+    /// Run state.
+    pub state: Option<RunState>,
+}
+
+impl Latest {
+    /// Takes in newer figures. Counters never run backwards within one identity; if one does, it is kept.
+    pub fn update(&mut self, at: Mono, figures: &Figures) {
+        self.at = Some(at);
+        self.cpu = self.cpu.max(figures.cpu);
+        self.threads = figures.threads;
+        self.rss = figures.rss;
+        self.memory = figures.memory.or(self.memory);
+        self.open_files = figures.open_files.or(self.open_files);
+        self.state = Some(figures.state);
+    }
+}
+
+/// CPU time of members that are gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Buried {
+    /// What was read of them.
+    pub at_least: Duration,
+    /// What they may have used after they were last read; `None` once nothing bounds it.
+    pub beyond: Bound,
+    /// How many.
+    pub count: u64,
+}
+
+/// An upper bound that can be lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// Not more than this.
+    Known(Duration),
+    /// Nothing bounds it.
+    Lost,
+}
+
+impl Default for Bound {
+    fn default() -> Self {
+        Self::Known(Duration::ZERO)
+    }
+}
+
+impl Bound {
+    /// The bound of a sum.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Known(a), Self::Known(b)) => Self::Known(a.saturating_add(b)),
+            (Self::Lost, Self::Known(_) | Self::Lost) | (Self::Known(_), Self::Lost) => Self::Lost,
+        }
+    }
+}
+
+impl Buried {
+    /// Buries one member: its last figures, and what it may have used from then until it died.
+    pub fn bury(&mut self, latest: Duration, beyond: Bound) {
+        self.at_least = self.at_least.saturating_add(latest);
+        self.beyond = self.beyond.plus(beyond);
+        self.count = self.count.saturating_add(1);
+    }
+
+    /// Takes over another unit's dead.
+    pub fn absorb(&mut self, other: Self) {
+        self.at_least = self.at_least.saturating_add(other.at_least);
+        self.beyond = self.beyond.plus(other.beyond);
+        self.count = self.count.saturating_add(other.count);
+    }
+}
+
+/// The sum over the living members of a unit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Living {
+    /// CPU time read.
+    pub cpu: Duration,
+    /// Members that were never looked at.
+    pub unread: u64,
+    /// Members.
+    pub processes: u64,
+    /// Threads.
+    pub threads: u64,
+    /// Open files of the members that could be read.
+    pub open_files: u64,
+    /// Members whose open files could not be read.
+    pub open_unread: u64,
+    /// Resident memory, shared pages once per member.
+    pub rss: Bytes,
+    /// Resident memory of the largest member.
+    pub rss_largest: Bytes,
+    /// Private memory, shared pages once per member.
+    pub private: Bytes,
+    /// Private memory that no other member can share: swap, huge pages and anonymous pages of a lone member.
+    pub private_largest: Bytes,
+    /// Swapped out.
+    pub swap: Bytes,
+    /// Members whose memory was not read by part.
+    pub memory_unread: u64,
+}
+
+impl Living {
+    /// Adds one member.
+    pub fn add(&mut self, latest: &Latest) {
+        self.processes = self.processes.saturating_add(1);
+        if latest.at.is_none() {
+            self.unread = self.unread.saturating_add(1);
+        }
+        self.cpu = self.cpu.saturating_add(latest.cpu);
+        self.threads = self
+            .threads
+            .saturating_add(u64::from(latest.threads.max(1)));
+        match latest.open_files {
+            Some(files) => self.open_files = self.open_files.saturating_add(files),
+            None => self.open_unread = self.open_unread.saturating_add(1),
+        }
+        self.rss = self.rss.plus(latest.rss);
+        self.rss_largest = self.rss_largest.max(latest.rss);
+        match &latest.memory {
+            Some(memory) => {
+                self.private = self.private.plus(memory.private());
+                self.private_largest = self.private_largest.max(memory.private());
+                self.swap = self.swap.plus(memory.swap);
+            }
+            None => self.memory_unread = self.memory_unread.saturating_add(1),
+        }
+    }
+
+    /// A count that is a lower bound while some members were not read.
+    pub fn bounded<T: Copy + Ord>(value: T, unread: u64, tier: Tier) -> Range<T> {
+        match unread {
+            0 => Range::exactly(value, tier),
+            _ => Range::at_least(value, tier),
+        }
+    }
+
+    /// Memory with shared pages once: at least the largest member's, at most the sum.
+    pub fn shared_once(&self, largest: Bytes, sum: Bytes, tier: Tier) -> Range<Bytes> {
+        Range {
+            at_least: largest,
+            at_most: (self.memory_unread == 0).then_some(sum),
+            tier,
+        }
+    }
+}
+
+/// How many moments of CPU time are kept per rate: the window is as long as asked within one part in so many.
+const MOMENTS: u32 = 60;
+
+/// A rate over a window: the mean over the last so long, from a few kept moments.
+#[derive(Clone, Debug)]
+pub struct Window {
+    length: Duration,
+    moments: VecDeque<(Mono, Range<Duration>)>,
+}
+
+impl Window {
+    /// A window of this length. Windows under 500 ms read a spinner as 99 to 149 % and are not made.
+    pub fn new(length: Duration) -> Self {
+        Self {
+            length: length.max(Duration::from_millis(500)),
+            moments: VecDeque::new(),
+        }
+    }
+
+    /// Takes in the CPU time at a moment.
+    pub fn push(&mut self, at: Mono, cpu: Range<Duration>) {
+        let spacing = self.length.checked_div(MOMENTS).unwrap_or_default();
+        let edge = at.before(self.length);
+        // The oldest moment kept is the youngest one that is as old as the window, or older.
+        while self
+            .moments
+            .get(1)
+            .is_some_and(|(second, _)| *second <= edge)
+        {
+            self.moments.pop_front();
+        }
+        let last_but_one = self
+            .moments
+            .len()
+            .checked_sub(2)
+            .and_then(|index| self.moments.get(index));
+        if last_but_one.is_some_and(|(before, _)| at.since(*before) < spacing) {
+            self.moments.pop_back();
+        }
+        self.moments.push_back((at, cpu));
+    }
+
+    /// How much of the window is covered.
+    pub fn covered(&self) -> Duration {
+        match (self.moments.front(), self.moments.back()) {
+            (Some((first, _)), Some((last, _))) => last.since(*first),
+            (Some(_) | None, Some(_) | None) => Duration::ZERO,
+        }
+    }
+
+    /// Whether the whole window is covered.
+    pub fn full(&self) -> bool {
+        self.covered() >= self.length
+    }
+
+    /// The mean over what is covered; `None` before two moments 500 ms apart.
+    pub fn mean(&self) -> Option<Range<Millicores>> {
+        let ((first, then), (last, now)) = (self.moments.front()?, self.moments.back()?);
+        let elapsed = last.since(*first);
+        if elapsed < Duration::from_millis(500) {
+            return None;
+        }
+        // What was uncertain at both ends is the same uncertainty, about the same dead, and cancels out.
+        let used = now.at_least.saturating_sub(then.at_least);
+        let beyond = match (now.at_most, then.at_most) {
+            (Some(most), Some(before)) => {
+                let grown = most
+                    .saturating_sub(now.at_least)
+                    .saturating_sub(before.saturating_sub(then.at_least));
+                Some(used.saturating_add(grown))
+            }
+            (Some(_) | None, Some(_) | None) => None,
+        };
+        Some(Range {
+            at_least: Millicores::over(used, elapsed)?,
+            at_most: beyond.and_then(|most| Millicores::over(most, elapsed)),
+            tier: now.tier.worse(then.tier),
+        })
+    }
+
+    /// Forgets all moments: what is measured changed.
+    pub fn clear(&mut self) {
+        self.moments.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exact(millis: u64) -> Range<Duration> {
+        Range::exactly(Duration::from_millis(millis), Tier::Events)
+    }
+
+    #[test]
+    fn a_mean_is_taken_over_the_window_and_not_the_life() {
+        let mut window = Window::new(Duration::from_secs(10));
+        for second in 0..100 {
+            // Idle for a minute, then one core.
+            window.push(
+                Mono::from_secs(second),
+                exact(second.saturating_sub(60) * 1000),
+            );
+        }
+        assert!(window.full());
+        assert_eq!(window.mean().unwrap().at_least, Millicores(1000));
+    }
+
+    #[test]
+    fn a_long_window_keeps_few_moments_and_stays_honest() {
+        let mut window = Window::new(Duration::from_secs(600));
+        for second in 0..2000 {
+            window.push(Mono::from_secs(second), exact(second * 500));
+        }
+        assert!(window.moments.len() < 130, "{}", window.moments.len());
+        assert!(window.full());
+        assert_eq!(window.mean().unwrap().at_least, Millicores(500));
+        assert!(window.covered() < Duration::from_secs(625));
+    }
+
+    #[test]
+    fn no_rate_before_half_a_second() {
+        let mut window = Window::new(Duration::from_secs(5));
+        window.push(Mono::from_nanos(0), exact(0));
+        window.push(Mono::from_nanos(20_000_000), exact(30));
+        assert_eq!(window.mean(), None);
+    }
+
+    #[test]
+    fn the_dead_count_and_their_last_moments_widen_the_range() {
+        let mut buried = Buried::default();
+        buried.bury(
+            Duration::from_secs(3),
+            Bound::Known(Duration::from_millis(400)),
+        );
+        buried.bury(Duration::ZERO, Bound::Known(Duration::from_millis(20)));
+        assert_eq!(buried.at_least, Duration::from_secs(3));
+        assert_eq!(buried.beyond, Bound::Known(Duration::from_millis(420)));
+        buried.bury(Duration::ZERO, Bound::Lost);
+        assert_eq!((buried.beyond, buried.count), (Bound::Lost, 3));
+    }
+}

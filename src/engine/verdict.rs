@@ -1,0 +1,431 @@
+//! From figures to a verdict: each limit's reading, then the clauses.
+//!
+//! **Invariants.** What is unknown never fires. A limit is *sustained* only after it was over, without a clear
+//! sample, for as long as asked; unknown neither breaks nor lengthens that, and lapses it after three intervals.
+
+use std::time::Duration;
+
+use super::evidence::{Finding, Quantity, Reading, Verdict};
+use super::rule::{Amount, Bound, Clause, Limit, Measure, Metric};
+use super::units::{Bytes, Millicores, Mono, Range, Side};
+
+/// What a limit without `for:` takes as the window of a rate.
+pub const RATE_WINDOW: Duration = Duration::from_secs(5);
+
+/// The measures of one unit at one moment; `None` is not known.
+#[derive(Clone, Debug, Default)]
+pub struct Measures {
+    /// CPU time, the dead included.
+    pub cpu_time: Option<Range<Duration>>,
+    /// Memory, private.
+    pub private: Option<Range<Bytes>>,
+    /// Memory, resident.
+    pub rss: Option<Range<Bytes>>,
+    /// Memory, swapped out.
+    pub swap: Option<Range<Bytes>>,
+    /// What 100 % of memory is; zero when unknown.
+    pub machine: Bytes,
+    /// Age.
+    pub age: Option<Range<Duration>>,
+    /// Members.
+    pub processes: Option<Range<u64>>,
+    /// Their threads.
+    pub threads: Option<Range<u64>>,
+    /// Their open files.
+    pub open_files: Option<Range<u64>>,
+    /// The dead not waited for.
+    pub zombies: Option<Range<u64>>,
+    /// Time since the starter went away; zero while it has not.
+    pub orphaned: Option<Range<Duration>>,
+    /// The same, where the root was started to outlive its starter.
+    pub detached: Option<Range<Duration>>,
+    /// Time since the root went away; zero while it has not.
+    pub leftover: Option<Range<Duration>>,
+    /// Time since the root became one, for warm-up.
+    pub since_root: Duration,
+}
+
+/// How long a limit has been over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Streak {
+    held: Duration,
+    last: Option<Mono>,
+    before: Option<Side>,
+}
+
+impl Streak {
+    /// Takes in one sample.
+    fn push(&mut self, at: Mono, side: Side, lapse: Duration) {
+        match side {
+            Side::Under => self.held = Duration::ZERO,
+            Side::Between => {}
+            Side::Over => {
+                let gap = self.last.map(|last| at.since(last));
+                match (self.before, gap) {
+                    (Some(Side::Over), Some(gap)) => self.held = self.held.saturating_add(gap),
+                    (Some(Side::Between), Some(gap)) if gap > lapse => self.held = Duration::ZERO,
+                    (Some(Side::Over | Side::Under | Side::Between) | None, Some(_) | None) => {}
+                }
+            }
+        }
+        self.before = Some(side);
+        // Only a known sample moves the mark from which a lapse is counted.
+        if side != Side::Between {
+            self.last = Some(at);
+        }
+    }
+
+    /// For how long it has been over.
+    pub const fn held(&self) -> Duration {
+        self.held
+    }
+}
+
+/// One limit's memory between looks.
+#[derive(Clone, Debug)]
+pub struct Gauge {
+    /// The limit.
+    pub limit: Limit,
+    streak: Streak,
+    window: Option<super::usage::Window>,
+}
+
+impl Gauge {
+    /// A gauge that has seen nothing.
+    pub fn new(limit: Limit) -> Self {
+        let window = match limit.bound {
+            Bound::Cpu(_) => Some(super::usage::Window::new(
+                limit.lasting.unwrap_or(RATE_WINDOW),
+            )),
+            Bound::CpuTime(_)
+            | Bound::Memory { .. }
+            | Bound::Age(_)
+            | Bound::Processes(_)
+            | Bound::Threads(_)
+            | Bound::OpenFiles(_)
+            | Bound::Zombies(_)
+            | Bound::Orphaned { .. }
+            | Bound::Leftover(_) => None,
+        };
+        Self {
+            limit,
+            streak: Streak::default(),
+            window,
+        }
+    }
+
+    /// Takes in the measures of a moment and says what they mean. `lapse` is how long unknown may last.
+    pub fn read(
+        &mut self,
+        at: Mono,
+        measures: &Measures,
+        warmup: Option<Duration>,
+        lapse: Duration,
+    ) -> Reading {
+        let metric = self.limit.bound.metric();
+        if let (Some(window), Some(cpu)) = (&mut self.window, measures.cpu_time) {
+            window.push(at, cpu);
+        }
+        let (now, threshold) = self.measure(measures);
+        let mut reading = Reading {
+            metric,
+            now,
+            limit: threshold,
+            lasting: self.limit.lasting,
+            held: Duration::ZERO,
+            finding: Finding::Waiting,
+        };
+        if measures.since_root < warming(metric, warmup) {
+            return reading;
+        }
+        let side = now.map_or(Side::Between, |range| range.against(threshold));
+        self.streak.push(at, side, lapse);
+        reading.held = self.streak.held();
+        reading.finding = match (&self.window, self.limit.lasting) {
+            (Some(window), _) if side == Side::Over && !window.full() => Finding::Breaching,
+            (Some(_), _) | (None, None) => Finding::of(side),
+            (None, Some(lasting)) => match side {
+                Side::Over if self.streak.held() >= lasting => Finding::Sustained,
+                Side::Over => Finding::Breaching,
+                Side::Under => Finding::Clear,
+                Side::Between => Finding::Unknown,
+            },
+        };
+        reading
+    }
+
+    fn measure(&self, measures: &Measures) -> (Option<Range<Quantity>>, Quantity) {
+        let time = |range: Option<Range<Duration>>| range.map(|range| range.map(Quantity::Time));
+        let count = |range: Option<Range<u64>>| range.map(|range| range.map(Quantity::Count));
+        let size = |range: Option<Range<Bytes>>| range.map(|range| range.map(Quantity::Size));
+        match self.limit.bound {
+            Bound::CpuTime(limit) => (time(measures.cpu_time), Quantity::Time(limit)),
+            Bound::Cpu(limit) => {
+                let mean = self.window.as_ref().and_then(super::usage::Window::mean);
+                (
+                    mean.map(|mean| mean.map(Quantity::Cores)),
+                    Quantity::Cores(limit),
+                )
+            }
+            Bound::Memory { measure, above } => {
+                let now = match measure {
+                    Measure::Private => measures.private,
+                    Measure::Rss => measures.rss,
+                    Measure::Swap => measures.swap,
+                };
+                match above.bytes(measures.machine) {
+                    Some(limit) => (size(now), Quantity::Size(limit)),
+                    // A share of an unknown whole: nothing can be said.
+                    None => (None, Quantity::Size(Bytes(u64::MAX))),
+                }
+            }
+            Bound::Age(limit) => (time(measures.age), Quantity::Time(limit)),
+            Bound::Processes(limit) => (count(measures.processes), Quantity::Count(limit)),
+            Bound::Threads(limit) => (count(measures.threads), Quantity::Count(limit)),
+            Bound::OpenFiles(limit) => (count(measures.open_files), Quantity::Count(limit)),
+            Bound::Zombies(limit) => (count(measures.zombies), Quantity::Count(limit)),
+            Bound::Orphaned { above, detached } => {
+                let now = match detached {
+                    super::rule::Detached::Spared => measures.orphaned,
+                    super::rule::Detached::Counted => measures.detached,
+                };
+                (time(now), Quantity::Time(above))
+            }
+            Bound::Leftover(limit) => (time(measures.leftover), Quantity::Time(limit)),
+        }
+    }
+
+    /// When this limit could first be over, judging by the last measures; `None` when only a look can tell.
+    ///
+    /// CPU time grows no faster than cores × time; age, orphaned and leftover grow with time.
+    pub fn earliest(&self, at: Mono, measures: &Measures, cores: u32) -> Option<Mono> {
+        let (now, limit) = self.measure(measures);
+        let Quantity::Time(limit) = limit else {
+            return None;
+        };
+        let (Some(range), metric) = (now, self.limit.bound.metric()) else {
+            return None;
+        };
+        let Quantity::Time(now) = range.at_least else {
+            return None;
+        };
+        let left = limit.saturating_sub(now);
+        Some(match metric {
+            Metric::CpuTime => at.after(left.checked_div(cores.max(1)).unwrap_or(left)),
+            // Zero stands for "has not gone away": the change will be heard or found, and is looked at then.
+            Metric::Orphaned | Metric::Leftover if now.is_zero() => Mono::NEVER,
+            Metric::Age | Metric::Orphaned | Metric::Leftover => at.after(left),
+            Metric::Cpu
+            | Metric::Memory
+            | Metric::Processes
+            | Metric::Threads
+            | Metric::OpenFiles
+            | Metric::Zombies => return None,
+        })
+    }
+}
+
+impl Amount {
+    /// In bytes; `None` for a share of an unknown whole.
+    pub fn bytes(self, whole: Bytes) -> Option<Bytes> {
+        match self {
+            Self::Bytes(bytes) => Some(bytes),
+            Self::Percent(_) if whole == Bytes(0) => None,
+            Self::Percent(share) => {
+                let hundredth = u128::from(whole.0)
+                    .saturating_mul(u128::from(share))
+                    .wrapping_div(100);
+                Some(Bytes(u64::try_from(hundredth).unwrap_or(u64::MAX)))
+            }
+        }
+    }
+}
+
+/// How long after the start a metric is not looked at.
+fn warming(metric: Metric, warmup: Option<Duration>) -> Duration {
+    match metric {
+        Metric::CpuTime | Metric::Age | Metric::Processes => Duration::ZERO,
+        Metric::Leftover | Metric::Orphaned => warmup.unwrap_or(Duration::from_secs(30)),
+        Metric::Cpu | Metric::Memory | Metric::Threads | Metric::OpenFiles | Metric::Zombies => {
+            warmup.unwrap_or_default()
+        }
+    }
+}
+
+/// The verdict of clauses, given their limits' findings in order.
+pub fn verdict(clauses: &[Clause], readings: &[Reading]) -> Verdict {
+    let mut rest = readings;
+    let (mut over, mut unknown) = (false, false);
+    for clause in clauses {
+        let count = clause.limits.len().min(rest.len());
+        let (these, others) = rest.split_at(count);
+        rest = others;
+        let all = |wanted: &[Finding]| {
+            these
+                .iter()
+                .all(|reading| wanted.contains(&reading.finding))
+        };
+        let any = |wanted: Finding| these.iter().any(|reading| reading.finding == wanted);
+        if all(&[Finding::Sustained]) {
+            return Verdict::Sustained;
+        }
+        over |= all(&[Finding::Sustained, Finding::Breaching]);
+        // One limit of a clause that is clear makes the clause clear, whatever the others are.
+        unknown |= any(Finding::Unknown) && !any(Finding::Clear) && !any(Finding::Waiting);
+    }
+    match (over, unknown) {
+        (true, _) => Verdict::Breaching,
+        (false, true) => Verdict::Unknown,
+        (false, false) => Verdict::Clear,
+    }
+}
+
+/// CPU use over a span, for text.
+pub fn cores(used: Duration, elapsed: Duration) -> Option<Millicores> {
+    Millicores::over(used, elapsed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::units::Tier;
+
+    const LAPSE: Duration = Duration::from_secs(3);
+
+    fn memory(mib: u64, lasting: u64) -> Gauge {
+        Gauge::new(Limit {
+            bound: Bound::Memory {
+                measure: Measure::Rss,
+                above: Amount::Bytes(Bytes::mib(mib)),
+            },
+            lasting: (lasting > 0).then(|| Duration::from_secs(lasting)),
+        })
+    }
+
+    fn rss(mib: Option<u64>) -> Measures {
+        Measures {
+            rss: mib.map(|mib| Range::exactly(Bytes::mib(mib), Tier::Scan)),
+            ..Measures::default()
+        }
+    }
+
+    fn findings(gauge: &mut Gauge, samples: &[Option<u64>]) -> Vec<&'static str> {
+        let read = |(second, mib): (u64, &Option<u64>)| {
+            gauge
+                .read(Mono::from_secs(100 + second), &rss(*mib), None, LAPSE)
+                .finding
+                .word()
+        };
+        (0..).zip(samples).map(read).collect()
+    }
+
+    #[test]
+    fn a_level_must_hold_for_as_long_as_asked() {
+        let seen = findings(
+            &mut memory(100, 2),
+            &[
+                Some(50),
+                Some(150),
+                Some(150),
+                Some(150),
+                Some(50),
+                Some(150),
+            ],
+        );
+        assert_eq!(
+            seen,
+            [
+                "clear",
+                "breaching",
+                "breaching",
+                "sustained",
+                "clear",
+                "breaching"
+            ]
+        );
+    }
+
+    #[test]
+    fn unknown_neither_breaks_nor_lengthens_and_lapses() {
+        let seen = findings(
+            &mut memory(100, 2),
+            &[Some(150), None, Some(150), Some(150), Some(150)],
+        );
+        assert_eq!(
+            seen,
+            [
+                "breaching",
+                "unknown",
+                "breaching",
+                "breaching",
+                "sustained"
+            ]
+        );
+        let seen = findings(
+            &mut memory(100, 2),
+            &[
+                Some(150),
+                Some(150),
+                None,
+                None,
+                None,
+                None,
+                Some(150),
+                Some(150),
+                Some(150),
+            ],
+        );
+        assert_eq!(seen[6..], ["breaching", "breaching", "sustained"]);
+    }
+
+    #[test]
+    fn without_for_one_sample_is_enough() {
+        assert_eq!(findings(&mut memory(100, 0), &[Some(101)]), ["sustained"]);
+    }
+
+    #[test]
+    fn limits_that_belong_together_must_hold_together() {
+        let reading = |finding| Reading {
+            metric: Metric::Age,
+            now: None,
+            limit: Quantity::Count(0),
+            lasting: None,
+            held: Duration::ZERO,
+            finding,
+        };
+        let two = [Clause {
+            limits: vec![memory(1, 0).limit, memory(2, 0).limit],
+        }];
+        let judged = |a, b| verdict(&two, &[reading(a), reading(b)]).word();
+        assert_eq!(judged(Finding::Sustained, Finding::Sustained), "sustained");
+        assert_eq!(judged(Finding::Sustained, Finding::Clear), "clear");
+        assert_eq!(judged(Finding::Sustained, Finding::Breaching), "breaching");
+        assert_eq!(judged(Finding::Sustained, Finding::Unknown), "unknown");
+        assert_eq!(judged(Finding::Clear, Finding::Unknown), "clear");
+    }
+
+    #[test]
+    fn a_share_of_an_unknown_whole_never_fires() {
+        let mut gauge = Gauge::new(Limit {
+            bound: Bound::Memory {
+                measure: Measure::Rss,
+                above: Amount::Percent(50),
+            },
+            lasting: None,
+        });
+        let mut measures = rss(Some(1000));
+        assert_eq!(
+            gauge
+                .read(Mono::from_secs(1), &measures, None, LAPSE)
+                .finding,
+            Finding::Unknown
+        );
+        measures.machine = Bytes::mib(1500);
+        assert_eq!(
+            gauge
+                .read(Mono::from_secs(2), &measures, None, LAPSE)
+                .finding,
+            Finding::Sustained
+        );
+    }
+}
