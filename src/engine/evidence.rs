@@ -207,3 +207,19 @@ pub struct Evidence {
     /// The numbers of the first of them, for people.
     pub pids: Vec<Pid>,
 }
+
+impl Evidence {
+    /// What is known of a unit that was never judged: no figures.
+    pub fn bare(rule: &super::rule::Rule, unit: UnitKey, subject: &Subject) -> Self {
+        Self {
+            rule: rule.name.clone(),
+            about: rule.about.clone(),
+            unit,
+            subject: subject.clone(),
+            sampled: Mono::BOOT,
+            readings: Vec::new(),
+            members: 0,
+            pids: Vec::new(),
+        }
+    }
+}

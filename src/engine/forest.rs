@@ -387,6 +387,13 @@ impl Forest {
         }
     }
 
+    /// Notes the effective user, when it is known.
+    pub fn own(&mut self, serial: Serial, owner: Option<Uid>) {
+        if let Some(node) = self.nodes.get_mut(&serial) {
+            node.owner = owner.or(node.owner);
+        }
+    }
+
     fn find_born(
         &mut self,
         sample: &Sample,

@@ -124,6 +124,16 @@ impl Incident {
         }
     }
 
+    /// The same case for the unit of a root found above: its stage is kept.
+    #[must_use]
+    pub fn taken_over(self) -> Self {
+        Self {
+            phase: Phase::Climbing,
+            clear: None,
+            ..self
+        }
+    }
+
     /// The next stage and when it is due.
     pub fn due<'r>(&self, rule: &'r Rule) -> Option<(&'r Stage, Mono)> {
         let stage = rule.ladder.get(self.next)?;

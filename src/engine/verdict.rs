@@ -17,6 +17,8 @@ pub const RATE_WINDOW: Duration = Duration::from_secs(5);
 pub struct Measures {
     /// CPU time, the dead included.
     pub cpu_time: Option<Range<Duration>>,
+    /// Every member is stopped: how fast it works cannot be told.
+    pub standing_still: bool,
     /// Memory, private.
     pub private: Option<Range<Bytes>>,
     /// Memory, resident.
@@ -126,7 +128,10 @@ impl Gauge {
         if let (Some(window), Some(cpu)) = (&mut self.window, measures.cpu_time) {
             window.push(at, cpu);
         }
-        let (now, threshold) = self.measure(measures);
+        let (mut now, threshold) = self.measure(measures);
+        if metric == Metric::Cpu && measures.standing_still {
+            now = None;
+        }
         let mut reading = Reading {
             metric,
             now,
@@ -151,6 +156,22 @@ impl Gauge {
                 Side::Between => Finding::Unknown,
             },
         };
+        reading
+    }
+
+    /// The reading that other measures would give at this moment: what is over now counts as sustained, and a rate,
+    /// which has no history of those measures, as clear when there is none to tell.
+    pub fn read_without_history(
+        &mut self,
+        at: Mono,
+        measures: &Measures,
+        warmup: Option<Duration>,
+        lapse: Duration,
+    ) -> Reading {
+        let mut reading = self.read(at, measures, warmup, lapse);
+        if reading.finding == Finding::Breaching {
+            reading.finding = Finding::Sustained;
+        }
         reading
     }
 
@@ -192,6 +213,36 @@ impl Gauge {
                 (time(now), Quantity::Time(above))
             }
             Bound::Leftover(limit) => (time(measures.leftover), Quantity::Time(limit)),
+        }
+    }
+
+    /// When this limit would be over if the unit went on as it has since its root became one; `None` when that cannot
+    /// be told, or it is over already.
+    pub fn forecast(&self, at: Mono, measures: &Measures, since: Mono) -> Option<Mono> {
+        let (now, limit) = self.measure(measures);
+        let (Quantity::Time(limit), Quantity::Time(now)) = (limit, now?.at_least) else {
+            return None;
+        };
+        let left = limit.checked_sub(now)?;
+        match self.limit.bound.metric() {
+            Metric::CpuTime => {
+                let pace = Millicores::over(now, at.since(since)).filter(|pace| pace.0 > 0)?;
+                let wait = left
+                    .as_nanos()
+                    .saturating_mul(1000)
+                    .checked_div(u128::from(pace.0))?;
+                Some(at.after(Duration::from_nanos(
+                    u64::try_from(wait).unwrap_or(u64::MAX),
+                )))
+            }
+            Metric::Age => Some(at.after(left)),
+            Metric::Orphaned | Metric::Leftover => (!now.is_zero()).then(|| at.after(left)),
+            Metric::Cpu
+            | Metric::Memory
+            | Metric::Processes
+            | Metric::Threads
+            | Metric::OpenFiles
+            | Metric::Zombies => None,
         }
     }
 
@@ -278,11 +329,6 @@ pub fn verdict(clauses: &[Clause], readings: &[Reading]) -> Verdict {
         (false, true) => Verdict::Unknown,
         (false, false) => Verdict::Clear,
     }
-}
-
-/// CPU use over a span, for text.
-pub fn cores(used: Duration, elapsed: Duration) -> Option<Millicores> {
-    Millicores::over(used, elapsed)
 }
 
 #[cfg(test)]

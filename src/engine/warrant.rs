@@ -35,6 +35,9 @@ pub struct Warrant {
     pub order: Order,
     /// The living members, parents before children.
     pub targets: Vec<Target>,
+    /// Living members whose fork was heard and who were never looked at: their identity is taken when the warrant is
+    /// carried out, by the same rule as for newborns.
+    pub unbound: Vec<Unbound>,
     /// What becomes of processes that members start meanwhile.
     pub newborn: Newborn,
     /// Never signalled, whatever else says so.
@@ -92,6 +95,27 @@ pub struct Target {
     pub exec: ExecGen,
     /// Whether the last sample found it stopped.
     pub stopped: bool,
+}
+
+/// A member known by the event of its birth alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unbound {
+    /// Its number, valid at `Warrant::seen` events.
+    pub pid: Pid,
+    /// Its start by the event; the kernel's own is near it.
+    pub start: StartTicks,
+    /// Why it is a member.
+    pub tie: HardTie,
+}
+
+impl Warrant {
+    /// The numbers of all targets.
+    pub fn pids(&self) -> Vec<Pid> {
+        let bound = self.targets.iter().map(|target| target.key.pid());
+        bound
+            .chain(self.unbound.iter().map(|unbound| unbound.pid))
+            .collect()
+    }
 }
 
 /// Why a process is a member, strongly enough to act on.

@@ -1,0 +1,36 @@
+//! stub
+use super::facts::Facts;
+use super::matcher::Matcher;
+use super::process::Text;
+/// x
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// x
+    Plain,
+    /// x
+    Protected(Reason),
+    /// x
+    Boundary(Reason),
+}
+/// x
+pub type Reason = std::borrow::Cow<'static, str>;
+/// x
+pub struct Lists<'a> {
+    /// x
+    pub protect: &'a [Matcher],
+    /// x
+    pub boundaries: &'a [Matcher],
+}
+/// x
+pub fn standing(_f: &Facts, _p: &Text, _l: &Lists) -> Standing {
+    Standing::Plain
+}
+impl Standing {
+    /// x
+    pub fn for_member(self) -> Self {
+        match self {
+            Self::Protected(_) => Self::Plain,
+            s @ (Self::Plain | Self::Boundary(_)) => s,
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! What people and rule files say: pauses, new rules.
+
+use std::sync::Arc;
+
+use super::Judge;
+use super::unit::{Unit, UnitId};
+use crate::engine::decision::{Answer, Closing, Decision, PauseView, Wish};
+use crate::engine::forest::Serial;
+use crate::engine::process::Uid;
+use crate::engine::rule::RuleSet;
+use crate::engine::units::Mono;
+
+impl Judge {
+    /// Takes in what a person said. A pause that was accepted before the last call cancels the signal.
+    pub(super) fn take_answer(&mut self, answer: Answer) {
+        match answer.what {
+            Wish::Pause { span, rule } => {
+                let until = span.map_or(Mono::NEVER, |span| self.now.after(span));
+                self.pauses
+                    .retain(|pause| pause.by != answer.by || pause.rule != rule);
+                self.pauses.push(PauseView {
+                    by: answer.by,
+                    rule,
+                    until,
+                });
+            }
+            Wish::Resume { rule } => {
+                let theirs = |pause: &PauseView| answer.by == Uid::ROOT || pause.by == answer.by;
+                let this = |pause: &PauseView| rule.is_none() || pause.rule == rule;
+                self.pauses.retain(|pause| !(theirs(pause) && this(pause)));
+            }
+        }
+        self.pauses.retain(|pause| pause.until > self.now);
+        self.look_at_all_now();
+    }
+
+    /// Whether a pause covers a unit now. Root's covers everyone's, anybody else's only their own.
+    pub(super) fn pause_applies(&self, pause: &PauseView, unit: &Unit) -> bool {
+        let theirs = pause.by == Uid::ROOT || unit.subject.owner == Some(pause.by);
+        let this = pause
+            .rule
+            .as_ref()
+            .is_none_or(|rule| *rule == unit.rule.name);
+        theirs && this && pause.until > self.now
+    }
+
+    fn look_at_all_now(&mut self) {
+        for unit in self.units.values_mut() {
+            unit.next_look = unit.next_look.min(self.now);
+        }
+    }
+
+    /// Takes new rules. Incidents live on by rule name; everything is answered afresh.
+    pub(super) fn take_rules(&mut self, rules: Arc<RuleSet>, out: &mut Vec<Decision>) {
+        let new_variables = rules
+            .variables
+            .iter()
+            .any(|name| !self.rules.variables.contains(name));
+        let old = std::mem::replace(&mut self.rules, rules);
+        let ids: Vec<UnitId> = self.units.keys().copied().collect();
+        for id in ids {
+            self.carry_over(id, out);
+        }
+        let everyone: Vec<Serial> = self.dossiers.keys().copied().collect();
+        for serial in &everyone {
+            self.renumber_kept(*serial, &old);
+            self.answer(*serial);
+            if new_variables {
+                self.expect(*serial);
+            }
+        }
+        // Protection and boundaries may have changed too; facts are learnt again only where they must be.
+        self.restand(&everyone, out);
+        self.hopeful.extend(everyone);
+        for serial in std::mem::take(&mut self.hopeful) {
+            self.consider(serial, out);
+        }
+        self.next_review = self.now;
+    }
+
+    fn carry_over(&mut self, id: UnitId, out: &mut Vec<Decision>) {
+        let Some(unit) = self.units.get(&id) else {
+            return;
+        };
+        let found = (0..)
+            .zip(&self.rules.rules)
+            .find(|(_, rule)| rule.name == unit.rule.name && rule.scope == unit.rule.scope);
+        let Some((index, rule)) = found.map(|(index, rule)| (index, rule.clone())) else {
+            self.close(id, Closing::RuleRemoved, out);
+            self.dissolve(id);
+            return;
+        };
+        let now = self.now;
+        self.withdraw(id, out);
+        if let Some(unit) = self.units.get_mut(&id) {
+            unit.take_rule(rule, index, now);
+        }
+    }
+
+    fn renumber_kept(&mut self, serial: Serial, old: &RuleSet) {
+        let Some(dossier) = self.dossiers.get_mut(&serial) else {
+            return;
+        };
+        let renumber = |index: &usize| {
+            let name = &old.rules.get(*index)?.name;
+            self.rules.rules.iter().position(|rule| rule.name == *name)
+        };
+        dossier.kept = dossier.kept.iter().filter_map(renumber).collect();
+    }
+}

@@ -1,0 +1,350 @@
+//! A snapshot's verdicts, and what they set in motion.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Judge;
+use super::unit::{Unit, UnitId};
+use crate::engine::decision::{Decision, Hearing};
+use crate::engine::evidence::{Evidence, Exemption, UnitKey, Verdict};
+use crate::engine::facts::{Hangup, Read};
+use crate::engine::forest::{FirstSign, Life, Serial};
+use crate::engine::process::Pid;
+use crate::engine::snapshot::{RunState, Sample, Seen, Snapshot};
+use crate::engine::units::{Mono, Range, Tier};
+use crate::engine::usage::{Bound, Living};
+use crate::engine::verdict::{Measures, verdict};
+
+/// A starter that lived so long after starting something abandons it when it goes; one that went at once handed over.
+const HANDS_OVER: Duration = Duration::from_secs(30);
+/// How many members are named to people.
+const NAMED: usize = 12;
+
+impl Judge {
+    /// Takes in figures, then judges every unit whose figures were asked for.
+    pub(super) fn look_at(&mut self, snapshot: &Snapshot, out: &mut Vec<Decision>) {
+        self.note_machine(snapshot.machine);
+        self.snapshots = self.snapshots.saturating_add(1);
+        // Parents first, so that children found in the same look find their parents.
+        let mut order: Vec<&Sample> = snapshot.samples.iter().collect();
+        order.sort_by_key(|sample| match &sample.seen {
+            Seen::Alive(figures) => (figures.start.0, sample.pid),
+            Seen::Zombie { .. } | Seen::Gone | Seen::Unread(_) => (0, sample.pid),
+        });
+        let mut changes = Vec::new();
+        for sample in order {
+            self.note_last_words(sample);
+            let serial = self.forest.sight(sample, &mut changes);
+            self.settle(&changes, out);
+            changes.clear();
+            if let Some(serial) = serial {
+                self.note_figures(serial, sample);
+            }
+            if let (Seen::Gone, Some(holder)) = (&sample.seen, self.forest.holder(sample.pid)) {
+                self.release(holder);
+            }
+        }
+        self.sweep_zombies();
+        let asked: Vec<UnitId> = self
+            .units
+            .iter()
+            .filter(|(_, unit)| unit.asked.is_some())
+            .map(|(id, _)| *id)
+            .collect();
+        for id in asked {
+            self.judge(id, out);
+        }
+    }
+
+    /// A zombie's figures are the last it will ever have, and exact.
+    fn note_last_words(&mut self, sample: &Sample) {
+        let Seen::Zombie { cpu, .. } = sample.seen else {
+            return;
+        };
+        let Some(serial) = self.forest.holder(sample.pid) else {
+            return;
+        };
+        let ours = self
+            .forest
+            .node(serial)
+            .is_some_and(|node| node.key.is_none() || node.key == sample.key);
+        if let Some(dossier) = self.dossiers.get_mut(&serial).filter(|_| ours) {
+            dossier.latest.cpu = dossier.latest.cpu.max(cpu);
+            dossier.latest.at = Some(sample.at);
+        }
+    }
+
+    fn note_figures(&mut self, serial: Serial, sample: &Sample) {
+        let Seen::Alive(figures) = &sample.seen else {
+            return;
+        };
+        let found = self
+            .forest
+            .node(serial)
+            .is_some_and(|node| node.seen == FirstSign::Found);
+        let Some(dossier) = self.dossiers.get_mut(&serial) else {
+            return;
+        };
+        let first = dossier.latest.at.is_none();
+        dossier.latest.update(sample.at, figures);
+        if first && found && figures.reaped > Duration::ZERO {
+            dossier.reaped = figures.reaped;
+            for id in &dossier.units {
+                if let Some(unit) = self.units.get_mut(id) {
+                    unit.buried.at_least = unit.buried.at_least.saturating_add(figures.reaped);
+                }
+            }
+        }
+    }
+
+    /// Drops the dead that were reaped from the units that count them.
+    fn sweep_zombies(&mut self) {
+        for unit in self
+            .units
+            .values_mut()
+            .filter(|unit| !unit.zombies.is_empty())
+        {
+            let dead = |serial: &Serial| {
+                self.forest
+                    .node(*serial)
+                    .is_some_and(|node| matches!(node.life, Life::Dead(_)))
+            };
+            unit.zombies.retain(dead);
+        }
+    }
+
+    /// Judges one unit on its newest figures.
+    fn judge(&mut self, id: UnitId, out: &mut Vec<Decision>) {
+        let Some(unit) = self.units.get(&id) else {
+            return;
+        };
+        let sampled = self.oldest_sample(unit);
+        let measures = self.measure(unit, &|_| true);
+        let paused = self.paused(unit);
+        let (now, lapse) = (self.now, self.rules.interval.saturating_mul(3));
+        let Some(unit) = self.units.get_mut(&id) else {
+            return;
+        };
+        unit.asked = None;
+        unit.judged = unit.judged.saturating_add(1);
+        unit.sampled = sampled;
+        let warmup = unit.rule.warmup;
+        unit.readings = unit
+            .gauges
+            .iter_mut()
+            .map(|gauge| gauge.read(now, &measures, warmup, lapse))
+            .collect();
+        unit.measures = measures;
+        unit.verdict = verdict(&unit.rule.clauses, &unit.readings);
+        if let Some(exemption) = paused {
+            unit.exempt.get_or_insert(now);
+            unit.verdict = Verdict::Exempt(exemption);
+        } else if let Some((since, incident)) = unit.exempt.take().zip(unit.incident.as_mut()) {
+            incident.stand(now.since(since));
+        }
+        self.escalate(id, out);
+        self.plan(id);
+    }
+
+    /// The oldest sample of the living members that were there when figures were asked for.
+    fn oldest_sample(&self, unit: &Unit) -> Mono {
+        let samples = unit
+            .members
+            .iter()
+            .filter_map(|serial| self.dossiers.get(serial)?.latest.at);
+        samples.min().unwrap_or(self.now)
+    }
+
+    fn paused(&self, unit: &Unit) -> Option<Exemption> {
+        let pause = self
+            .pauses
+            .iter()
+            .filter(|pause| self.pause_applies(pause, unit))
+            .max_by_key(|pause| pause.until)?;
+        Some(Exemption::Paused {
+            until: pause.until,
+            by: pause.by,
+        })
+    }
+
+    /// What a unit measures now, counting only the members that `counts` lets through.
+    pub(super) fn measure(&self, unit: &Unit, counts: &dyn Fn(Serial) -> bool) -> Measures {
+        let mut living = Living::default();
+        let (mut stopped, mut beyond) = (0_u64, Bound::default());
+        for serial in unit.members.iter().filter(|serial| counts(**serial)) {
+            let Some((node, dossier)) = self.forest.node(*serial).zip(self.dossiers.get(serial))
+            else {
+                continue;
+            };
+            living.add(&dossier.latest);
+            if matches!(
+                dossier.latest.state,
+                Some(RunState::Stopped | RunState::Traced)
+            ) {
+                stopped = stopped.saturating_add(1);
+            }
+            if dossier.latest.at.is_none() {
+                beyond = beyond.plus(Bound::Known(self.now.since(node.born)));
+            }
+        }
+        let tier = self.tier();
+        let whole = living.processes > 0 && stopped == living.processes;
+        let zombies = unit
+            .zombies
+            .iter()
+            .filter(|serial| counts(**serial))
+            .count();
+        let memory_unread = living.memory_unread > 0;
+        Measures {
+            cpu_time: Some(self.cpu_time(unit, &living, beyond)),
+            standing_still: whole,
+            private: (!memory_unread || living.private > crate::engine::units::Bytes(0))
+                .then(|| living.shared_once(living.private_largest, living.private, tier)),
+            rss: Some(Range::exactly(living.rss, tier)),
+            swap: (!memory_unread).then(|| Range::exactly(living.swap, tier)),
+            machine: self.machine.memory,
+            age: Some(Range::exactly(self.now.since(unit.since), Tier::Exact)),
+            processes: Some(Range::exactly(living.processes, tier)),
+            threads: Some(Living::bounded(living.threads, living.unread, tier)),
+            open_files: Some(Living::bounded(living.open_files, living.open_unread, tier)),
+            zombies: Some(Range::exactly(
+                u64::try_from(zombies).unwrap_or(u64::MAX),
+                tier,
+            )),
+            orphaned: self.orphaned(unit, Detachment::Spares),
+            detached: self.orphaned(unit, Detachment::Counts),
+            leftover: Some(Range::exactly(
+                unit.root_gone
+                    .map_or(Duration::ZERO, |gone| self.now.since(gone)),
+                tier,
+            )),
+            since_root: self.now.since(unit.since),
+        }
+    }
+
+    fn cpu_time(&self, unit: &Unit, living: &Living, unread: Bound) -> Range<Duration> {
+        let read = living.cpu.saturating_add(unit.buried.at_least);
+        let most = match (self.hearing, unit.buried.beyond.plus(unread)) {
+            (Hearing::Events, Bound::Known(beyond)) => Some(read.saturating_add(beyond)),
+            (Hearing::Events, Bound::Lost) | (Hearing::Nothing, Bound::Known(_) | Bound::Lost) => {
+                None
+            }
+        };
+        Range {
+            at_least: read.saturating_sub(unit.before),
+            at_most: most,
+            tier: self.tier(),
+        }
+    }
+
+    /// For how long the root has been without its starter; zero while it has one, or was handed over.
+    fn orphaned(&self, unit: &Unit, detachment: Detachment) -> Option<Range<Duration>> {
+        let none = Some(Range::exactly(Duration::ZERO, self.tier()));
+        let (Some(node), Some(dossier)) =
+            (self.forest.node(unit.root), self.dossiers.get(&unit.root))
+        else {
+            return none;
+        };
+        let facts = dossier.facts.as_deref()?;
+        if detachment == Detachment::Spares {
+            match facts.hangup {
+                Read::Known(Hangup::Heeded) => {}
+                Read::Known(Hangup::Ignored) => return none,
+                Read::Denied | Read::Gone | Read::Late | Read::NotAsked => return None,
+            }
+        }
+        let since = |moment: Mono| Some(Range::exactly(self.now.since(moment), self.tier()));
+        match &node.starter {
+            Some(starter) if starter.died.since(node.born) >= HANDS_OVER => since(starter.died),
+            // Its starter was never seen: what adopted it tells nothing, only a terminal that hung up does.
+            None if self.starter_unseen(unit.root) => match facts.tty.known() {
+                Some(Some(terminal)) if terminal.deleted => since(facts.at),
+                Some(_) | None => none,
+            },
+            Some(_) | None => none,
+        }
+    }
+
+    fn starter_unseen(&self, root: Serial) -> bool {
+        let Some(node) = self.forest.node(root) else {
+            return false;
+        };
+        let parent = node.parent.and_then(|parent| self.forest.node(parent));
+        node.seen == FirstSign::Found && parent.is_none_or(|parent| parent.pid == Pid::INIT)
+    }
+
+    /// The figures as data, for whoever asks why.
+    pub(super) fn evidence(&self, unit: &Unit) -> Evidence {
+        let pids = unit
+            .members
+            .iter()
+            .filter_map(|serial| self.forest.node(*serial))
+            .map(|node| node.pid);
+        Evidence {
+            rule: unit.rule.name.clone(),
+            about: unit.rule.about.clone(),
+            unit: unit.key,
+            subject: unit.subject.clone(),
+            sampled: unit.sampled,
+            readings: unit.readings.clone(),
+            members: u32::try_from(unit.members.len()).unwrap_or(u32::MAX),
+            pids: pids.take(NAMED).collect(),
+        }
+    }
+
+    /// Whether a unit would be clear without an inner one that has an incident of its own: then it waits for it.
+    pub(super) fn waits_for_inner(&self, id: UnitId) -> bool {
+        let Some(unit) = self.units.get(&id) else {
+            return false;
+        };
+        let inner: Vec<&Unit> = self
+            .units
+            .iter()
+            .filter(|(other, inner)| {
+                **other != id
+                    && inner.incident.is_some()
+                    && inner.root != unit.root
+                    && unit.members.contains(&inner.root)
+            })
+            .map(|(_, inner)| inner)
+            .collect();
+        if inner.is_empty() || matches!(unit.key, UnitKey::Process(_)) {
+            return false;
+        }
+        let mut measures = self.measure(unit, &|serial| {
+            !inner.iter().any(|inner| inner.members.contains(&serial))
+        });
+        if let Some(cpu) = &mut measures.cpu_time {
+            // The inner units' dead were counted here too.
+            let dead = inner.iter().fold(Duration::ZERO, |sum, inner| {
+                sum.saturating_add(inner.buried.at_least)
+            });
+            cpu.at_least = cpu.at_least.saturating_sub(dead);
+            cpu.at_most = cpu.at_most.map(|most| most.saturating_sub(dead));
+        }
+        let mut gauges = unit.gauges.clone();
+        let lapse = self.rules.interval.saturating_mul(3);
+        let readings: Vec<_> = gauges
+            .iter_mut()
+            .map(|gauge| gauge.read_without_history(self.now, &measures, unit.rule.warmup, lapse))
+            .collect();
+        matches!(
+            verdict(&unit.rule.clauses, &readings),
+            Verdict::Clear | Verdict::Unknown
+        )
+    }
+
+    /// Evidence to speak with now, kept for what follows.
+    pub(super) fn testify(&mut self, id: UnitId) -> Option<Arc<Evidence>> {
+        let evidence = Arc::new(self.evidence(self.units.get(&id)?));
+        self.units.get_mut(&id)?.evidence = Some(evidence.clone());
+        Some(evidence)
+    }
+}
+
+/// Whether a root that was started to outlive its starter counts as orphaned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Detachment {
+    Spares,
+    Counts,
+}

@@ -1,0 +1,299 @@
+//! Births and deaths: who belongs to which unit.
+//!
+//! **Invariants.** Membership is inherited at birth over a hard tie and ends by death, by `keep`, or by being a
+//! boundary; nothing else ends it. A unit without a living member is closed.
+
+use std::time::Duration;
+
+use super::dossier::{Dossier, Learning, Leashed};
+use super::unit::UnitId;
+use super::{Ending, Judge};
+use crate::engine::decision::{Closing, Decision};
+use crate::engine::evidence::UnitKey;
+use crate::engine::forest::{Change, FirstSign, Life, Serial};
+use crate::engine::guard::Standing;
+use crate::engine::usage::Bound;
+
+/// A process must live so long before its facts are read: a compile farm's children cost no regex.
+pub(super) const YOUTH: Duration = Duration::from_secs(1);
+/// Members of a unit with an open incident are known sooner: what is about to be signalled may be a boundary.
+const YOUTH_IN_TROUBLE: Duration = Duration::from_millis(50);
+
+impl Judge {
+    /// Draws the consequences of what changed in the forest.
+    pub(super) fn settle(&mut self, changes: &[Change], out: &mut Vec<Decision>) {
+        for change in changes {
+            match *change {
+                Change::Born(serial) => self.register(serial),
+                Change::Adopted(serial) => self.inherit_late(serial),
+                // Another user is like another image: the matchers may answer otherwise.
+                Change::Execed(serial) | Change::Owned(serial) => self.expect(serial),
+                Change::Died(serial) => self.bury(serial, out),
+            }
+        }
+    }
+
+    fn register(&mut self, serial: Serial) {
+        let Some(node) = self.forest.node(serial) else {
+            return;
+        };
+        let parent = node.parent.and_then(|parent| self.dossiers.get(&parent));
+        let mut dossier = Dossier::born_of(parent);
+        dossier.units = parent
+            .map(|parent| self.inheritance(parent))
+            .unwrap_or_default();
+        let parent_key = node
+            .parent
+            .and_then(|parent| self.forest.node(parent))
+            .and_then(|node| node.key);
+        if self.settings.leash.is_some() && parent_key == self.settings.leash {
+            dossier.leashed = Leashed::Below;
+        }
+        let (seen, born) = (node.seen, node.born);
+        for unit in &dossier.units {
+            if let Some(unit) = self.units.get_mut(unit) {
+                unit.members.insert(serial);
+            }
+        }
+        let trouble = self.in_trouble(&dossier.units);
+        self.dossiers.insert(serial, dossier);
+        let youth = if trouble { YOUTH_IN_TROUBLE } else { YOUTH };
+        // What was there before us has most likely lived long enough.
+        let ripe = match seen {
+            FirstSign::Heard => born.after(youth),
+            FirstSign::Found => born.after(youth).max(self.now),
+        };
+        self.ripe.insert((ripe, serial));
+    }
+
+    /// The units that a child of this process is born into.
+    fn inheritance(&self, parent: &Dossier) -> Vec<UnitId> {
+        if matches!(parent.standing, Standing::Boundary(_)) {
+            return Vec::new();
+        }
+        let tree = |id: &&UnitId| {
+            self.units
+                .get(id)
+                .is_some_and(|unit| matches!(unit.key, UnitKey::Tree(_)))
+        };
+        parent.units.iter().filter(tree).copied().collect()
+    }
+
+    fn in_trouble(&self, units: &[UnitId]) -> bool {
+        units
+            .iter()
+            .filter_map(|unit| self.units.get(unit))
+            .any(|unit| unit.incident.is_some())
+    }
+
+    /// A process that was known before its parent was: it and all below it join what the parent belongs to.
+    fn inherit_late(&mut self, serial: Serial) {
+        let parent = self.forest.node(serial).and_then(|node| node.parent);
+        let Some(parent) = parent.and_then(|parent| self.dossiers.get(&parent)) else {
+            return;
+        };
+        let (units, leashed, kept) = (
+            self.inheritance(parent),
+            parent.leashed,
+            parent.kept.clone(),
+        );
+        for unit in units {
+            self.join(unit, serial);
+        }
+        let mut family = self.forest.below(serial);
+        family.insert(serial);
+        for member in family {
+            if let Some(dossier) = self.dossiers.get_mut(&member) {
+                if leashed == Leashed::Below {
+                    dossier.leashed = leashed;
+                }
+                dossier.kept.extend(&kept);
+            }
+        }
+    }
+
+    /// A process and all below it, up to boundaries and kept ones, become members.
+    pub(super) fn join(&mut self, id: UnitId, top: Serial) {
+        let Some(unit) = self.units.get_mut(&id) else {
+            return;
+        };
+        let mut open = vec![top];
+        while let Some(serial) = open.pop() {
+            let Some(dossier) = self.dossiers.get_mut(&serial) else {
+                continue;
+            };
+            let apart = matches!(dossier.standing, Standing::Boundary(_))
+                || dossier.kept.contains(&unit.index);
+            if apart || dossier.units.contains(&id) {
+                continue;
+            }
+            dossier.units.push(id);
+            unit.members.insert(serial);
+            if serial != unit.root {
+                // Whether it ran a shell before or after it became a member must make no difference.
+                dossier.standing =
+                    std::mem::replace(&mut dossier.standing, Standing::Plain).for_member();
+            }
+            if dossier.reaped > Duration::ZERO {
+                unit.buried.at_least = unit.buried.at_least.saturating_add(dossier.reaped);
+            }
+            if let UnitKey::Tree(_) = unit.key {
+                open.extend(
+                    self.forest
+                        .node(serial)
+                        .iter()
+                        .flat_map(|node| &node.children),
+                );
+            }
+        }
+    }
+
+    /// A process and all below it leave a unit.
+    pub(super) fn leave(&mut self, id: UnitId, top: Serial, out: &mut Vec<Decision>) {
+        let mut family = self.forest.below(top);
+        family.insert(top);
+        for serial in family {
+            if let Some(dossier) = self.dossiers.get_mut(&serial) {
+                dossier.units.retain(|unit| *unit != id);
+            }
+            if let Some(unit) = self.units.get_mut(&id) {
+                unit.members.remove(&serial);
+            }
+        }
+        self.withdraw(id, out);
+        self.close_if_empty(id, out);
+    }
+
+    /// Its image or its user is another: its facts are to be learnt again.
+    pub(super) fn expect(&mut self, serial: Serial) {
+        let Some(dossier) = self.dossiers.get_mut(&serial) else {
+            return;
+        };
+        dossier.learning = Learning::Young;
+        let units = dossier.units.clone();
+        let youth = if self.in_trouble(&units) {
+            YOUTH_IN_TROUBLE
+        } else {
+            YOUTH
+        };
+        self.ripe.insert((self.now.after(youth), serial));
+    }
+
+    fn bury(&mut self, serial: Serial, out: &mut Vec<Decision>) {
+        let Some((node, dossier)) = self.forest.node(serial).zip(self.dossiers.get(&serial)) else {
+            return;
+        };
+        let Life::Dead(died) = node.life else { return };
+        // A process cannot use more CPU than time passes on each of its threads' processors.
+        let unread = died.since(dossier.latest.at.unwrap_or(node.born));
+        let width = if node.threaded {
+            self.machine.cores.max(1)
+        } else {
+            1
+        };
+        let (latest, beyond) = (
+            dossier.latest.cpu,
+            Bound::Known(unread.saturating_mul(width)),
+        );
+        let units = dossier.units.clone();
+        let mut watched = false;
+        for id in &units {
+            let Some(unit) = self.units.get_mut(id) else {
+                continue;
+            };
+            unit.members.remove(&serial);
+            unit.buried.bury(latest, beyond);
+            if unit.root == serial {
+                unit.root_gone = Some(died);
+                unit.next_look = unit.next_look.min(died.after(self.rules.interval));
+            }
+            if unit.counts_zombies() {
+                unit.zombies.insert(serial);
+                watched = true;
+            }
+        }
+        self.hopeful.remove(&serial);
+        if !watched {
+            self.dossiers.remove(&serial);
+            self.forest.forget(serial);
+        }
+        for id in units {
+            self.close_if_empty(id, out);
+        }
+    }
+
+    /// A unit whose last member died is over.
+    pub(super) fn close_if_empty(&mut self, id: UnitId, out: &mut Vec<Decision>) {
+        let Some(unit) = self.units.get(&id) else {
+            return;
+        };
+        if !unit.members.is_empty() {
+            return;
+        }
+        let ours = unit
+            .incident
+            .as_ref()
+            .is_some_and(|incident| incident.signalled);
+        let how = if ours {
+            Closing::Ended
+        } else {
+            Closing::Exited
+        };
+        self.close(id, how, out);
+        self.dissolve(id);
+    }
+
+    /// Drops a unit.
+    pub(super) fn dissolve(&mut self, id: UnitId) {
+        let Some(unit) = self.units.remove(&id) else {
+            return;
+        };
+        for serial in unit.members.iter().chain(&unit.zombies) {
+            if let Some(dossier) = self.dossiers.get_mut(serial) {
+                dossier.units.retain(|unit| *unit != id);
+            }
+        }
+        for serial in unit.zombies {
+            self.release(serial);
+        }
+    }
+
+    /// Forgets a dead process that no unit watches any more.
+    pub(super) fn release(&mut self, serial: Serial) {
+        let watched = self
+            .units
+            .values()
+            .any(|unit| unit.zombies.contains(&serial));
+        let dead = self
+            .forest
+            .node(serial)
+            .is_none_or(|node| matches!(node.life, Life::Dead(_)));
+        if dead && !watched {
+            self.dossiers.remove(&serial);
+            self.forest.forget(serial);
+        }
+    }
+
+    /// Notes that we ended a tree.
+    pub(super) fn note_ending(&mut self, id: UnitId) {
+        let Some(unit) = self.units.get(&id) else {
+            return;
+        };
+        let longest = self
+            .rules
+            .rules
+            .iter()
+            .map(|rule| rule.cooldown.max(rule.breaker.within))
+            .max()
+            .unwrap_or_default();
+        let edge = self.now.before(longest);
+        self.endings.retain(|ending| ending.at >= edge);
+        self.endings.push_back(Ending {
+            at: self.now,
+            rule: unit.rule.name.clone(),
+            owner: unit.subject.owner,
+            program: unit.subject.program.clone(),
+            starter: unit.starter.as_ref().and_then(|(key, _)| *key),
+        });
+    }
+}

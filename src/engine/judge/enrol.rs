@@ -1,0 +1,398 @@
+//! Facts: what a process runs, how it stands, which rules it is the root of.
+//!
+//! **Invariants.** No root is made while anything above it is not known. A root is the topmost match of its rule. Facts
+//! of an image that is no longer run change nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Judge;
+use super::census::YOUTH;
+use super::dossier::Learning;
+use super::unit::{Unit, UnitId};
+use crate::engine::decision::{Closing, Decision};
+use crate::engine::evidence::{Subject, UnitKey};
+use crate::engine::facts::{Facts, Read};
+use crate::engine::forest::Serial;
+use crate::engine::guard::{self, Standing};
+use crate::engine::matcher::{self, Answer};
+use crate::engine::process::{ExecGen, ProcKey, Text, Uid};
+use crate::engine::program;
+use crate::engine::redact;
+use crate::engine::rule::Scope;
+
+/// How much of a command line is kept for people.
+pub(super) const COMMAND_SHOWN: usize = 160;
+
+impl Judge {
+    /// Takes in facts: standing, answers, and what follows from them.
+    pub(super) fn learn(&mut self, batch: Vec<Facts>, out: &mut Vec<Decision>) {
+        for facts in batch {
+            self.learn_one(facts, out);
+        }
+        for serial in std::mem::take(&mut self.hopeful) {
+            self.consider(serial, out);
+        }
+    }
+
+    fn learn_one(&mut self, facts: Facts, out: &mut Vec<Decision>) {
+        let Some(serial) = self.forest.holder(facts.pid) else {
+            return;
+        };
+        let current = self
+            .forest
+            .node(serial)
+            .is_some_and(|node| node.exec == facts.exec);
+        let ours = facts
+            .key
+            .is_some_and(|key| self.forest.bind(serial, key, facts.start));
+        let Some(dossier) = self.dossiers.get_mut(&serial) else {
+            return;
+        };
+        if !current {
+            // It ran another image by the time; that one was asked about too.
+            return;
+        }
+        if !ours {
+            // It vanished, or the number is another's by now: the next look or event tells which.
+            dossier.learning = Learning::Settled;
+            return;
+        }
+        if matches!(facts.args, Read::Late) || matches!(facts.exe, Read::Late) {
+            dossier.learning = Learning::Young;
+            self.ripe.insert((self.now.after(YOUTH), serial));
+            return;
+        }
+        dossier.learning = Learning::Settled;
+        dossier.program = program::of(&facts).unwrap_or_default();
+        let owner = facts.owner.known().copied();
+        dossier.facts = Some(Arc::new(facts));
+        self.forest.own(serial, owner);
+        let standing = self.standing(serial);
+        if let Some(dossier) = self.dossiers.get_mut(&serial) {
+            dossier.standing = standing;
+        }
+        self.answer(serial);
+        self.rearrange(serial, out);
+        self.hopeful.insert(serial);
+    }
+
+    /// Holds every rule's matcher against a process.
+    pub(super) fn answer(&mut self, serial: Serial) {
+        let above: Vec<Option<&Facts>> = self
+            .forest
+            .above(serial)
+            .map(|(above, _)| {
+                self.dossiers
+                    .get(&above)
+                    .and_then(|dossier| dossier.facts.as_deref())
+            })
+            .collect();
+        let Some((node, dossier)) = self.forest.node(serial).zip(self.dossiers.get(&serial)) else {
+            return;
+        };
+        let subject = matcher::Subject {
+            facts: dossier.facts.as_deref(),
+            age: self.now.since(node.exec_at),
+            above: &above,
+        };
+        let answers = self
+            .rules
+            .rules
+            .iter()
+            .map(|rule| rule.matcher.test(&subject))
+            .collect();
+        if let Some(dossier) = self.dossiers.get_mut(&serial) {
+            dossier.answers = answers;
+        }
+    }
+
+    /// Draws the consequences of new facts for the units a process is in already.
+    fn rearrange(&mut self, serial: Serial, out: &mut Vec<Decision>) {
+        let Some(dossier) = self.dossiers.get(&serial) else {
+            return;
+        };
+        let boundary = matches!(dossier.standing, Standing::Boundary(_));
+        for id in dossier.units.clone() {
+            let Some((unit, dossier)) = self.units.get(&id).zip(self.dossiers.get(&serial)) else {
+                continue;
+            };
+            let index = unit.index;
+            if unit.root == serial {
+                if boundary || dossier.answer(index) == Answer::No {
+                    self.close(id, Closing::Unmatched, out);
+                    let others = self
+                        .units
+                        .get(&id)
+                        .map(|unit| unit.members.clone())
+                        .unwrap_or_default();
+                    self.dissolve(id);
+                    self.hopeful.extend(others);
+                }
+                continue;
+            }
+            if boundary {
+                self.leave(id, serial, out);
+            } else if self.is_kept(serial, index) {
+                let mut family = self.forest.below(serial);
+                family.insert(serial);
+                for member in family {
+                    if let Some(dossier) = self.dossiers.get_mut(&member) {
+                        dossier.kept.push(index);
+                    }
+                }
+                self.leave(id, serial, out);
+            }
+        }
+    }
+
+    /// Holds the lists of protection and boundaries against everyone again.
+    pub(super) fn restand(&mut self, everyone: &[Serial], out: &mut Vec<Decision>) {
+        for serial in everyone {
+            let standing = self.standing(*serial);
+            if let Some(dossier) = self
+                .dossiers
+                .get_mut(serial)
+                .filter(|dossier| dossier.learning == Learning::Settled)
+            {
+                dossier.standing = standing;
+                self.rearrange(*serial, out);
+            }
+        }
+    }
+
+    /// Whether a process may be signalled, by its own facts.
+    fn standing(&self, serial: Serial) -> Standing {
+        let Some(dossier) = self.dossiers.get(&serial) else {
+            return Standing::Plain;
+        };
+        let Some(facts) = dossier.facts.as_deref() else {
+            return Standing::Plain;
+        };
+        if facts
+            .key
+            .is_some_and(|key| self.settings.spare.keys.contains(&key))
+        {
+            return Standing::Boundary(guard::Reason::from("beadle or one of its ancestors"));
+        }
+        let lists = guard::Lists {
+            protect: &self.rules.protect,
+            boundaries: &self.rules.boundaries,
+        };
+        let standing = guard::standing(facts, &dossier.program, &lists);
+        // What already belongs to a judged tree cannot protect itself by running a protected program.
+        let member = |id: &UnitId| self.units.get(id).is_some_and(|unit| unit.root != serial);
+        if dossier.units.iter().any(member) {
+            standing.for_member()
+        } else {
+            standing
+        }
+    }
+
+    fn is_kept(&self, serial: Serial, rule: usize) -> bool {
+        let Some((rule, dossier)) = self.rules.rules.get(rule).zip(self.dossiers.get(&serial))
+        else {
+            return false;
+        };
+        let subject = matcher::Subject {
+            facts: dossier.facts.as_deref(),
+            age: self
+                .forest
+                .node(serial)
+                .map_or(Duration::ZERO, |node| self.now.since(node.exec_at)),
+            above: &[],
+        };
+        rule.keep
+            .iter()
+            .any(|keep| keep.test(&subject) == Answer::Yes)
+    }
+
+    /// Makes a process the root of every rule that it is the topmost match of.
+    pub(super) fn consider(&mut self, serial: Serial, out: &mut Vec<Decision>) {
+        let Some(dossier) = self.dossiers.get(&serial) else {
+            return;
+        };
+        let ours = match self.settings.only_user {
+            None => true,
+            Some(user) => self.forest.node(serial).and_then(|node| node.owner) == Some(user),
+        };
+        if matches!(dossier.standing, Standing::Boundary(_))
+            || dossier.learning != Learning::Settled
+            || !ours
+        {
+            return;
+        }
+        let matching: Vec<usize> = (0..self.rules.rules.len())
+            .filter(|rule| dossier.answer(*rule) == Answer::Yes)
+            .collect();
+        for index in matching {
+            match self.place(serial, index) {
+                Placed::Top => self.crown(serial, index, out),
+                Placed::Below => {}
+                Placed::Unsure => {
+                    self.hopeful.insert(serial);
+                }
+            }
+        }
+    }
+
+    /// Whether anything above a matching process matches too.
+    fn place(&self, serial: Serial, index: usize) -> Placed {
+        let Some((rule, dossier)) = self.rules.rules.get(index).zip(self.dossiers.get(&serial))
+        else {
+            return Placed::Below;
+        };
+        let belongs = |id: &UnitId| self.units.get(id).is_some_and(|unit| unit.index == index);
+        if dossier.units.iter().any(belongs) || dossier.kept.contains(&index) {
+            return Placed::Below;
+        }
+        if rule.scope == Scope::Process {
+            return Placed::Top;
+        }
+        for (above, _) in self.forest.above(serial) {
+            let Some(above) = self.dossiers.get(&above) else {
+                return Placed::Unsure;
+            };
+            if let Standing::Boundary(_) = above.standing {
+                break;
+            }
+            if above.learning != Learning::Settled {
+                return Placed::Unsure;
+            }
+        }
+        Placed::Top
+    }
+
+    /// Makes a process a root.
+    fn crown(&mut self, serial: Serial, index: usize, out: &mut Vec<Decision>) {
+        let Some(rule) = self.rules.rules.get(index).cloned() else {
+            return;
+        };
+        let Some(node) = self.forest.node(serial) else {
+            return;
+        };
+        let Some(key) = node.key else { return };
+        let unit_key = match rule.scope {
+            Scope::Tree => UnitKey::Tree(key),
+            Scope::Process => UnitKey::Process(key),
+        };
+        let (since, born) = (node.exec_at, node.born);
+        let execed = node.exec != ExecGen::default();
+        let mut unit = Unit::new(
+            unit_key,
+            rule,
+            index,
+            serial,
+            self.subject(serial, key),
+            since,
+        );
+        unit.next_look = self.now;
+        unit.starter = self.forest.above(serial).next().map(|(above, node)| {
+            let program = self
+                .dossiers
+                .get(&above)
+                .map(|dossier| dossier.program.clone());
+            (node.key, program.unwrap_or_default())
+        });
+        if execed {
+            // What it used before its exec is not the program's; it is at most what it had used when it was learnt.
+            let learnt = self
+                .dossiers
+                .get(&serial)
+                .and_then(|dossier| dossier.facts.as_ref())
+                .map(|facts| facts.cpu);
+            unit.before = learnt.unwrap_or_default().min(since.since(born));
+        }
+        let id = self.new_unit();
+        self.units.insert(id, unit);
+        self.join(id, serial);
+        self.merge_below(id, index, out);
+    }
+
+    /// A root found above others of the same rule takes them over, stage and all.
+    fn merge_below(&mut self, id: UnitId, index: usize, out: &mut Vec<Decision>) {
+        let Some(unit) = self.units.get(&id) else {
+            return;
+        };
+        if let UnitKey::Process(_) = unit.key {
+            return;
+        }
+        let inner: Vec<UnitId> = self
+            .units
+            .iter()
+            .filter(|(other, inner)| {
+                **other != id && inner.index == index && unit.members.contains(&inner.root)
+            })
+            .map(|(inner, _)| *inner)
+            .collect();
+        for inner in inner {
+            let stage = self
+                .units
+                .get(&inner)
+                .and_then(|unit| unit.incident.clone());
+            self.withdraw(inner, out);
+            self.close(inner, Closing::Merged, out);
+            let Some(gone) = self.units.get(&inner).cloned() else {
+                continue;
+            };
+            self.dissolve(inner);
+            let Some(unit) = self.units.get_mut(&id) else {
+                return;
+            };
+            unit.buried.absorb(gone.buried);
+            if let (Some(stage), None) = (stage, &unit.incident) {
+                unit.incident = Some(stage.taken_over());
+            }
+        }
+    }
+
+    /// A process, in words people know.
+    pub(super) fn subject(&self, serial: Serial, key: ProcKey) -> Subject {
+        let node = self.forest.node(serial);
+        let dossier = self.dossiers.get(&serial);
+        let facts = dossier.and_then(|dossier| dossier.facts.as_deref());
+        let args: &[Text] = facts
+            .and_then(|facts| facts.args.known())
+            .map_or(&[], Vec::as_slice);
+        let place = |facts: &Facts| facts.cwd.known().map(|place| place.path.clone());
+        let terminal = |facts: &Facts| facts.tty.known().cloned().flatten().map(|place| place.path);
+        let owner = node.and_then(|node| node.owner);
+        Subject {
+            key,
+            program: dossier
+                .map(|dossier| dossier.program.clone())
+                .unwrap_or_default(),
+            command: redact::command_line(args, COMMAND_SHOWN),
+            cwd: facts.and_then(place),
+            owner,
+            audience: self.audience(serial).or(owner),
+            tty: facts.and_then(terminal),
+        }
+    }
+
+    /// Whom to tell: the user who logged in, else the nearest person above, else nobody better than the owner.
+    fn audience(&self, serial: Serial) -> Option<Uid> {
+        let login = |serial: &Serial| {
+            let facts = self.dossiers.get(serial)?.facts.as_deref()?;
+            facts.login.known().copied().flatten()
+        };
+        let person = |serial: &Serial| {
+            let owner = self.forest.node(*serial)?.owner?;
+            (owner.0 >= 1000 && owner.0 < 65_534).then_some(owner)
+        };
+        let above = || self.forest.above(serial).map(|(serial, _)| serial);
+        login(&serial)
+            .or_else(|| person(&serial))
+            .or_else(|| above().find_map(|serial| person(&serial)))
+    }
+}
+
+/// Where a matching process stands among others that match.
+enum Placed {
+    /// Nothing above it matches.
+    Top,
+    /// It belongs to another root of the rule, or was kept out of it.
+    Below,
+    /// Something above it is not known yet.
+    Unsure,
+}

@@ -1,0 +1,297 @@
+//! When to list, to learn and to look: pay only for what is judged.
+//!
+//! With events and nothing judged, nothing is read but one directory listing a minute. A unit is looked at when a
+//! limit of it could first be over: every `interval` for levels, later for what grows no faster than time.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::dossier::Learning;
+use super::unit::UnitId;
+use super::{Judge, dossier};
+use crate::engine::decision::{Decision, Hearing};
+use crate::engine::evidence::Verdict;
+use crate::engine::facts::Question;
+use crate::engine::forest::{Life, Serial};
+use crate::engine::matcher::Answer;
+use crate::engine::process::Pid;
+use crate::engine::snapshot::{Ask, Want};
+use crate::engine::units::Mono;
+
+/// How often all numbers are listed while events are heard.
+const LIST_WITH_EVENTS: Duration = Duration::from_secs(60);
+/// A unit is looked at this often at the latest, and the scan tier re-checks every process within it.
+const AT_THE_LATEST: Duration = Duration::from_secs(10);
+
+impl Judge {
+    /// Asks for everything whose time has come.
+    pub(super) fn ask_what_is_due(&mut self, out: &mut Vec<Decision>) {
+        if self.next_list <= self.now {
+            let pace = match self.hearing {
+                Hearing::Events => LIST_WITH_EVENTS,
+                Hearing::Nothing => self.rules.interval,
+            };
+            self.next_list = self.now.after(pace);
+            out.push(Decision::List);
+        }
+        self.review();
+        self.ask_facts(out);
+        self.ask_figures(out);
+    }
+
+    /// When `step` must be called again if nothing else happens.
+    pub fn next_deadline(&self) -> Option<Mono> {
+        let learn = self.ripe.first().map(|(at, _)| *at);
+        let look = self
+            .units
+            .values()
+            .filter(|unit| unit.asked.is_none())
+            .map(|unit| unit.next_look)
+            .min();
+        let late = self
+            .units
+            .values()
+            .filter_map(|unit| unit.asked)
+            .min()
+            .map(|asked| asked.after(self.patience()));
+        let resume = self
+            .pauses
+            .iter()
+            .map(|pause| pause.until)
+            .filter(|until| *until < Mono::NEVER)
+            .min();
+        let review = self.reviews().then_some(self.next_review);
+        [Some(self.next_list), learn, look, late, resume, review]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// How long a sample may take before it counts as not known.
+    fn patience(&self) -> Duration {
+        self.rules.interval.saturating_mul(2)
+    }
+
+    fn ask_facts(&mut self, out: &mut Vec<Decision>) {
+        let mut questions = Vec::new();
+        while let Some((at, serial)) = self.ripe.first().copied() {
+            if at > self.now {
+                break;
+            }
+            self.ripe.pop_first();
+            let Some((node, dossier)) =
+                self.forest.node(serial).zip(self.dossiers.get_mut(&serial))
+            else {
+                continue;
+            };
+            if dossier.learning != Learning::Young || matches!(node.life, Life::Dead(_)) {
+                continue;
+            }
+            dossier.learning = Learning::Asked;
+            questions.push(Question {
+                pid: node.pid,
+                key: node.key,
+                start: Some(node.start),
+                exec: node.exec,
+                variables: self.rules.variables.clone(),
+            });
+        }
+        if !questions.is_empty() {
+            out.push(Decision::Learn(questions));
+        }
+    }
+
+    fn ask_figures(&mut self, out: &mut Vec<Decision>) {
+        let mut asks = std::mem::take(&mut self.asks);
+        let mut whom: std::collections::BTreeMap<Serial, Want> = std::collections::BTreeMap::new();
+        let (now, patience) = (self.now, self.patience());
+        for unit in self.units.values_mut() {
+            if unit.asked.is_some_and(|asked| now.since(asked) > patience) {
+                // The sample did not come: what was is not known to be so still.
+                unit.asked = None;
+                unit.verdict = Verdict::Unknown;
+            }
+            if unit.asked.is_some() || unit.next_look > now {
+                continue;
+            }
+            unit.asked = Some(now);
+            for &serial in unit.members.iter().chain(&unit.zombies) {
+                let want = whom.entry(serial).or_default();
+                *want = want.or(unit.want);
+            }
+        }
+        for (serial, want) in whom {
+            let Some(node) = self.forest.node(serial) else {
+                continue;
+            };
+            asks.push(Ask {
+                pid: node.pid,
+                key: node.key,
+                start: Some(node.start),
+                want,
+            });
+        }
+        self.recheck(&mut asks);
+        if !asks.is_empty() {
+            let by = now.after(patience);
+            out.push(Decision::Sample { asks, by });
+        }
+    }
+
+    /// In the scan tier, looks at a tenth of all processes each interval: a number may have a new holder, an image
+    /// may be another.
+    fn recheck(&mut self, asks: &mut Vec<Ask>) {
+        let listing = self.next_list == self.now.after(self.rules.interval);
+        if self.hearing == Hearing::Events || !listing {
+            return;
+        }
+        let rounds = AT_THE_LATEST
+            .as_millis()
+            .checked_div(self.rules.interval.as_millis())
+            .unwrap_or(1)
+            .max(1);
+        let share = self
+            .forest
+            .len()
+            .checked_div(usize::try_from(rounds).unwrap_or(usize::MAX))
+            .unwrap_or(0);
+        let after = self.cursor.take();
+        let mut taken: usize = 0;
+        for (serial, node) in self
+            .forest
+            .iter()
+            .filter(|(serial, _)| after.is_none_or(|after| *serial > after))
+        {
+            if taken > share {
+                return;
+            }
+            taken = taken.saturating_add(1);
+            self.cursor = Some(serial);
+            if !matches!(node.life, Life::Dead(_)) {
+                asks.push(Ask {
+                    pid: node.pid,
+                    key: node.key,
+                    start: Some(node.start),
+                    want: Want::default(),
+                });
+            }
+        }
+        // The end was reached: the next round starts over.
+        self.cursor = None;
+    }
+
+    /// Compares a listing with what is known; whoever differs is looked at.
+    pub(super) fn compare(&mut self, listed: &[Pid]) {
+        let (strangers, missing) = self.forest.differs(listed);
+        for pid in strangers {
+            self.asks.push(Ask {
+                pid,
+                key: None,
+                start: None,
+                want: Want::default(),
+            });
+        }
+        for serial in missing {
+            let Some(node) = self.forest.node(serial) else {
+                continue;
+            };
+            match node.life {
+                Life::Dead(_) => self.release(serial),
+                // A listing is no proof of death: the number may have moved while it was taken.
+                Life::Alive | Life::Leaving => {
+                    self.asks.push(Ask {
+                        pid: node.pid,
+                        key: node.key,
+                        start: Some(node.start),
+                        want: Want::default(),
+                    });
+                }
+            }
+        }
+    }
+
+    /// When a unit is looked at next, by its last measures.
+    pub(super) fn plan(&mut self, id: UnitId) {
+        let (now, interval, cores) = (self.now, self.rules.interval, self.machine.cores);
+        let Some(unit) = self.units.get_mut(&id) else {
+            return;
+        };
+        let soonest = now.after(interval);
+        let mut next = now.after(AT_THE_LATEST);
+        for gauge in &unit.gauges {
+            next = next.min(
+                gauge
+                    .earliest(now, &unit.measures, cores)
+                    .unwrap_or(soonest),
+            );
+        }
+        // A unit is seen three times before anything fires, and often while something may.
+        if unit.judged < 3
+            || unit.incident.is_some()
+            || matches!(unit.verdict, Verdict::Breaching | Verdict::Sustained)
+        {
+            next = soonest;
+        }
+        next = next.max(soonest);
+        let due = unit
+            .incident
+            .as_ref()
+            .and_then(|incident| incident.deadline(&unit.rule));
+        if let Some(due) = due.filter(|due| *due > now) {
+            next = next.min(due);
+        }
+        unit.next_look = next;
+    }
+
+    /// Whether any matcher's answer can change without an event.
+    fn reviews(&self) -> bool {
+        self.rules.rules.iter().any(|rule| !rule.matcher.fixed())
+    }
+
+    /// Holds matchers that ripen or drift against their candidates again.
+    fn review(&mut self) {
+        if self.next_review > self.now {
+            return;
+        }
+        self.next_review = self.now.after(AT_THE_LATEST);
+        let loose: Vec<usize> = (0..)
+            .zip(&self.rules.rules)
+            .filter(|(_, rule)| !rule.matcher.fixed())
+            .map(|(index, _)| index)
+            .collect();
+        if loose.is_empty() {
+            return;
+        }
+        let open = |dossier: &dossier::Dossier| {
+            dossier.learning == Learning::Settled
+                && loose
+                    .iter()
+                    .any(|rule| dossier.answer(*rule) != Answer::Yes)
+        };
+        let whom: BTreeSet<Serial> = self
+            .dossiers
+            .iter()
+            .filter(|(_, dossier)| open(dossier))
+            .map(|(serial, _)| *serial)
+            .collect();
+        for serial in whom {
+            self.answer(serial);
+            let drifting = |rule: &usize| {
+                let drifts = self
+                    .rules
+                    .rules
+                    .get(*rule)
+                    .is_some_and(|rule| rule.matcher.drifts());
+                let answer = self
+                    .dossiers
+                    .get(&serial)
+                    .map(|dossier| dossier.answer(*rule));
+                drifts && answer == Some(Answer::Unknown)
+            };
+            if loose.iter().any(drifting) {
+                self.expect(serial);
+            }
+            self.hopeful.insert(serial);
+        }
+    }
+}

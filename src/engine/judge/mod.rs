@@ -1,0 +1,218 @@
+//! The judge: holds rules against units and moves incidents up their ladders.
+//!
+//! `step(now, input) -> decisions` is all there is. What it asks for comes back as input; between two steps nothing
+//! happens, so the same inputs give the same decisions for ever.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `census` | births and deaths: who belongs to which unit |
+//! | `enrol` | facts: how a process stands, which rules it is the root of |
+//! | `looks` | when to list, to learn and to look: pay only for what is judged |
+//! | `bench` | a snapshot's verdicts, and what they set in motion |
+//! | `ladder` | the stages: nudges, last calls, warrants, reports, closings |
+//! | `answers` | what people and rule files say: pauses, new rules |
+//! | `view` | what it sees now, for `status`, `ps` and `why` |
+
+mod answers;
+mod bench;
+mod census;
+mod dossier;
+mod enrol;
+mod ladder;
+mod looks;
+mod unit;
+mod view;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::decision::{Decision, Hearing, Input, PauseView};
+use super::evidence::IncidentId;
+use super::forest::{Forest, Serial};
+use super::process::{ProcKey, Text, Uid};
+use super::rule::{RuleName, RuleSet};
+use super::snapshot::{Ask, Machine};
+use super::units::{Mono, Tier};
+use super::warrant::{EventCount, Spare, Warrant, WarrantId};
+use dossier::Dossier;
+use unit::{Unit, UnitId};
+
+/// After waking, nothing fires for so long.
+const AFTER_WAKING: Duration = Duration::from_secs(60);
+/// A step that comes so much later than it was due means that everything stood still, us included.
+const STOOD_STILL: Duration = Duration::from_secs(30);
+
+/// What the judge is told once.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// For an unprivileged beadle, the one user whose processes it judges; `None` judges everyone's.
+    pub only_user: Option<Uid>,
+    /// Beadle and its ancestors.
+    pub spare: Arc<Spare>,
+    /// `--only-under`: nothing but descendants of this process is ever signalled.
+    pub leash: Option<ProcKey>,
+    /// The first number an incident may get.
+    pub first_incident: u64,
+}
+
+/// The judge.
+#[derive(Debug)]
+pub struct Judge {
+    settings: Settings,
+    rules: Arc<RuleSet>,
+    forest: Forest,
+    dossiers: BTreeMap<Serial, Dossier>,
+    units: BTreeMap<UnitId, Unit>,
+    /// When to learn the facts of whom.
+    ripe: BTreeSet<(Mono, Serial)>,
+    /// Processes that match and wait for what is above them to be known.
+    hopeful: BTreeSet<Serial>,
+    /// Asks that the next look takes along.
+    asks: Vec<Ask>,
+    /// Where the scan tier's re-check stands.
+    cursor: Option<Serial>,
+    hearing: Hearing,
+    gaps: u64,
+    seen: EventCount,
+    next_list: Mono,
+    /// Matchers that ripen or drift are looked at again then.
+    next_review: Mono,
+    machine: Machine,
+    /// The moment of the last step.
+    now: Mono,
+    quiet_until: Mono,
+    snapshots: u64,
+    pauses: Vec<PauseView>,
+    endings: VecDeque<Ending>,
+    flights: BTreeMap<WarrantId, Flight>,
+    last_incident: u64,
+    last_warrant: u64,
+    last_unit: u64,
+}
+
+/// A tree that we ended.
+#[derive(Clone, Debug)]
+struct Ending {
+    at: Mono,
+    rule: RuleName,
+    owner: Option<Uid>,
+    program: Text,
+    starter: Option<ProcKey>,
+}
+
+/// A warrant under way.
+#[derive(Clone, Debug)]
+struct Flight {
+    unit: UnitId,
+    /// `None` until the last call.
+    warrant: Option<Arc<Warrant>>,
+}
+
+impl Judge {
+    /// A judge who knows nothing of the machine yet.
+    pub fn new(settings: Settings, rules: Arc<RuleSet>) -> Self {
+        Self {
+            last_incident: settings.first_incident.saturating_sub(1),
+            settings,
+            rules,
+            forest: Forest::default(),
+            dossiers: BTreeMap::new(),
+            units: BTreeMap::new(),
+            ripe: BTreeSet::new(),
+            hopeful: BTreeSet::new(),
+            asks: Vec::new(),
+            cursor: None,
+            hearing: Hearing::Nothing,
+            gaps: 0,
+            seen: EventCount::default(),
+            next_list: Mono::BOOT,
+            next_review: Mono::BOOT,
+            machine: Machine::default(),
+            now: Mono::BOOT,
+            quiet_until: Mono::BOOT,
+            snapshots: 0,
+            pauses: Vec::new(),
+            endings: VecDeque::new(),
+            flights: BTreeMap::new(),
+            last_warrant: 0,
+            last_unit: 0,
+        }
+    }
+
+    /// Takes in one input and decides. `now` never runs backwards.
+    pub fn step(&mut self, now: Mono, input: Input) -> Vec<Decision> {
+        let mut out = Vec::new();
+        self.keep_time(now);
+        match input {
+            Input::Events { events, upto } => {
+                let mut changes = Vec::new();
+                self.forest.apply(&events, &mut changes);
+                self.seen = upto;
+                self.settle(&changes, &mut out);
+            }
+            Input::Hearing(hearing) => {
+                self.hearing = hearing;
+                self.next_list = now;
+            }
+            Input::Gap => {
+                self.gaps = self.gaps.saturating_add(1);
+                self.forest.doubt();
+                // At most one listing a second, however often events are lost.
+                self.next_list = self.next_list.min(now.after(Duration::from_secs(1)));
+            }
+            Input::Listing(listed) => self.compare(&listed),
+            Input::Snapshot(snapshot) => self.look_at(&snapshot, &mut out),
+            Input::Facts(facts) => self.learn(facts, &mut out),
+            Input::Report(report) => self.take_report(&report, &mut out),
+            Input::LastCall(warrant) => self.last_call(warrant, &mut out),
+            Input::Rules(rules) => self.take_rules(rules, &mut out),
+            Input::Answer(answer) => self.take_answer(answer),
+            Input::Deadline => {}
+        }
+        self.ask_what_is_due(&mut out);
+        out
+    }
+
+    /// Notices that the machine, or we, stood still.
+    fn keep_time(&mut self, now: Mono) {
+        let due = self.next_deadline().unwrap_or(Mono::NEVER);
+        let late = now.since(due.max(self.now));
+        if self.now > Mono::BOOT && late > STOOD_STILL {
+            self.quiet_until = now.after(AFTER_WAKING);
+        }
+        self.now = self.now.max(now);
+    }
+
+    /// Takes note of the machine; sleeping since the last snapshot starts the grace after waking.
+    fn note_machine(&mut self, machine: Machine) {
+        let slept = machine.slept.saturating_sub(self.machine.slept);
+        if self.snapshots > 0 && slept > Duration::from_secs(1) {
+            self.quiet_until = self.now.after(AFTER_WAKING);
+        }
+        self.machine = machine;
+    }
+
+    /// How births and deaths are known.
+    const fn tier(&self) -> Tier {
+        match self.hearing {
+            Hearing::Events => Tier::Events,
+            Hearing::Nothing => Tier::Scan,
+        }
+    }
+
+    fn new_incident(&mut self) -> IncidentId {
+        self.last_incident = self.last_incident.saturating_add(1);
+        IncidentId(self.last_incident)
+    }
+
+    fn new_warrant(&mut self) -> WarrantId {
+        self.last_warrant = self.last_warrant.saturating_add(1);
+        WarrantId(self.last_warrant)
+    }
+
+    fn new_unit(&mut self) -> UnitId {
+        self.last_unit = self.last_unit.saturating_add(1);
+        UnitId(self.last_unit)
+    }
+}

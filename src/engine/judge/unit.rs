@@ -1,0 +1,174 @@
+//! What a rule judges: its members, its dead, its gauges, its incident.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::engine::evidence::{Evidence, Reading, Subject, UnitKey, Verdict};
+use crate::engine::forest::Serial;
+use crate::engine::incident::{Incident, Past};
+use crate::engine::process::{ProcKey, Text};
+use crate::engine::rule::{Bound, Measure, Rule};
+use crate::engine::snapshot::Want;
+use crate::engine::units::Mono;
+use crate::engine::usage::Buried;
+use crate::engine::verdict::{Gauge, Measures};
+
+/// A unit within this run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct UnitId(pub(super) u64);
+
+/// One unit under one rule.
+#[derive(Clone, Debug)]
+pub(super) struct Unit {
+    /// Its identity.
+    pub(super) key: UnitKey,
+    /// The rule.
+    pub(super) rule: Arc<Rule>,
+    /// The rule's place in the set.
+    pub(super) index: usize,
+    /// The root's node; it may be forgotten.
+    pub(super) root: Serial,
+    /// The root, in words.
+    pub(super) subject: Subject,
+    /// Who started the root, and what that one runs.
+    pub(super) starter: Option<(Option<ProcKey>, Text)>,
+    /// When the root became one: its exec if that was seen, else its start.
+    pub(super) since: Mono,
+    /// CPU time of the root that may be from before it became one.
+    pub(super) before: Duration,
+    /// Living members.
+    pub(super) members: BTreeSet<Serial>,
+    /// Members that died and were perhaps not waited for; only where a limit asks.
+    pub(super) zombies: BTreeSet<Serial>,
+    /// CPU time of those gone.
+    pub(super) buried: Buried,
+    /// When the root went away.
+    pub(super) root_gone: Option<Mono>,
+    /// One per limit, in the order of the clauses.
+    pub(super) gauges: Vec<Gauge>,
+    /// What a look must bring.
+    pub(super) want: Want,
+    /// When figures were asked for, while they have not come.
+    pub(super) asked: Option<Mono>,
+    /// When to look next.
+    pub(super) next_look: Mono,
+    /// How often it was judged.
+    pub(super) judged: u64,
+    /// The oldest sample behind the last verdict.
+    pub(super) sampled: Mono,
+    /// The last measures.
+    pub(super) measures: Measures,
+    /// The last readings.
+    pub(super) readings: Vec<Reading>,
+    /// The last verdict.
+    pub(super) verdict: Verdict,
+    /// The open incident.
+    pub(super) incident: Option<Incident>,
+    /// The evidence that the incident last spoke with.
+    pub(super) evidence: Option<Arc<Evidence>>,
+    /// What the last incident left behind.
+    pub(super) past: Option<Past>,
+    /// When the rule was last exempt for it: its clock stands from then on.
+    pub(super) exempt: Option<Mono>,
+    /// How often authority over it was withdrawn.
+    pub(super) epoch: u64,
+}
+
+impl Unit {
+    /// A unit that was never looked at.
+    pub(super) fn new(
+        key: UnitKey,
+        rule: Arc<Rule>,
+        index: usize,
+        root: Serial,
+        subject: Subject,
+        since: Mono,
+    ) -> Self {
+        Self {
+            key,
+            index,
+            root,
+            subject,
+            starter: None,
+            since,
+            before: Duration::ZERO,
+            members: BTreeSet::new(),
+            zombies: BTreeSet::new(),
+            buried: Buried::default(),
+            root_gone: None,
+            gauges: gauges(&rule),
+            want: want(&rule),
+            asked: None,
+            next_look: Mono::BOOT,
+            judged: 0,
+            sampled: Mono::BOOT,
+            measures: Measures::default(),
+            readings: Vec::new(),
+            verdict: Verdict::Unknown,
+            incident: None,
+            evidence: None,
+            past: None,
+            exempt: None,
+            epoch: 0,
+            rule,
+        }
+    }
+
+    /// Takes the rule in its new form. Limits are judged afresh.
+    pub(super) fn take_rule(&mut self, rule: Arc<Rule>, index: usize, now: Mono) {
+        let ladder_changed = rule.ladder != self.rule.ladder || rule.mode != self.rule.mode;
+        self.gauges = gauges(&rule);
+        self.want = want(&rule);
+        self.index = index;
+        self.rule = rule;
+        self.next_look = now;
+        if let Some(incident) = self.incident.as_mut().filter(|_| ladder_changed) {
+            incident.restart(now, &self.rule);
+        }
+    }
+
+    /// Whether dead members must be watched until they are reaped.
+    pub(super) fn counts_zombies(&self) -> bool {
+        self.gauges
+            .iter()
+            .any(|gauge| matches!(gauge.limit.bound, Bound::Zombies(_)))
+    }
+}
+
+fn gauges(rule: &Rule) -> Vec<Gauge> {
+    let limits = rule.clauses.iter().flat_map(|clause| &clause.limits);
+    limits.cloned().map(Gauge::new).collect()
+}
+
+fn want(rule: &Rule) -> Want {
+    let limits = rule.clauses.iter().flat_map(|clause| &clause.limits);
+    limits.fold(Want::default(), |want, limit| {
+        want.or(match limit.bound {
+            Bound::Memory {
+                measure: Measure::Private | Measure::Swap,
+                ..
+            } => Want {
+                memory: true,
+                open_files: false,
+            },
+            Bound::OpenFiles(_) => Want {
+                memory: false,
+                open_files: true,
+            },
+            // Resident memory stands in `stat`; the other measures need the parts.
+            Bound::Memory {
+                measure: Measure::Rss,
+                ..
+            }
+            | Bound::CpuTime(_)
+            | Bound::Cpu(_)
+            | Bound::Age(_)
+            | Bound::Processes(_)
+            | Bound::Threads(_)
+            | Bound::Zombies(_)
+            | Bound::Orphaned { .. }
+            | Bound::Leftover(_) => Want::default(),
+        })
+    })
+}

@@ -1,0 +1,263 @@
+//! What the judge sees now, for `status`, `ps` and `why`. Nothing here changes anything.
+
+use std::collections::BTreeMap;
+
+use super::Judge;
+use super::dossier::{Dossier, Learning};
+use super::enrol::COMMAND_SHOWN;
+use super::unit::{Unit, UnitId};
+use crate::engine::decision::{
+    Explanation, IncidentView, Relation, RuleExplanation, RuleView, UnitView, View, nearness,
+};
+use crate::engine::facts::Facts;
+use crate::engine::forest::{Forest, Serial};
+use crate::engine::guard::Standing;
+use crate::engine::incident::{Incident, Phase};
+use crate::engine::matcher::{Answer, Subject};
+use crate::engine::process::{Pid, ProcKey, Text};
+use crate::engine::redact;
+use crate::engine::rule::{Rule, StageAct};
+use crate::engine::units::Mono;
+
+impl Judge {
+    /// Everything, nearest to a limit first.
+    pub fn view(&self) -> View {
+        let mut units: Vec<UnitView> = self
+            .units
+            .values()
+            .map(|unit| self.unit_view(unit))
+            .collect();
+        units.sort_by_key(|unit| {
+            (
+                std::cmp::Reverse(unit.incident.is_some()),
+                std::cmp::Reverse(unit.nearness),
+            )
+        });
+        let count = |index: usize| {
+            self.units
+                .values()
+                .filter(|unit| unit.index == index)
+                .count()
+        };
+        let rule = |(index, rule): (usize, &std::sync::Arc<Rule>)| RuleView {
+            name: rule.name.clone(),
+            about: rule.about.clone(),
+            origin: rule.origin.clone(),
+            mode: rule.mode,
+            scope: rule.scope,
+            units: count(index),
+        };
+        View {
+            at: self.now,
+            tier: self.tier(),
+            gaps: self.gaps,
+            processes: self.forest.len(),
+            pending: self
+                .dossiers
+                .values()
+                .filter(|dossier| dossier.learning != Learning::Settled)
+                .count(),
+            mode: self.rules.mode,
+            rules: (0..).zip(&self.rules.rules).map(rule).collect(),
+            units,
+            pauses: self
+                .pauses
+                .iter()
+                .filter(|pause| pause.until > self.now)
+                .cloned()
+                .collect(),
+        }
+    }
+
+    fn unit_view(&self, unit: &Unit) -> UnitView {
+        UnitView {
+            evidence: self.evidence(unit),
+            verdict: unit.verdict.clone(),
+            nearness: nearness(&unit.readings),
+            incident: unit
+                .incident
+                .as_ref()
+                .map(|incident| incident_view(incident, &unit.rule)),
+            members: unit
+                .members
+                .iter()
+                .filter_map(|serial| self.forest.node(*serial)?.key)
+                .collect(),
+        }
+    }
+
+    /// Why a process is, or is not, judged. `None` when there is no such process.
+    pub fn explain(&self, pid: Pid) -> Option<Explanation> {
+        let serial = self.forest.holder(pid)?;
+        let (node, dossier) = self.forest.node(serial).zip(self.dossiers.get(&serial))?;
+        let facts = dossier.facts.as_deref();
+        let args: &[Text] = facts
+            .and_then(|facts| facts.args.known())
+            .map_or(&[], Vec::as_slice);
+        let settled = dossier.learning == Learning::Settled;
+        let name = |(serial, node): (Serial, &crate::engine::forest::Node)| {
+            let program = self
+                .dossiers
+                .get(&serial)
+                .map(|dossier| dossier.program.clone());
+            (node.pid, program.unwrap_or_default())
+        };
+        Some(Explanation {
+            pid,
+            key: node.key,
+            program: (!dossier.program.bytes().is_empty()).then(|| dossier.program.clone()),
+            command: facts.map(|_| redact::command_line(args, COMMAND_SHOWN)),
+            owner: node.owner,
+            above: self.forest.above(serial).map(name).collect(),
+            standing: match &dossier.standing {
+                Standing::Plain => None,
+                Standing::Protected(reason) => Some(format!("protected: {reason}")),
+                Standing::Boundary(reason) => Some(format!("boundary: {reason}")),
+            },
+            rules: (0..)
+                .zip(&self.rules.rules)
+                .map(|(index, rule)| RuleExplanation {
+                    rule: rule.name.clone(),
+                    mode: rule.mode,
+                    relation: self.relation(serial, dossier, index, rule),
+                })
+                .collect(),
+            notes: BTreeMap::from([(
+                "facts",
+                (if settled { "learnt" } else { "pending" }).to_owned(),
+            )]),
+        })
+    }
+
+    fn relation(&self, serial: Serial, dossier: &Dossier, index: usize, rule: &Rule) -> Relation {
+        let of_rule = |id: &&UnitId| self.units.get(id).is_some_and(|unit| unit.index == index);
+        if let Some(unit) = dossier
+            .units
+            .iter()
+            .find(of_rule)
+            .and_then(|id| self.units.get(id))
+        {
+            return Relation::Member {
+                unit: unit.key,
+                root: unit.subject.program.clone(),
+                verdict: unit.verdict.clone(),
+                readings: unit.readings.clone(),
+                soonest: self.soonest(unit),
+                incident: unit
+                    .incident
+                    .as_ref()
+                    .map(|incident| incident_view(incident, &unit.rule)),
+            };
+        }
+        if dossier.learning != Learning::Settled {
+            return Relation::Pending(
+                "what it runs is read once it has lived for a second".to_owned(),
+            );
+        }
+        if let Standing::Boundary(reason) = &dossier.standing {
+            return Relation::Barred(format!("it is a boundary ({reason})"));
+        }
+        match dossier.answer(index) {
+            Answer::Yes if dossier.kept.contains(&index) => {
+                Relation::Barred("it was kept out of its tree by `keep`".to_owned())
+            }
+            Answer::Yes => Relation::Barred(self.barred(serial)),
+            Answer::No | Answer::Unknown => self.unmatched(serial, rule),
+        }
+    }
+
+    fn barred(&self, serial: Serial) -> String {
+        let owner = self.forest.node(serial).and_then(|node| node.owner);
+        match self.settings.only_user {
+            Some(user) if owner != Some(user) => {
+                "it belongs to another user; an unprivileged beadle judges its own user's processes"
+                    .to_owned()
+            }
+            Some(_) | None => "it matches, and waits for what is above it to be known".to_owned(),
+        }
+    }
+
+    fn unmatched(&self, serial: Serial, rule: &Rule) -> Relation {
+        let above: Vec<Option<&Facts>> = self
+            .forest
+            .above(serial)
+            .map(|(above, _)| {
+                self.dossiers
+                    .get(&above)
+                    .and_then(|dossier| dossier.facts.as_deref())
+            })
+            .collect();
+        let subject = Subject {
+            facts: self
+                .dossiers
+                .get(&serial)
+                .and_then(|dossier| dossier.facts.as_deref()),
+            age: self
+                .forest
+                .node(serial)
+                .map(|node| self.now.since(node.exec_at))
+                .unwrap_or_default(),
+            above: &above,
+        };
+        match rule.matcher.first_failing(&subject) {
+            Some(reason) if reason.answer == Answer::No => Relation::Unmatched(reason.text),
+            Some(reason) => Relation::Pending(reason.text),
+            None => {
+                Relation::Pending("it matches now; it is looked at again within 10 s".to_owned())
+            }
+        }
+    }
+
+    /// When the soonest limit would be over at this pace.
+    fn soonest(&self, unit: &Unit) -> Option<Mono> {
+        let paces = unit
+            .gauges
+            .iter()
+            .filter_map(|gauge| gauge.forecast(self.now, &unit.measures, unit.since));
+        paces.min()
+    }
+
+    /// The members of all units, for those who watch them from outside.
+    pub fn members(&self) -> Vec<ProcKey> {
+        let members = self.units.values().flat_map(|unit| &unit.members);
+        members
+            .filter_map(|serial| self.forest.node(*serial)?.key)
+            .collect()
+    }
+
+    /// The forest, to look at.
+    pub const fn forest(&self) -> &Forest {
+        &self.forest
+    }
+}
+
+fn incident_view(incident: &Incident, rule: &Rule) -> IncidentView {
+    let carried = incident
+        .next
+        .checked_sub(1)
+        .and_then(|index| rule.ladder.get(index));
+    let stage = match carried.map(|stage| stage.act) {
+        None => "opened".to_owned(),
+        Some(StageAct::Nudge) => "nudged".to_owned(),
+        Some(StageAct::Signal(signal)) => format!("SIG{} sent", signal.word()),
+    };
+    let climbing = incident.phase == Phase::Climbing;
+    let next = incident
+        .due(rule)
+        .filter(|_| climbing)
+        .and_then(|(stage, due)| match stage.act {
+            StageAct::Signal(signal) => Some((signal, due)),
+            StageAct::Nudge => None,
+        });
+    let rests = match &incident.phase {
+        Phase::Resting(why) => Some(why.clone()),
+        Phase::Climbing | Phase::Preparing(_) | Phase::Acting(_) => None,
+    };
+    IncidentView {
+        id: incident.id,
+        since: incident.opened,
+        stage,
+        next,
+        rests,
+    }
+}
