@@ -1,1 +1,4 @@
 //! The one integration binary.
+
+/// The real binary against real villains.
+mod e2e;
