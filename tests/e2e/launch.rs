@@ -38,7 +38,6 @@ impl Launcher {
         let door = oracle.door();
         let mut command = Command::new(program);
         command
-            .args(villain::arguments())
             .env_clear()
             .env(MANNER, "launcher")
             .env(UNTIL, until(LAUNCHER_LIFE))
@@ -79,17 +78,12 @@ impl Launcher {
         let orders = self.orders.as_mut().unwrap();
         writeln!(orders, "{order}").unwrap();
         let mut line = String::new();
-        while self.answers.read_line(&mut line).unwrap() > 0 {
-            if let Some(answer) = line.strip_prefix(villain::ANSWER) {
-                let answer: Value = serde_json::from_str(answer).unwrap();
-                return match answer["pid"].as_u64() {
-                    Some(pid) => Ok(u32::try_from(pid).unwrap()),
-                    None => Err(answer["error"].to_string()),
-                };
-            }
-            line.clear();
+        self.answers.read_line(&mut line).unwrap();
+        let answer: Value = serde_json::from_str(&line).expect("the launcher is gone");
+        match answer["pid"].as_u64() {
+            Some(pid) => Ok(u32::try_from(pid).unwrap()),
+            None => Err(answer["error"].to_string()),
         }
-        panic!("the launcher is gone");
     }
 }
 
@@ -110,7 +104,7 @@ fn until(life: Duration) -> String {
 pub(crate) struct Order {
     program: PathBuf,
     environment: BTreeMap<&'static str, String>,
-    arguments: Option<Vec<String>>,
+    arguments: Vec<String>,
     judged: bool,
     number: Option<u32>,
     folder: Option<PathBuf>,
@@ -123,7 +117,7 @@ impl Order {
         Self {
             program: program.to_owned(),
             environment,
-            arguments: None,
+            arguments: vec!["runaway".to_owned()],
             judged: true,
             number: None,
             folder: None,
@@ -141,7 +135,7 @@ impl Order {
     pub(crate) fn command(program: &Path, arguments: &[&str]) -> Self {
         let mut order = Self::new(program, "");
         order.environment.remove(MANNER);
-        order.arguments = Some(arguments.iter().map(|one| (*one).to_owned()).collect());
+        order.arguments = arguments.iter().map(|one| (*one).to_owned()).collect();
         order
     }
 
@@ -203,13 +197,9 @@ impl Order {
         if self.judged {
             environment.insert(TRUTH, launcher.mark.clone());
         }
-        let arguments = self.arguments.unwrap_or_else(|| {
-            let text = |one: std::ffi::OsString| one.into_string().unwrap();
-            villain::arguments().into_iter().map(text).collect()
-        });
         let order = json!({
             "program": self.program,
-            "args": arguments,
+            "args": self.arguments,
             "env": environment,
             "judged": self.judged,
             "number": self.number,

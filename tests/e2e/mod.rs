@@ -33,6 +33,7 @@ mod identity;
 mod lineage;
 mod numbers;
 mod refusals;
+mod rehearsal;
 mod reload;
 mod signals;
 mod syscalls;

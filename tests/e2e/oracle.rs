@@ -7,12 +7,13 @@ use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::stage::root;
 use super::villain::TRUTH;
-use super::wait::wait_until;
+use super::wait::wait_for;
 
 /// Tells tests apart.
 static NUMBER: AtomicU32 = AtomicU32::new(0);
@@ -120,17 +121,15 @@ impl Oracle {
 
 impl Drop for Oracle {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        let emptied = wait_for("the stage to be empty", Duration::from_secs(10), || {
             self.clean();
-            self.clean();
-        } else {
-            wait_until("the stage to be empty", || {
-                self.clean();
-                self.is_empty()
-            });
-        }
+            self.is_empty().then_some(())
+        });
         if let Some(cgroup) = &self.cgroup {
             let _ = fs::remove_dir(cgroup);
+        }
+        if let (Err(vain), false) = (emptied, std::thread::panicking()) {
+            panic!("{vain}: {:?} live on", self.living());
         }
     }
 }

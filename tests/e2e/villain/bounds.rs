@@ -115,7 +115,7 @@ pub(super) fn fork() -> Forked {
     }
 }
 
-/// Ends this process at once: a fork of a test harness must not run its end.
+/// Ends this process at once: none of the library's last acts, which a fork would do twice.
 pub(super) fn exit(code: i32) -> ! {
     // SAFETY: does not return and runs no handlers.
     unsafe { libc::_exit(code) }

@@ -17,9 +17,6 @@ use super::bounds;
 /// The launcher's end of the oracle: `cgroup.procs`, opened by whoever may.
 pub(crate) const CGROUP_FD: i32 = 3;
 
-/// What precedes an answer, to tell it from what the test harness prints.
-pub(crate) const ANSWER: &str = "@ ";
-
 /// Serves requests until there are no more.
 pub(super) fn serve() -> ! {
     // SAFETY: nobody else uses these; villains must not hold the cgroup, and are reaped by the kernel.
@@ -27,8 +24,6 @@ pub(super) fn serve() -> ! {
         libc::fcntl(CGROUP_FD, libc::F_SETFD, libc::FD_CLOEXEC);
         libc::signal(libc::SIGCHLD, libc::SIG_IGN);
     }
-    // Ends the line that the test harness began.
-    println!();
     for line in std::io::stdin().lines() {
         let Ok(line) = line else { break };
         let answer = match serde_json::from_str(&line) {
@@ -36,7 +31,7 @@ pub(super) fn serve() -> ! {
             Err(error) => json!({ "error": error.to_string() }),
         };
         let mut out = std::io::stdout().lock();
-        if writeln!(out, "{ANSWER}{answer}")
+        if writeln!(out, "{answer}")
             .and_then(|()| out.flush())
             .is_err()
         {

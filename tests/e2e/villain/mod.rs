@@ -10,13 +10,9 @@ mod manners;
 mod terminal;
 
 use std::env;
-use std::ffi::OsString;
 
 pub(crate) use bounds::now;
-pub(crate) use launcher::{ANSWER, CGROUP_FD};
-
-/// The name of the test that is the villain's entry.
-pub(crate) const ENTRY: &str = "e2e::villain::entry";
+pub(crate) use launcher::CGROUP_FD;
 
 /// Which manner.
 pub(crate) const MANNER: &str = "BEADLE_VILLAIN";
@@ -35,26 +31,20 @@ pub(crate) const OTHER: &str = "BEADLE_OTHER";
 /// A number, where the manner needs one.
 pub(crate) const NUMBER: &str = "BEADLE_NUMBER";
 
-/// Not a test: where a villain begins. Run without a manner, it does nothing.
-#[test]
-#[ignore = "not a test: where a villain begins"]
-fn entry() {
-    if let Some(manner) = env::var_os(MANNER) {
-        let manner = manner.into_string().unwrap();
-        bounds::take();
-        manners::live(&manner);
-    }
-}
+/// Runs before `main` in every start of this binary, on its first thread and before there is another; it returns where
+/// no manner is given, and the tests begin.
+///
+/// # Why before `main`
+/// The test harness runs tests on threads of its own, even a single one. A villain must be its process's first thread:
+/// it forks, ends its leader, and changes the name that others see. The standard library takes its own arguments from
+/// the same list of constructors, from an earlier place in it, so it is ready.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static BEFORE_MAIN: extern "C" fn() = begin;
 
-/// The arguments that lead a test binary to its villain. More may follow: they are filters that match no test.
-pub(crate) fn arguments() -> Vec<OsString> {
-    let fixed = [
-        ENTRY,
-        "--exact",
-        "--ignored",
-        "--nocapture",
-        // On the main thread, or a fork would leave it behind.
-        "--test-threads=1",
-    ];
-    fixed.map(OsString::from).to_vec()
+extern "C" fn begin() {
+    if let Some(manner) = env::var_os(MANNER) {
+        bounds::take();
+        manners::live(manner.to_str().unwrap_or_default());
+    }
 }

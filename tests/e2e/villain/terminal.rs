@@ -40,9 +40,7 @@ pub(super) fn emulate() -> ! {
         let _ = writeln!(std::io::stderr(), "no bash: {error}");
         exit(127)
     }
-    let mut line = vec![job];
-    line.extend(super::arguments());
-    let mut typed = line.join(std::ffi::OsStr::new(" ")).into_encoded_bytes();
+    let mut typed = job.into_encoded_bytes();
     typed.push(b'\n');
     let write = |bytes: &[u8]| {
         // SAFETY: the bytes are ours.
@@ -108,7 +106,10 @@ pub(super) fn multiplexer() -> ! {
         ])
         .env_remove(MANNER)
         .status();
-    if !started.as_ref().is_ok_and(std::process::ExitStatus::success) {
+    if !started
+        .as_ref()
+        .is_ok_and(std::process::ExitStatus::success)
+    {
         let _ = writeln!(std::io::stderr(), "no tmux: {started:?}");
     }
     start()
