@@ -71,11 +71,6 @@ impl Case {
         }
     }
 
-    /// The tier it is about.
-    pub(crate) fn tier(&self) -> Tier {
-        self.tier
-    }
-
     /// The number that the daemon is leashed to.
     pub(crate) fn leash(&self) -> u32 {
         self.launcher.pid()

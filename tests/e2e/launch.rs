@@ -108,6 +108,7 @@ pub(crate) struct Order {
     judged: bool,
     number: Option<u32>,
     folder: Option<PathBuf>,
+    life: Duration,
 }
 
 impl Order {
@@ -121,6 +122,7 @@ impl Order {
             judged: true,
             number: None,
             folder: None,
+            life: LIFE,
         }
     }
 
@@ -182,6 +184,14 @@ impl Order {
         self
     }
 
+    /// How long it lives at most.
+    pub(crate) fn life(mut self, life: Duration) -> Self {
+        self.life = life;
+        self.environment
+            .insert("SECONDS", life.as_secs().to_string());
+        self
+    }
+
     /// It must bear this process number.
     pub(crate) fn numbered(mut self, pid: u32) -> Self {
         self.number = Some(pid);
@@ -191,9 +201,10 @@ impl Order {
     /// Starts it.
     pub(crate) fn start(self, launcher: &mut Launcher) -> Result<Started, String> {
         let mut environment = self.environment;
-        environment.insert(UNTIL, until(LIFE));
+        environment.insert(UNTIL, until(self.life));
         environment.insert("PATH", std::env::var("PATH").unwrap_or_default());
         environment.insert("TERM", "dumb".to_owned());
+        environment.insert("PYTHONDONTWRITEBYTECODE", "1".to_owned());
         if self.judged {
             environment.insert(TRUTH, launcher.mark.clone());
         }
@@ -202,6 +213,7 @@ impl Order {
             "args": self.arguments,
             "env": environment,
             "judged": self.judged,
+            "life": self.life.as_secs() + 1,
             "number": self.number,
             "cwd": self.folder,
         });

@@ -18,15 +18,15 @@
     reason = "tests may wait, read the environment, signal their own children, and panic"
 )]
 
-mod case;
-mod daemon;
-mod launch;
+pub(crate) mod case;
+pub(crate) mod daemon;
+pub(crate) mod launch;
 mod log;
 mod oracle;
-mod report;
-mod stage;
+pub(crate) mod report;
+pub(crate) mod stage;
 mod villain;
-mod wait;
+pub(crate) mod wait;
 
 mod answers;
 mod identity;

@@ -17,8 +17,8 @@ static MOST: AtomicU64 = AtomicU64::new(0);
 /// Longest life of a villain that was told no deadline.
 const DEFAULT_LIFE: Duration = Duration::from_secs(30);
 
-/// Memory of one process.
-const MEMORY: u64 = 1 << 30;
+/// Address space of one process.
+const MEMORY: u64 = 4 << 30;
 
 /// CPU seconds of one process.
 const CPU: u64 = 60;

@@ -80,6 +80,10 @@ fn become_villain(request: &Value) -> ! {
     // SAFETY: as in `serve`; a villain starts with the defaults, and writes itself into its cgroup.
     unsafe {
         libc::signal(libc::SIGCHLD, libc::SIG_DFL);
+        let life = request["life"]
+            .as_u64()
+            .and_then(|life| u32::try_from(life).ok());
+        libc::alarm(life.unwrap_or(30));
         if request["judged"] == json!(true) {
             libc::write(CGROUP_FD, c"0".as_ptr().cast(), 1);
         }
