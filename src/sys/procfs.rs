@@ -95,9 +95,10 @@ impl Procfs {
         let root = open(root, flags, Mode::empty())?;
         let real = fstatfs(&root)?.f_type == PROC_SUPER_MAGIC;
         let me = readlinkat(&root, "self", Vec::new()).unwrap_or_default();
-        let numbers = match real && me.as_bytes() == std::process::id().to_string().as_bytes() {
-            true => Numbers::Ours,
-            false => Numbers::Foreign,
+        let numbers = if real && me.as_bytes() == std::process::id().to_string().as_bytes() {
+            Numbers::Ours
+        } else {
+            Numbers::Foreign
         };
         Ok(Self { root, numbers })
     }

@@ -115,8 +115,9 @@ fn start_of(proc: &Procfs, pid: Pid) -> Result<StartTicks, Missing> {
     let stat = proc.file(&Entry::of(pid).at("stat"))?;
     let mut line = [0; STAT_LINE];
     let stat = parse(read_short(&stat, &mut line)?)?;
-    match stat.dead() {
-        true => Err(Missing::Gone),
-        false => Ok(stat.start),
+    if stat.dead() {
+        Err(Missing::Gone)
+    } else {
+        Ok(stat.start)
     }
 }

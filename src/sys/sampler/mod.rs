@@ -30,8 +30,9 @@ use super::clock::Clock;
 use super::procfs::{Entry, Missing, Procfs};
 use crate::engine::process::{Mark, Pid, ProcKey};
 use crate::engine::snapshot::{Ask, Sample, Seen, Snapshot, Why};
+use crate::engine::units::Mono;
 
-/// However many files may be open, more stat files than this are not kept: each holds 5 KiB of kernel memory.
+/// However many files may be open, more stat files than this are not kept: each holds 4 KiB of kernel memory.
 const MOST_KEPT: usize = 8192;
 
 /// Room for names while `/proc` is listed: 32 KiB hold about a thousand.
@@ -69,15 +70,16 @@ impl Sampler {
         let mut parents = Parents::default();
         let mut samples = Vec::with_capacity(asks.len());
         let mut short = false;
+        let now = clock.now();
+        self.kept.sweep(now);
         for ask in asks {
             let sample = match ask.key {
-                Some(key) => self.again(ask, key, *clock),
+                Some(key) => self.again(ask, key, now, *clock),
                 None => first::sight(&mut self.reader, &mut parents, ask, *clock),
             };
             short |= matches!(sample.seen, Seen::Unread(Why::Short));
             samples.push(sample);
         }
-        self.kept.sweep(clock.now());
         if short {
             self.kept.halve();
         }
@@ -88,8 +90,8 @@ impl Sampler {
     }
 
     /// Looks at a process that is known.
-    fn again(&mut self, ask: &Ask, key: ProcKey, clock: Clock) -> Sample {
-        let looked = match self.kept.find(key, clock.now()) {
+    fn again(&mut self, ask: &Ask, key: ProcKey, now: Mono, clock: Clock) -> Sample {
+        let looked = match self.kept.find(key, now) {
             Found::Open(stat) => self.reader.look(ask.pid, stat, ask.want, clock),
             Found::Welcome => match self.anew(ask, key, Proof::Hold, clock) {
                 Ok((looked, stat)) => {
@@ -130,9 +132,10 @@ impl Sampler {
             Mark::Ticks(ticks) => ticks != looked.start.0,
             Mark::Inode(_) => false,
         };
-        match other_start || other_mark {
-            true => Err(Missing::Gone),
-            false => Ok((looked, stat)),
+        if other_start || other_mark {
+            Err(Missing::Gone)
+        } else {
+            Ok((looked, stat))
         }
     }
 }

@@ -72,13 +72,15 @@ impl Reader {
         want: Want,
         clock: Clock,
     ) -> Result<Looked, Missing> {
-        let memory = match want.memory {
-            true => self.memory(&Entry::of(pid).at("status"))?,
-            false => None,
+        let memory = if want.memory {
+            self.memory(&Entry::of(pid).at("status"))?
+        } else {
+            None
         };
-        let open_files = match want.open_files {
-            true => self.open_files(&Entry::of(pid).at("fd"))?,
-            false => None,
+        let open_files = if want.open_files {
+            self.open_files(&Entry::of(pid).at("fd"))?
+        } else {
+            None
         };
         let at = clock.now();
         let mut line = [0; STAT_LINE];
@@ -162,9 +164,10 @@ impl Reader {
         }
         // Read once more, to prove that the threads were this process's own.
         let found = parse(read_short(stat, &mut line)?)?;
-        Ok(match found.dead() {
-            true => dead(&found),
-            false => Seen::Alive(figures),
+        Ok(if found.dead() {
+            dead(&found)
+        } else {
+            Seen::Alive(figures)
         })
     }
 
