@@ -1,0 +1,3 @@
+//! The command line: one file per subcommand, one renderer for all.
+
+pub mod render;

@@ -1,0 +1,245 @@
+//! Questions and answers on the control socket: one JSON object a line, each way.
+//!
+//! **Invariants.** A line says which version it speaks. A question is at most [`LONGEST_QUESTION`] bytes. What an
+//! answer holds about other people's processes is pruned by [`Answer::for_peer`], in one place, before it is sent.
+//!
+//! ```text
+//! → {"v":1,"ask":"why","pid":4711}
+//! ← {"v":1,"answer":"why","pid":4711,"program":"pytest","rules":[…]}
+//! ```
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::wire::{Judged, Pause, Ps, Safe, Status, Why};
+use crate::engine::process::Uid;
+
+/// The version spoken here.
+pub const VERSION: u32 = 1;
+
+/// Bytes of the longest question, its newline included.
+pub const LONGEST_QUESTION: usize = 64 << 10;
+
+/// Bytes of the longest answer a client takes.
+pub const LONGEST_ANSWER: usize = 16 << 20;
+
+/// Units in one answer: the nearest to their limits.
+const MOST_UNITS: usize = 500;
+
+/// What can be asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "snake_case")]
+pub enum Question {
+    /// How is it going?
+    Status,
+    /// What is judged, nearest to a limit first?
+    Ps,
+    /// Why is this process judged, or why not?
+    Why {
+        /// Its number.
+        pid: u32,
+    },
+    /// Leave my processes alone (root: everyone's).
+    Pause {
+        /// For so many seconds; absent is until resumed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        span: Option<u64>,
+        /// Under this rule; absent is all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rule: Option<String>,
+    },
+    /// Take a pause back.
+    Resume {
+        /// Of this rule; absent is all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rule: Option<String>,
+    },
+}
+
+/// What is answered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "snake_case")]
+pub enum Answer {
+    /// To `status`.
+    Status(Status),
+    /// To `ps`.
+    Ps(Ps),
+    /// To `why`.
+    Why(Why),
+    /// To `pause` and `resume`: the pauses now in force.
+    Pauses {
+        /// Those.
+        pauses: Vec<Pause>,
+    },
+    /// It cannot be answered.
+    Refused(Refusal),
+}
+
+/// Why there is no answer, in words for a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// For programs.
+    pub kind: RefusalKind,
+    /// For people: what, and what to do.
+    pub text: Safe,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefusalKind {
+    /// The question makes no sense.
+    BadQuestion,
+    /// The other side speaks another version.
+    Version,
+    /// No such process, or no such rule.
+    NotFound,
+    /// It is somebody else's.
+    NotYours,
+    /// Too many are asking.
+    Busy,
+    /// The daemon did not answer in time.
+    Late,
+    /// The daemon is going away.
+    Stopping,
+}
+
+impl Refusal {
+    /// A refusal in words.
+    pub fn new(kind: RefusalKind, text: impl AsRef<str>) -> Self {
+        Self {
+            kind,
+            text: Safe::word(text.as_ref()),
+        }
+    }
+
+    /// No process of this number is known.
+    pub fn no_process(pid: u32) -> Self {
+        Self::new(
+            RefusalKind::NotFound,
+            format!("no process {pid} is known here"),
+        )
+    }
+
+    /// No rule of this name is in force.
+    pub fn no_rule(rule: &str) -> Self {
+        Self::new(
+            RefusalKind::NotFound,
+            format!("no rule is called `{rule}`: `beadle status` lists them"),
+        )
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.text.fmt(f)
+    }
+}
+
+impl From<Refusal> for Answer {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// Who asks: what the kernel vouches for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Its effective user when it connected.
+    pub uid: Uid,
+    /// Its number when it connected, where the system tells; for messages only.
+    pub pid: Option<u32>,
+}
+
+impl Answer {
+    /// Leaves out what is not this peer's business: root and the daemon's own user see all, others their own.
+    ///
+    /// What everybody can read in `/proc` and `/etc` anyway stays: how many processes there are, the rules, and
+    /// the names of a process's ancestors.
+    #[must_use]
+    pub fn for_peer(self, peer: Uid, daemon: Uid) -> Self {
+        let sees_all = peer == Uid::ROOT || peer == daemon;
+        let yours = |owner: Option<u32>| sees_all || owner == Some(peer.0);
+        let your_unit = |unit: &Judged| yours(unit.subject.owner);
+        let your_pause = |pause: &Pause| yours(Some(pause.by));
+        match self {
+            Self::Status(mut status) => {
+                status.incidents.retain(your_unit);
+                status.incidents.truncate(MOST_UNITS);
+                status.pauses.retain(your_pause);
+                Self::Status(status)
+            }
+            Self::Ps(mut ps) => {
+                ps.units.retain(your_unit);
+                let all = ps.units.len();
+                ps.units.truncate(MOST_UNITS);
+                ps.more = ps.more.saturating_add(all.saturating_sub(MOST_UNITS));
+                Self::Ps(ps)
+            }
+            Self::Why(why) if !yours(why.owner) => Refusal::new(
+                RefusalKind::NotYours,
+                format!(
+                    "process {} is not yours: ask as its owner, or as root",
+                    why.pid
+                ),
+            )
+            .into(),
+            Self::Why(mut why) => {
+                if !sees_all {
+                    why.notes.clear();
+                }
+                Self::Why(why)
+            }
+            Self::Pauses { mut pauses } => {
+                pauses.retain(your_pause);
+                Self::Pauses { pauses }
+            }
+            Self::Refused(refusal) => Self::Refused(refusal),
+        }
+    }
+}
+
+/// A line: the version, then the rest.
+#[derive(Serialize, Deserialize)]
+struct Envelope<T> {
+    v: u32,
+    #[serde(flatten)]
+    body: T,
+}
+
+/// Just the version: readable whatever the rest is.
+#[derive(Deserialize)]
+struct Version {
+    v: u32,
+}
+
+/// One line, newline included.
+pub fn encode<T: Serialize>(body: &T) -> Vec<u8> {
+    let envelope = Envelope { v: VERSION, body };
+    // Maps with string keys and no foreign `Serialize`: this cannot fail; an empty line would be refused, not obeyed.
+    let mut line = serde_json::to_vec(&envelope).unwrap_or_default();
+    line.push(b'\n');
+    line
+}
+
+/// Reads one line.
+pub fn decode<T: DeserializeOwned>(line: &[u8]) -> Result<T, Refusal> {
+    let bad = |error: serde_json::Error| {
+        Refusal::new(
+            RefusalKind::BadQuestion,
+            format!("this is no line of the protocol: {error}"),
+        )
+    };
+    let Version { v } = serde_json::from_slice(line).map_err(bad)?;
+    if v != VERSION {
+        return Err(Refusal::new(
+            RefusalKind::Version,
+            format!(
+                "the two ends are of different versions ({v} and {VERSION}): restart the daemon with the new `beadle`"
+            ),
+        ));
+    }
+    let envelope: Envelope<T> = serde_json::from_slice(line).map_err(bad)?;
+    Ok(envelope.body)
+}
