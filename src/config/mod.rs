@@ -1,0 +1,5 @@
+//! Config.
+pub mod diagnostic;
+mod quantity;
+pub mod source;
+mod yaml;

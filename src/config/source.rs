@@ -1,0 +1,158 @@
+//! A file's text and places in it.
+//!
+//! **Invariants.** A [`Span`] counts bytes of the text it was made from and may be stale or wrong without harm: every
+//! use cuts it to the text and to whole characters.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::diagnostic::printable;
+
+/// The text of one file, shared by all that point into it.
+#[derive(Debug)]
+pub struct Source {
+    path: Arc<str>,
+    text: String,
+    rank: usize,
+}
+
+/// A range of bytes of a [`Source`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    /// The first byte.
+    pub start: usize,
+    /// One past the last byte.
+    pub end: usize,
+}
+
+/// A place in a file.
+#[derive(Clone, Debug)]
+pub struct Spot {
+    /// The file.
+    pub source: Arc<Source>,
+    /// Where in it.
+    pub span: Span,
+}
+
+/// A value and where it was written.
+#[derive(Clone, Debug)]
+pub(super) struct Marked<T> {
+    pub(super) value: T,
+    pub(super) spot: Spot,
+}
+
+impl Source {
+    /// A file that was read as the `rank`th; problems are told in that order.
+    pub fn new(path: &str, text: String, rank: usize) -> Arc<Self> {
+        Arc::new(Self {
+            path: path.into(),
+            text,
+            rank,
+        })
+    }
+
+    /// The path as people would type it.
+    pub fn path(&self) -> &Arc<str> {
+        &self.path
+    }
+
+    /// The text.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The order in which it was read.
+    pub fn rank(&self) -> usize {
+        self.rank
+    }
+
+    fn before(&self, offset: usize) -> &str {
+        self.text
+            .get(..self.text.floor_char_boundary(offset))
+            .unwrap_or_default()
+    }
+}
+
+impl Spot {
+    /// The line, from 1.
+    pub fn line(&self) -> usize {
+        let before = self.source.before(self.span.start);
+        before.bytes().filter(|&byte| byte == b'\n').count() + 1
+    }
+
+    /// The column in characters, from 1.
+    pub fn column(&self) -> usize {
+        let before = self.source.before(self.span.start);
+        let line = before.rsplit('\n').next().unwrap_or_default();
+        line.chars().count() + 1
+    }
+
+    /// The line that the place begins on, made printable and cut around the place when it is long; and the place's
+    /// bytes in it.
+    pub(super) fn excerpt(&self) -> (String, Range<usize>) {
+        const AROUND: usize = 160;
+        let text = self.source.text();
+        let start = text.floor_char_boundary(self.span.start);
+        let first = self.source.before(start).rfind('\n').map_or(0, |at| at + 1);
+        let rest = text.get(start..).unwrap_or_default();
+        let last = start + rest.find(['\n', '\r']).unwrap_or(rest.len());
+        let end = text.ceil_char_boundary(self.span.end).clamp(start, last);
+
+        let from = text.ceil_char_boundary(first.max(start.saturating_sub(AROUND)));
+        let to = text.floor_char_boundary(last.min(start + AROUND)).max(start);
+        let end = end.min(to);
+        let clean = |range: Range<usize>| {
+            let piece = text.get(range).unwrap_or_default();
+            piece.chars().map(printable).collect::<String>()
+        };
+        let mut line = clean(from..start);
+        let begin = line.len();
+        line.push_str(&clean(start..end));
+        let finish = line.len();
+        line.push_str(&clean(end..to));
+        (line, begin..finish)
+    }
+}
+
+impl<T> Marked<T> {
+    pub(super) fn map<U>(self, f: impl FnOnce(T) -> U) -> Marked<U> {
+        Marked {
+            value: f(self.value),
+            spot: self.spot,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spot(text: &str, start: usize, end: usize) -> Spot {
+        Spot {
+            source: Source::new("a.yaml", text.to_owned(), 0),
+            span: Span { start, end },
+        }
+    }
+
+    #[test]
+    fn lines_and_columns_count_from_one_in_characters() {
+        let at = spot("a: 1\nbä: ö\n", 10, 12);
+        assert_eq!((at.line(), at.column()), (2, 5));
+        assert_eq!(at.excerpt(), ("bä: ö".to_owned(), 5..7));
+    }
+
+    #[test]
+    fn a_place_beyond_the_text_or_inside_a_character_does_no_harm() {
+        assert_eq!(spot("ä", 1, 900).excerpt(), ("ä".to_owned(), 0..2));
+        assert_eq!(spot("ab", 70, 9).excerpt(), ("ab".to_owned(), 2..2));
+        assert_eq!(spot("", 0, 0).line(), 1);
+    }
+
+    #[test]
+    fn long_lines_are_cut_and_controls_do_not_get_through() {
+        let text = format!("{}\u{1b}[2J{}", "x".repeat(9000), "y".repeat(9000));
+        let (line, range) = spot(&text, 9000, 9004).excerpt();
+        assert!(line.len() < 400 && !line.contains('\u{1b}'));
+        assert_eq!(line.get(range), Some("\u{fffd}[2J"));
+    }
+}
