@@ -1,0 +1,7 @@
+//! beadle: a runaway-process watchdog.
+
+pub mod cli;
+pub mod config;
+pub mod control;
+pub mod engine;
+pub mod sys;

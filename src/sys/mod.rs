@@ -1,0 +1,14 @@
+//! The machine: everything unsafe and everything that differs between systems.
+
+pub mod clock;
+#[cfg(test)]
+mod fake_proc;
+pub mod learner;
+pub mod nudger;
+pub mod pidfd;
+pub mod procfs;
+pub mod sampler;
+pub mod stat;
+pub mod status;
+#[cfg(test)]
+mod villain;
