@@ -3,6 +3,7 @@
 pub mod clock;
 #[cfg(test)]
 mod fake_proc;
+pub mod learner;
 pub mod pidfd;
 pub mod procfs;
 pub mod sampler;
