@@ -4,10 +4,12 @@ pub mod clock;
 #[cfg(test)]
 mod fake_proc;
 pub mod learner;
+pub mod ourselves;
 pub mod pidfd;
 pub mod procfs;
 pub mod sampler;
 pub mod stat;
 pub mod status;
+pub mod users;
 #[cfg(test)]
 mod villain;

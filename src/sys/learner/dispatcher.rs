@@ -184,9 +184,9 @@ impl<F: Fn(Vec<Facts>)> Dispatcher<F> {
         for question in &late {
             self.late(question);
         }
-        // A thread that cannot be started now is missed again at the next late answer.
-        if !late.is_empty() && self.hire().is_err() && self.able() == 0 {
-            self.all_late();
+        if !late.is_empty() {
+            // A thread that cannot be started now is missed again at the next late answer.
+            let _ = self.hire();
         }
         if self.able() == 0 {
             self.all_late();

@@ -85,11 +85,11 @@ fn read(proc: &Procfs, question: &Question, clock: Clock) -> Result<Facts, Missi
     } else {
         folder
     };
-    let mut image = Image::read(&shown, question, stat.kernel_thread);
-    // An exec may come in between; then it is another image from here on.
-    if image.exe != exe(&shown, stat.kernel_thread) {
-        image = Image::read(&shown, question, stat.kernel_thread);
-    }
+    let image = if stat.kernel_thread {
+        Image::none()
+    } else {
+        Image::read(&shown, question)
+    };
     let group = answer(shown.read("cgroup", MOST));
     let mut facts = Facts {
         start: stat.start,
@@ -103,11 +103,11 @@ fn read(proc: &Procfs, question: &Question, clock: Clock) -> Result<Facts, Missi
         cwd: answer(shown.place("cwd")),
         tty: terminal::terminal(&shown, stat.tty),
         login: login(&shown),
-        cgroup: told(&group, |file| cgroup::path(file)),
+        cgroup: told(&group, cgroup::path),
         container: told(&group, |file| Some(cgroup::container(file))),
         ..nothing(question, at, Missing::Gone)
     };
-    tell_status(&mut facts, answer(shown.read("status", MOST)));
+    tell_status(&mut facts, &answer(shown.read("status", MOST)));
     // What was read is its own only if it is still there.
     let mut line = [0; STAT_LINE];
     living(read_short(&file, &mut line)?)?;
@@ -164,33 +164,37 @@ struct Image {
 }
 
 impl Image {
-    fn read(folder: &Folder, question: &Question, kernel_thread: bool) -> Self {
-        let exe = exe(folder, kernel_thread);
-        if kernel_thread {
-            return Self {
-                exe,
-                args: Read::NotAsked,
-                env: Read::NotAsked,
-            };
+    /// Threads of the kernel run none, and nobody needs to know what they call themselves.
+    fn none() -> Self {
+        Self {
+            exe: Read::NotAsked,
+            args: Read::NotAsked,
+            env: Read::NotAsked,
         }
+    }
+
+    fn read(folder: &Folder, question: &Question) -> Self {
+        let image = Self::read_once(folder, question);
+        // An exec may come in between, and half of this would be of the image before.
+        if image.exe == answer(folder.place("exe")) {
+            return image;
+        }
+        Self::read_once(folder, question)
+    }
+
+    fn read_once(folder: &Folder, question: &Question) -> Self {
+        let exe = answer(folder.place("exe"));
         let args = folder.read("cmdline", MOST_ARGS + 1);
-        let env = match question.variables.is_empty() {
-            true => Read::NotAsked,
-            false => answer(folder.read("environ", MOST_ENV)),
+        let env = if question.variables.is_empty() {
+            Read::NotAsked
+        } else {
+            answer(folder.read("environ", MOST_ENV))
         };
         Self {
             exe,
             args: answer(args.map(|text| arguments(&text))),
             env: told(&env, |text| Some(variables(text, &question.variables))),
         }
-    }
-}
-
-/// The executable. Threads of the kernel have none, and nobody needs to know more about them.
-fn exe(folder: &Folder, kernel_thread: bool) -> Read<Place> {
-    match kernel_thread {
-        true => Read::NotAsked,
-        false => answer(folder.place("exe")),
     }
 }
 
@@ -243,15 +247,15 @@ fn login(folder: &Folder) -> Read<Option<Uid>> {
 }
 
 /// Fills in what the status file tells.
-fn tell_status(facts: &mut Facts, text: Read<Vec<u8>>) {
-    facts.owner = told(&text, |text| Status::new(text)?.owner());
-    facts.group = told(&text, |text| Status::new(text)?.group());
+fn tell_status(facts: &mut Facts, text: &Read<Vec<u8>>) {
+    facts.owner = told(text, |text| Status::new(text)?.owner());
+    facts.group = told(text, |text| Status::new(text)?.group());
     // The kernel lists its number in each pid namespace from ours down to its own.
-    facts.namespace = told(&text, |text| match Status::new(text)?.namespaces()? {
+    facts.namespace = told(text, |text| match Status::new(text)?.namespaces()? {
         0 | 1 => Some(Namespace::Ours),
         2.. => Some(Namespace::Other),
     });
-    facts.hangup = told(&text, |text| {
+    facts.hangup = told(text, |text| {
         let ignored = Status::new(text)?.ignored()?;
         Some(if ignored & 1 == 1 {
             Hangup::Ignored
