@@ -5,10 +5,12 @@ pub mod clock;
 mod fake_proc;
 pub mod learner;
 pub mod nudger;
+pub mod ourselves;
 pub mod pidfd;
 pub mod procfs;
 pub mod sampler;
 pub mod stat;
 pub mod status;
+pub mod users;
 #[cfg(test)]
 mod villain;
