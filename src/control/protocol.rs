@@ -243,3 +243,190 @@ pub fn decode<T: DeserializeOwned>(line: &[u8]) -> Result<T, Refusal> {
     let envelope: Envelope<T> = serde_json::from_slice(line).map_err(bad)?;
     Ok(envelope.body)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::wire::{Daemon, Evidence, Finding, Subject};
+
+    const ANN: Uid = Uid(1000);
+    const BOB: Uid = Uid(1001);
+    const WATCHER: Uid = Uid(900);
+
+    fn unit(owner: Option<Uid>) -> Judged {
+        Judged {
+            subject: Subject {
+                rule: Safe::word("r"),
+                about: None,
+                scope: Safe::word("tree"),
+                root: 7,
+                key: Safe::word("7:70"),
+                program: Safe::word("p"),
+                command: Safe::word("p --password"),
+                cwd: None,
+                owner: owner.map(|Uid(id)| id),
+                audience: None,
+                tty: None,
+            },
+            finding: Finding {
+                verdict: Safe::word("clear"),
+                paused: None,
+            },
+            nearness: 0.5,
+            incident: None,
+            evidence: Evidence::default(),
+        }
+    }
+
+    fn pause(by: Uid) -> Pause {
+        Pause {
+            by: by.0,
+            rule: None,
+            left: Some(60.0),
+        }
+    }
+
+    fn units() -> Vec<Judged> {
+        [Some(ANN), Some(BOB), None].map(unit).to_vec()
+    }
+
+    fn status() -> Answer {
+        Answer::Status(Status {
+            daemon: Daemon {
+                version: Safe::word("0"),
+                pid: 1,
+                owner: WATCHER.0,
+                up: 1.0,
+                config: vec![],
+                leash: None,
+                faults: vec![],
+            },
+            mode: Safe::word("nudge"),
+            tier: Safe::word("scan"),
+            gaps: 0,
+            processes: 3,
+            pending: 0,
+            rules: vec![],
+            units: 3,
+            incidents: units(),
+            pauses: [ANN, BOB].map(pause).to_vec(),
+        })
+    }
+
+    fn why(owner: Option<Uid>) -> Answer {
+        Answer::Why(Why {
+            pid: 7,
+            key: None,
+            program: None,
+            command: None,
+            owner: owner.map(|Uid(id)| id),
+            above: vec![],
+            standing: None,
+            rules: vec![],
+            notes: [("n".to_owned(), Safe::word("x"))].into(),
+        })
+    }
+
+    #[test]
+    fn owners_see_their_own_and_root_and_the_daemons_user_see_all() {
+        for (peer, seen) in [
+            (ANN, 1),
+            (BOB, 1),
+            (Uid(5), 0),
+            (Uid::ROOT, 3),
+            (WATCHER, 3),
+        ] {
+            let ps = Answer::Ps(Ps {
+                units: units(),
+                more: 0,
+            });
+            let Answer::Ps(ps) = ps.for_peer(peer, WATCHER) else {
+                panic!("another answer")
+            };
+            assert_eq!(ps.units.len(), seen, "{peer}");
+            let Answer::Status(status) = status().for_peer(peer, WATCHER) else {
+                panic!("another answer")
+            };
+            assert_eq!(status.incidents.len(), seen, "{peer}");
+            assert_eq!(status.pauses.len(), seen.min(2), "{peer}");
+        }
+    }
+
+    #[test]
+    fn somebody_elses_process_is_not_explained() {
+        let kind = |answer: Answer| match answer {
+            Answer::Refused(refusal) => Some(refusal.kind),
+            _ => None,
+        };
+        let refused = Some(RefusalKind::NotYours);
+        assert_eq!(kind(why(Some(BOB)).for_peer(ANN, WATCHER)), refused);
+        assert_eq!(kind(why(None).for_peer(ANN, WATCHER)), refused);
+        assert_eq!(kind(why(Some(ANN)).for_peer(ANN, WATCHER)), None);
+        assert_eq!(kind(why(None).for_peer(Uid::ROOT, WATCHER)), None);
+        let Answer::Why(own) = why(Some(ANN)).for_peer(ANN, WATCHER) else {
+            panic!("another answer")
+        };
+        assert!(own.notes.is_empty());
+    }
+
+    #[test]
+    fn a_long_list_is_cut_after_it_is_pruned() {
+        let mut many = vec![unit(Some(BOB)); MOST_UNITS];
+        many.extend(vec![unit(Some(ANN)); MOST_UNITS + 3]);
+        let ps = Answer::Ps(Ps {
+            units: many,
+            more: 0,
+        });
+        let Answer::Ps(ps) = ps.for_peer(ANN, WATCHER) else {
+            panic!("another answer")
+        };
+        assert_eq!((ps.units.len(), ps.more), (MOST_UNITS, 3));
+        assert!(encode(&Answer::Ps(ps)).len() < LONGEST_ANSWER);
+    }
+
+    #[test]
+    fn what_is_said_is_what_is_heard() {
+        let questions = [
+            Question::Status,
+            Question::Ps,
+            Question::Why { pid: 4711 },
+            Question::Pause {
+                span: Some(1800),
+                rule: Some("py\ntest".to_owned()),
+            },
+            Question::Resume { rule: None },
+        ];
+        for question in questions {
+            let line = encode(&question);
+            assert_eq!(
+                line.iter().position(|&byte| byte == b'\n'),
+                Some(line.len() - 1)
+            );
+            assert_eq!(decode::<Question>(&line), Ok(question));
+        }
+        let answers = [
+            status(),
+            why(Some(ANN)),
+            Answer::Ps(Ps {
+                units: units(),
+                more: 4,
+            }),
+            Answer::Pauses {
+                pauses: vec![pause(ANN)],
+            },
+            Refusal::no_process(7).into(),
+        ];
+        for answer in answers {
+            assert_eq!(decode::<Answer>(&encode(&answer)), Ok(answer));
+        }
+    }
+
+    #[test]
+    fn another_version_is_told_as_such_whatever_else_it_says() {
+        let refused = decode::<Question>(b"{\"v\":9,\"ask\":\"dance\"}\n").unwrap_err();
+        assert_eq!(refused.kind, RefusalKind::Version);
+        // What a newer client adds to a question that we know does no harm.
+        let line = b"{\"v\":1,\"ask\":\"why\",\"pid\":7,\"color\":\"red\"}\n";
+        assert_eq!(decode::<Question>(line), Ok(Question::Why { pid: 7 }));
+    }
+}
