@@ -150,9 +150,10 @@ mod tests {
     #[test]
     fn we_come_first_and_our_starter_next() {
         let lineage = lineage(&Procfs::open(Path::new("/proc")).unwrap());
-        let parent = std::os::unix::process::parent_id();
-        let pids: Vec<_> = lineage.iter().map(|key| key.pid().number()).collect();
-        assert_eq!(pids.get(..2), Some([std::process::id(), parent].as_slice()));
+        // The first process of a pid namespace has nobody above it.
+        let parent = Pid::new(std::os::unix::process::parent_id());
+        let pids = lineage.iter().map(|key| key.pid());
+        assert!(pids.take(2).eq([Some(pid()), parent].into_iter().flatten()));
         let start = crate::engine::process::StartTicks(0);
         let own = PidFd::open(pid()).unwrap().key(pid(), start);
         assert_eq!(lineage.first(), Some(&own));

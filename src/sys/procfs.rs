@@ -308,6 +308,8 @@ mod tests {
         let real = Procfs::open(Path::new("/proc")).unwrap();
         assert_eq!(real.numbers(), Numbers::Ours);
         let folder = tempfile::tempdir().unwrap();
+        let own = std::process::id().to_string();
+        std::os::unix::fs::symlink(own, folder.path().join("self")).unwrap();
         let fake = Procfs::open(folder.path()).unwrap();
         assert_eq!(fake.numbers(), Numbers::Foreign);
         assert!(fake.hold(pid(1)).unwrap().is_none());

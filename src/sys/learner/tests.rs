@@ -5,6 +5,7 @@ use rustix::fs::{CWD, Mode, OFlags, mkfifoat, open};
 use super::*;
 use crate::engine::facts::Read;
 use crate::engine::process::{ExecGen, Pid};
+use crate::sys::clock::Clock;
 use crate::sys::fake_proc::{FakeProc, Line};
 use crate::sys::villain::wait_until;
 
@@ -91,8 +92,10 @@ fn what_hangs_is_late_and_holds_up_nobody_else() {
     let learnt: Vec<_> = facts.iter().filter(|facts| facts.key.is_some()).collect();
     assert!(matches!(learnt.as_slice(), [facts] if facts.pid.number() == 3));
     // Asked again while somebody still waits there: late at once, and no further thread is lost.
+    let asked = Clock.now();
     learner.ask(vec![question(1)]);
     assert_eq!(wait(&inbox, 1).first().unwrap().args, Read::Late);
+    assert!(Clock.now().since(asked) < DEADLINE);
     let_go(&proc, 1);
     let_go(&proc, 2);
     // What came too late is dropped: the next answer is to the next question.
@@ -118,6 +121,8 @@ fn when_everybody_hangs_everything_is_late() {
     }
     wait_until("a thread is free again", || {
         learner.ask(vec![question(9)]);
-        wait(&inbox, 1).first().unwrap().key.is_some()
+        let facts = wait(&inbox, 1).remove(0);
+        assert_eq!(facts.pid.number(), 9);
+        facts.key.is_some()
     });
 }
