@@ -162,7 +162,10 @@ impl Problem {
             Place::Path(_) => {
                 let origin = annotate_snippets::Origin::path(path);
                 let group = level.primary_title(&*self.message).element(origin);
-                let note = self.label.as_deref().map(|label| Level::NOTE.message(label));
+                let note = self
+                    .label
+                    .as_deref()
+                    .map(|label| Level::NOTE.message(label));
                 group.elements(note)
             }
         };
@@ -265,6 +268,11 @@ impl Findings {
         }
     }
 
+    /// How many errors there are, to see whether some step found any.
+    pub(super) fn errors(&self) -> usize {
+        self.errors.len() + self.unsaid
+    }
+
     /// The warnings, or the refusal when there is any error.
     pub(super) fn settle(mut self) -> Result<Vec<Problem>, Refusal> {
         self.errors.sort_by_key(Problem::order);
@@ -320,10 +328,7 @@ mod tests {
     #[test]
     fn a_problem_is_one_line_or_a_picture() {
         let bad = problem("a.yaml", "x: 1\nyy: 2\n", 5, 7).help("mend it");
-        assert_eq!(
-            bad.to_string(),
-            "a.yaml:2:1: error: bad: worse; mend it"
-        );
+        assert_eq!(bad.to_string(), "a.yaml:2:1: error: bad: worse; mend it");
         assert_eq!(
             render(&[bad], Paint::Plain),
             "error: bad\n --> a.yaml:2:1\n  |\n2 | yy: 2\n  | ^^ worse\n  |\n  = help: mend it\n\n"
@@ -332,7 +337,12 @@ mod tests {
 
     #[test]
     fn nothing_hostile_gets_through() {
-        let bad = problem("a\u{1b}[2J.yaml", "k\u{1b}]0;x\u{7}\u{202e}v\u{9b}2J: 1", 0, 4);
+        let bad = problem(
+            "a\u{1b}[2J.yaml",
+            "k\u{1b}]0;x\u{7}\u{202e}v\u{9b}2J: 1",
+            0,
+            4,
+        );
         for text in [
             bad.to_string(),
             render(std::slice::from_ref(&bad), Paint::Plain),

@@ -52,7 +52,10 @@ pub(super) fn duration(text: &str) -> Result<Duration, Misread> {
         };
         if millis >= smallest {
             let expected = "write the larger unit first, each once: `1h30m`";
-            return Err(Misread::new("the units of a duration are out of order", expected));
+            return Err(Misread::new(
+                "the units of a duration are out of order",
+                expected,
+            ));
         }
         smallest = millis;
         let number: u64 = number.parse().map_err(|_| {
@@ -161,7 +164,10 @@ pub(super) fn cpu(text: &str) -> Result<Millicores, Misread> {
         _ => return Err(Misread::new("not a unit of processor use", EXPECTED)),
     };
     match u64::try_from(millicores) {
-        Ok(0) => Err(Misread::new("processor use must be more than nothing", EXPECTED)),
+        Ok(0) => Err(Misread::new(
+            "processor use must be more than nothing",
+            EXPECTED,
+        )),
         Ok(n @ 1..=1_000_000_000) => Ok(Millicores(n)),
         Ok(_) | Err(_) => Err(Misread::new("more cores than any machine has", EXPECTED)),
     }
@@ -213,7 +219,9 @@ fn single(text: &str) -> Option<(&str, &str)> {
 /// A decimal number with at most three places, in thousandths.
 fn thousandths(number: &str) -> Option<u128> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
-    let places = u32::try_from(fraction.len()).ok().filter(|n| (1..=3).contains(n))?;
+    let places = u32::try_from(fraction.len())
+        .ok()
+        .filter(|n| (1..=3).contains(n))?;
     let whole: u64 = whole.parse().ok()?;
     let fraction: u64 = fraction.parse().ok()?;
     Some(u128::from(whole) * 1000 + u128::from(fraction) * 10_u128.pow(3 - places))

@@ -13,6 +13,8 @@ use super::diagnostic::printable;
 pub struct Source {
     path: Arc<str>,
     text: String,
+    /// The first byte of each line.
+    lines: Vec<usize>,
     rank: usize,
 }
 
@@ -44,9 +46,14 @@ pub(super) struct Marked<T> {
 impl Source {
     /// A file that was read as the `rank`th; problems are told in that order.
     pub fn new(path: &str, text: String, rank: usize) -> Arc<Self> {
+        let after = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        let lines = std::iter::once(0)
+            .chain(after.map(|(at, _)| at + 1))
+            .collect();
         Arc::new(Self {
             path: path.into(),
             text,
+            lines,
             rank,
         })
     }
@@ -66,25 +73,32 @@ impl Source {
         self.rank
     }
 
-    fn before(&self, offset: usize) -> &str {
-        self.text
-            .get(..self.text.floor_char_boundary(offset))
-            .unwrap_or_default()
+    /// How many lines begin at or before `offset`; at least one does.
+    fn line(&self, offset: usize) -> usize {
+        self.lines.partition_point(|start| *start <= offset).max(1)
+    }
+
+    /// The first byte of the line that `offset` is on.
+    fn line_start(&self, offset: usize) -> usize {
+        self.lines.get(self.line(offset) - 1).copied().unwrap_or(0)
     }
 }
 
 impl Spot {
     /// The line, from 1.
     pub fn line(&self) -> usize {
-        let before = self.source.before(self.span.start);
-        before.bytes().filter(|&byte| byte == b'\n').count() + 1
+        self.source.line(self.start())
     }
 
     /// The column in characters, from 1.
     pub fn column(&self) -> usize {
-        let before = self.source.before(self.span.start);
-        let line = before.rsplit('\n').next().unwrap_or_default();
-        line.chars().count() + 1
+        let line = self.source.line_start(self.start())..self.start();
+        let before = self.source.text.get(line).unwrap_or_default();
+        before.chars().count() + 1
+    }
+
+    fn start(&self) -> usize {
+        self.source.text.floor_char_boundary(self.span.start)
     }
 
     /// The line that the place begins on, made printable and cut around the place when it is long; and the place's
@@ -92,14 +106,16 @@ impl Spot {
     pub(super) fn excerpt(&self) -> (String, Range<usize>) {
         const AROUND: usize = 160;
         let text = self.source.text();
-        let start = text.floor_char_boundary(self.span.start);
-        let first = self.source.before(start).rfind('\n').map_or(0, |at| at + 1);
+        let start = self.start();
+        let first = self.source.line_start(start);
         let rest = text.get(start..).unwrap_or_default();
         let last = start + rest.find(['\n', '\r']).unwrap_or(rest.len());
         let end = text.ceil_char_boundary(self.span.end).clamp(start, last);
 
         let from = text.ceil_char_boundary(first.max(start.saturating_sub(AROUND)));
-        let to = text.floor_char_boundary(last.min(start + AROUND)).max(start);
+        let to = text
+            .floor_char_boundary(last.min(start + AROUND))
+            .max(start);
         let end = end.min(to);
         let clean = |range: Range<usize>| {
             let piece = text.get(range).unwrap_or_default();
@@ -111,15 +127,6 @@ impl Spot {
         let finish = line.len();
         line.push_str(&clean(end..to));
         (line, begin..finish)
-    }
-}
-
-impl<T> Marked<T> {
-    pub(super) fn map<U>(self, f: impl FnOnce(T) -> U) -> Marked<U> {
-        Marked {
-            value: f(self.value),
-            spot: self.spot,
-        }
     }
 }
 

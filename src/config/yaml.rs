@@ -134,8 +134,9 @@ impl Builder<'_> {
     fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), Stop> {
         match event {
             Event::DocumentStart(..) if self.root.is_some() => {
-                let problem = Problem::error(self.spot(span), "a second document")
-                    .label("a file holds one document: put the rules into one list, or into two files");
+                let problem = Problem::error(self.spot(span), "a second document").label(
+                    "a file holds one document: put the rules into one list, or into two files",
+                );
                 self.findings.push(problem);
                 Err(Stop)
             }
@@ -173,7 +174,10 @@ impl Builder<'_> {
                     self.spot(span),
                     format!("{} without quotes is an alias in YAML", quoted(&text)),
                 )
-                .label(format!("to match text, quote it: {}", quoted(&format!("\"{text}\""))));
+                .label(format!(
+                    "to match text, quote it: {}",
+                    quoted(&format!("\"{text}\""))
+                ));
                 self.findings.push(problem);
                 let value = Value::Broken;
                 self.place(Node { span, value }, 0)
@@ -201,7 +205,9 @@ impl Builder<'_> {
                 anchor,
                 items,
             }) => {
-                let end = items.last().map_or(end.end, |node| node.span.end.max(end.end));
+                let end = items
+                    .last()
+                    .map_or(end.end, |node| node.span.end.max(end.end));
                 let value = Value::List(items);
                 let span = Span { end, ..from };
                 self.place(Node { span, value }, anchor)
@@ -212,7 +218,9 @@ impl Builder<'_> {
                 entries,
                 ..
             }) => {
-                let end = entries.last().map_or(end.end, |e| e.node.span.end.max(end.end));
+                let end = entries
+                    .last()
+                    .map_or(end.end, |e| e.node.span.end.max(end.end));
                 let value = Value::Map(self.settle(entries));
                 let span = Span { end, ..from };
                 self.place(Node { span, value }, anchor)
@@ -275,10 +283,14 @@ impl Builder<'_> {
             if entry.key == "<<" {
                 match entry.node.value {
                     Value::Map(inner) => merged.extend(inner),
-                    Value::List(maps) => merged.extend(maps.into_iter().flat_map(|map| match map.value {
-                        Value::Map(inner) => inner,
-                        Value::Null | Value::Text(_) | Value::List(_) | Value::Broken => Vec::new(),
-                    })),
+                    Value::List(maps) => {
+                        merged.extend(maps.into_iter().flat_map(|map| match map.value {
+                            Value::Map(inner) => inner,
+                            Value::Null | Value::Text(_) | Value::List(_) | Value::Broken => {
+                                Vec::new()
+                            }
+                        }))
+                    }
                     Value::Null | Value::Text(_) | Value::Broken => {}
                 }
                 continue;
@@ -297,7 +309,11 @@ impl Builder<'_> {
             kept.push(entry);
         }
         let mut seen: BTreeSet<String> = first.into_keys().collect();
-        kept.extend(merged.into_iter().filter(|entry| seen.insert(entry.key.clone())));
+        kept.extend(
+            merged
+                .into_iter()
+                .filter(|entry| seen.insert(entry.key.clone())),
+        );
         kept
     }
 
@@ -356,9 +372,11 @@ fn syntax(source: &Arc<Source>, error: &ScanError) -> Problem {
         Problem::error(Spot { source, span }, message)
     };
     match error.kind() {
-        ErrorKind::RecursionLimitExceeded => {
-            problem(start, 1, format!("the file is nested more than {DEEPEST} deep"))
-        }
+        ErrorKind::RecursionLimitExceeded => problem(
+            start,
+            1,
+            format!("the file is nested more than {DEEPEST} deep"),
+        ),
         ErrorKind::TabNotAllowed
         | ErrorKind::TabInBlockIndentation
         | ErrorKind::TabInIndentation
@@ -466,7 +484,11 @@ mod tests {
         }
         assert!(read(&tower).unwrap_err().contains("nested"));
         assert!(read("a: &a [*a]").is_err());
-        assert!(read(&format!("[{}]", "a,".repeat(600_000))).unwrap_err().contains("values"));
+        assert!(
+            read(&format!("[{}]", "a,".repeat(600_000)))
+                .unwrap_err()
+                .contains("values")
+        );
     }
 
     #[test]
@@ -480,6 +502,10 @@ mod tests {
     fn nothing_and_two_documents_are_refused() {
         assert!(read("").unwrap_err().contains("empty"));
         assert!(read("# only words\n").unwrap_err().contains("empty"));
-        assert!(read("a: 1\n---\nb: 2\n").unwrap_err().contains("second document"));
+        assert!(
+            read("a: 1\n---\nb: 2\n")
+                .unwrap_err()
+                .contains("second document")
+        );
     }
 }
