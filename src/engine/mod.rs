@@ -34,6 +34,7 @@ pub mod matcher;
 pub mod pattern;
 pub mod process;
 pub mod program;
+pub mod redact;
 pub mod rule;
 pub mod snapshot;
 pub mod units;
