@@ -33,6 +33,7 @@ pub mod facts;
 pub mod matcher;
 pub mod pattern;
 pub mod process;
+pub mod pursuit;
 pub mod rule;
 pub mod snapshot;
 pub mod units;

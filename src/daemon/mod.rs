@@ -1,0 +1,3 @@
+//! The daemon: the one loop, and beside it the one thread that must be prompt.
+
+pub mod pursue;
