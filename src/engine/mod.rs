@@ -39,6 +39,7 @@ pub mod pattern;
 pub mod process;
 pub mod program;
 pub mod redact;
+pub mod pursuit;
 pub mod rule;
 pub mod snapshot;
 pub mod units;
