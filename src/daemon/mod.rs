@@ -23,4 +23,4 @@ mod start;
 mod voice;
 mod watch;
 
-pub use start::{LogForm, Options, StartError, TierChoice, watch};
+pub use start::{StartError, watch};
