@@ -19,6 +19,8 @@ use super::source::{Source, Span, Spot};
 pub(super) const LARGEST_FILE: u64 = 4 << 20;
 /// The most values of one file, each alias counted as all that it stands for.
 const MOST_VALUES: usize = 500_000;
+/// So many bytes of text count as one more value.
+const TEXT: usize = 64;
 /// The deepest nesting.
 const DEEPEST: usize = 64;
 
@@ -50,10 +52,11 @@ pub(super) struct Entry {
 }
 
 impl Node {
-    /// How many values it holds, itself included.
+    /// How many values it holds, itself included; long text counts as several.
     fn weight(&self) -> usize {
         1 + match &self.value {
-            Value::Null | Value::Text(_) | Value::Broken => 0,
+            Value::Null | Value::Broken => 0,
+            Value::Text(text) => text.len() / TEXT,
             Value::List(items) => items.iter().map(Self::weight).sum(),
             Value::Map(entries) => entries.iter().map(|entry| 1 + entry.node.weight()).sum(),
         }
@@ -483,6 +486,12 @@ mod tests {
             tower += &format!("a{n}: &a{n} [*a{}]\n", n - 1);
         }
         assert!(read(&tower).unwrap_err().contains("nested"));
+        let long = format!(
+            "a: &a {}\nb: [{}]\n",
+            "x".repeat(1 << 20),
+            "*a,".repeat(10_000)
+        );
+        assert!(read(&long).unwrap_err().contains("values"));
         assert!(read("a: &a [*a]").is_err());
         assert!(
             read(&format!("[{}]", "a,".repeat(600_000)))

@@ -68,7 +68,7 @@ pub(in crate::config) struct BreakerDraft {
 /// The keys of the top level.
 pub(in crate::config) static DOCUMENT: Table<Document> = Table {
     name: "beadle",
-    what: "the top level",
+    what: "the top level of a file",
     keys: &[
         Key::sets(
             "version",

@@ -273,10 +273,10 @@ impl MatcherDraft {
 
 /// Decodes one matcher; `None` when any of it is wrong.
 pub(super) fn read(node: &Node, place: Place, reader: &mut Reader<'_>) -> Option<Matcher> {
-    let before = reader.findings.errors();
+    let before = reader.trouble();
     let mut draft = MatcherDraft::default();
     MATCH.read(node, &mut draft, reader);
-    if reader.findings.errors() > before || !matches!(node.value, Value::Map(_)) {
+    if reader.trouble() > before || !matches!(node.value, Value::Map(_)) {
         return None;
     }
     if !draft.narrows {

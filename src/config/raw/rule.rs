@@ -150,6 +150,7 @@ pub(in crate::config) static RULE: Table<RuleDraft> = Table {
             "kill",
             "signals go into the `ladder`: `- { after: 10s, signal: KILL }`",
         ),
+        ("timeout", "did you mean `limits: { age: … }`?"),
         ("description", "did you mean `about`?"),
         ("disabled", "did you mean `enabled: false`?"),
         (
