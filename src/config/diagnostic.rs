@@ -77,22 +77,22 @@ impl Severity {
 
 impl Problem {
     pub(super) fn error(spot: Spot, message: impl Into<String>) -> Self {
-        Self::new(Severity::Error, Place::Text(spot), message.into())
+        Self::new(Severity::Error, Place::Text(spot), &message.into())
     }
 
     pub(super) fn warning(spot: Spot, message: impl Into<String>) -> Self {
-        Self::new(Severity::Warning, Place::Text(spot), message.into())
+        Self::new(Severity::Warning, Place::Text(spot), &message.into())
     }
 
     pub(super) fn of_path(severity: Severity, path: &Path, message: impl Into<String>) -> Self {
-        Self::new(severity, Place::Path(path.to_owned()), message.into())
+        Self::new(severity, Place::Path(path.to_owned()), &message.into())
     }
 
-    fn new(severity: Severity, at: Place, message: String) -> Self {
+    fn new(severity: Severity, at: Place, message: &str) -> Self {
         Self {
             severity,
             at,
-            message: clean(&message).into_owned(),
+            message: clean(message).into_owned(),
             label: None,
             help: None,
         }
@@ -273,6 +273,11 @@ impl Findings {
         }
     }
 
+    /// Whether another error would only be counted: its words are not worth looking for.
+    pub(super) fn full(&self) -> bool {
+        self.errors.len() >= KEPT
+    }
+
     /// How many errors there are, to see whether some step found any.
     pub(super) fn errors(&self) -> usize {
         self.errors.len() + self.unsaid
@@ -282,13 +287,13 @@ impl Findings {
     pub(super) fn settle(mut self) -> Result<Vec<Problem>, Refusal> {
         self.errors.sort_by_key(Problem::order);
         self.warnings.sort_by_key(Problem::order);
-        match self.errors.is_empty() {
-            true => Ok(self.warnings),
-            false => Err(Refusal {
-                problems: self.errors,
-                unsaid: self.unsaid,
-            }),
+        if self.errors.is_empty() {
+            return Ok(self.warnings);
         }
+        Err(Refusal {
+            problems: self.errors,
+            unsaid: self.unsaid,
+        })
     }
 }
 
@@ -303,10 +308,10 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 fn clean(text: &str) -> Cow<'_, str> {
-    match text.chars().any(|c| printable(c) != c) {
-        true => Cow::Owned(text.chars().map(printable).collect()),
-        false => Cow::Borrowed(text),
+    if text.chars().all(|c| printable(c) == c) {
+        return Cow::Borrowed(text);
     }
+    Cow::Owned(text.chars().map(printable).collect())
 }
 
 /// The character, or U+FFFD where it could move the cursor, color the terminal or turn the writing direction.

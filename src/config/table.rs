@@ -153,24 +153,23 @@ impl<D> Table<D> {
     }
 
     fn refuse_unknown(&self, entry: &Entry, reader: &mut Reader<'_>) {
-        let known = || self.keys.iter().map(|key| key.name);
-        let foreign = |word: &str| self.foreign.iter().find(|(known, _)| *known == word);
-        let expected = match nearest(
-            &entry.key,
-            known().chain(self.foreign.iter().map(|(word, _)| *word)),
-        ) {
-            Some(word) => match foreign(word) {
-                Some((_, instead)) => (*instead).to_owned(),
-                None => format!("did you mean {}?", quoted(word)),
-            },
-            None => {
-                let available = self
-                    .keys
-                    .iter()
-                    .filter(|key| matches!(key.does, Does::Sets(_)));
-                let available: Vec<_> = available.map(|key| quoted(key.name)).collect();
-                format!("expected {}", available.join(", "))
-            }
+        let known = self.keys.iter().map(|key| key.name);
+        let foreign = self.foreign.iter().map(|(word, _)| *word);
+        let expected = if reader.findings.full() {
+            String::new()
+        } else if let Some(word) = nearest(&entry.key, known.chain(foreign)) {
+            let instead = self.foreign.iter().find(|(foreign, _)| *foreign == word);
+            instead.map_or_else(
+                || format!("did you mean {}?", quoted(word)),
+                |(_, instead)| (*instead).to_owned(),
+            )
+        } else {
+            let available = self
+                .keys
+                .iter()
+                .filter(|key| matches!(key.does, Does::Sets(_)));
+            let available: Vec<_> = available.map(|key| quoted(key.name)).collect();
+            format!("expected {}", available.join(", "))
         };
         let message = format!("{} is not a key of {}", quoted(&entry.key), self.what);
         reader.refuse(entry.at, message, expected);

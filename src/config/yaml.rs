@@ -284,40 +284,42 @@ impl Builder<'_> {
         let (mut kept, mut merged) = (Vec::with_capacity(entries.len()), Vec::new());
         for entry in entries {
             if entry.key == "<<" {
-                match entry.node.value {
-                    Value::Map(inner) => merged.extend(inner),
-                    Value::List(maps) => {
-                        merged.extend(maps.into_iter().flat_map(|map| match map.value {
-                            Value::Map(inner) => inner,
-                            Value::Null | Value::Text(_) | Value::List(_) | Value::Broken => {
-                                Vec::new()
-                            }
-                        }))
-                    }
-                    Value::Null | Value::Text(_) | Value::Broken => {}
-                }
+                self.merge(entry.node, &mut merged);
                 continue;
             }
             if let Some(span) = first.get(&entry.key) {
                 let line = self.spot(*span).line();
-                let problem = Problem::error(
-                    self.spot(entry.at),
-                    format!("the key {} is given twice", quoted(&entry.key)),
-                )
-                .label(format!("first on line {line}"));
-                self.findings.push(problem);
+                let message = format!("the key {} is given twice", quoted(&entry.key));
+                let problem = Problem::error(self.spot(entry.at), message);
+                self.findings
+                    .push(problem.label(format!("first on line {line}")));
                 continue;
             }
             first.insert(entry.key.clone(), entry.at);
             kept.push(entry);
         }
         let mut seen: BTreeSet<String> = first.into_keys().collect();
-        kept.extend(
-            merged
-                .into_iter()
-                .filter(|entry| seen.insert(entry.key.clone())),
-        );
+        merged.retain(|entry: &Entry| seen.insert(entry.key.clone()));
+        kept.append(&mut merged);
         kept
+    }
+
+    /// The entries of the map, or the list of maps, that stands after `<<`.
+    fn merge(&mut self, node: Node, merged: &mut Vec<Entry>) {
+        match node.value {
+            Value::Map(mut inner) => merged.append(&mut inner),
+            Value::List(maps) => {
+                for map in maps {
+                    self.merge(map, merged);
+                }
+            }
+            Value::Null | Value::Text(_) => {
+                let problem = Problem::error(self.spot(node.span), "`<<` takes in a map")
+                    .label("expected an alias such as `*name`");
+                self.findings.push(problem);
+            }
+            Value::Broken => {}
+        }
     }
 
     fn charge(&mut self, values: usize, span: Span) -> Result<(), Stop> {
@@ -406,6 +408,8 @@ fn syntax(source: &Arc<Source>, error: &ScanError) -> Problem {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write;
+
     use super::*;
 
     fn read(text: &str) -> Result<Node, String> {
@@ -475,7 +479,8 @@ mod tests {
         let mut laughs = String::from("a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n");
         for n in 1..12 {
             let before = format!("*a{}", n - 1);
-            laughs += &format!("a{n}: &a{n} [{}]\n", vec![before; 10].join(","));
+            let ten = vec![before; 10].join(",");
+            writeln!(laughs, "a{n}: &a{n} [{ten}]").unwrap();
         }
         assert!(read(&laughs).unwrap_err().contains("values"));
         for deep in ["[".repeat(5000), "{a: ".repeat(5000), "- ".repeat(5000)] {
@@ -483,7 +488,7 @@ mod tests {
         }
         let mut tower = String::from("a0: &a0 [x]\n");
         for n in 1..100 {
-            tower += &format!("a{n}: &a{n} [*a{}]\n", n - 1);
+            writeln!(tower, "a{n}: &a{n} [*a{}]", n - 1).unwrap();
         }
         assert!(read(&tower).unwrap_err().contains("nested"));
         let long = format!(
