@@ -398,3 +398,42 @@ fn collect_variables(matcher: &Matcher, names: &mut BTreeSet<String>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::raw::document;
+    use crate::config::reader::Reader;
+    use crate::config::source::Source;
+    use crate::config::{Names, yaml};
+
+    struct Nobody;
+
+    impl Names for Nobody {
+        fn user(&self, _: &str) -> Option<u32> {
+            None
+        }
+
+        fn group(&self, _: &str) -> Option<u32> {
+            None
+        }
+    }
+
+    #[test]
+    fn a_built_in_rule_only_nudges_whatever_its_pack_says() {
+        let text = "rules: [{ name: a, mode: enforce, match: { program: a }, limits: { age: 1h }, \
+                    ladder: [nudge, { after: 1s, signal: TERM }] }]";
+        let source = Source::new("pack.yaml", format!("version: 1\n{text}\n"), 0);
+        let mut findings = Findings::default();
+        let node = yaml::parse(&source, &mut findings).unwrap();
+        let mut reader = Reader::new(&source, &Nobody, &mut findings);
+        let draft = document::read(&node, &mut reader).rules.remove(0);
+        let breaker = Breaker::default();
+        let rule = draft
+            .built_in("pack", Mode::Nudge, breaker, &mut findings)
+            .unwrap();
+        assert_eq!(rule.mode, Mode::Nudge);
+        assert_eq!(rule.ladder, nudge_only());
+        assert!(findings.settle().unwrap().is_empty());
+    }
+}
