@@ -1,7 +1,7 @@
 //! From YAML files to the rules in force.
 //!
-//! [`load`] finds the files ([`discover`]), reads them into trees of places ([`yaml`]), decodes each by the tables of
-//! keys ([`raw`]), puts them together with the built-in packs ([`lower`]), and gives either all of it or a
+//! [`load`] finds the files (`discover`), reads them into trees of places (`yaml`), decodes each by the tables of
+//! keys (`raw`), puts them together with the built-in packs (`lower`), and gives either all of it or a
 //! [`Refusal`] with every problem of every file.
 //!
 //! **Invariants.** Nothing is loaded by half. What a file can cost is bounded: bytes, values, depth, rules, patterns,
@@ -9,7 +9,7 @@
 //!
 //! # Why an own decoder
 //! Whoever edits a rule that kills wants all mistakes at once, each with a caret; and an editor's completion that
-//! cannot disagree with what is accepted. Both come from one table of keys ([`table`]).
+//! cannot disagree with what is accepted. Both come from one table of keys (`table`).
 
 pub mod builtin;
 pub mod diagnostic;
