@@ -30,6 +30,7 @@ pub mod decision;
 pub mod event;
 pub mod evidence;
 pub mod facts;
+pub mod guard;
 pub mod matcher;
 pub mod pattern;
 pub mod process;
