@@ -79,123 +79,73 @@ pub(super) fn entry(running: &Running<'_>, facts: &Facts) -> Option<Entry> {
         .or_else(|| protected().map(Entry::Protected))
 }
 
-/// Executables that are boundaries whatever they do.
+/// Executables that are boundaries whatever they do; a `*` at the end stands for anything.
+///
+/// Not listed on purpose: Xvfb and Xephyr, which belong to the test that starts them; runc, crun and `podman run`, which
+/// belong to whoever started them and go by themselves; editors, whose terminals are a matter of their own.
+const BOUNDARIES: [(Kind, &str); 10] = [
+    // Also in a container, and what it is called on macOS.
+    (Kind::ServiceManager, "systemd (sd-pam) launchd"),
+    (
+        Kind::Login,
+        "login agetty getty mingetty sshd sshd-session sshd-auth dropbear mosh-server xrdp xrdp-sesman greetd ly \
+         loginwindow",
+    ),
+    (
+        Kind::Scheduler,
+        "cron crond anacron atd fcron dcron systemd-cron",
+    ),
+    (
+        Kind::Display,
+        "X Xorg Xorg.bin Xwayland Xvnc Xtigervnc xinit WindowServer gnome-shell gnome-session gnome-session-* mutter \
+         kwin kwin_* plasmashell ksmserver startplasma-x11 startplasma-wayland sway weston Hyprland hyprland niri river \
+         labwc wayfire cage gamescope phoc cosmic-comp cosmic-session cinnamon cinnamon-session xfce4-session xfwm4 \
+         mate-session marco metacity lxqt-session lxsession budgie-wm enlightenment i3 bspwm dwm openbox fluxbox \
+         awesome xmonad lightdm lightdm-* gdm gdm3 gdm-* sddm sddm-* lxdm xdm",
+    ),
+    (Kind::Bus, "dbus-daemon dbus-broker dbus-broker-launch"),
+    // Some systems put a version behind the name.
+    (
+        Kind::Multiplexer,
+        "tmux tmux-* screen screen-* zellij dtach abduco tmate shpool wezterm-mux-server",
+    ),
+    (
+        Kind::KeyAgent,
+        "gpg-agent ssh-agent scdaemon keyboxd dirmngr gnome-keyring-daemon kwalletd5 kwalletd6",
+    ),
+    (
+        Kind::Containers,
+        "dockerd containerd containerd-shim* conmon conmonrs crio kubelet buildkitd rootlesskit lxd incusd libvirtd \
+         virtqemud",
+    ),
+    (
+        Kind::Runner,
+        "Runner.Listener Runner.Worker Agent.Listener Agent.Worker actions-runner gitlab-runner gitlab-runner-* \
+         buildkite-agent act_runner forgejo-runner woodpecker-agent drone-runner-* circleci-agent",
+    ),
+    (Kind::BuildDaemon, "watchman"),
+];
+
+/// Terminal emulators. gnome-terminal's client is cut short by its own build.
+const TERMINALS: &str = "gnome-terminal-server gnome-terminal gnome-terminal- ptyxis ptyxis-agent kgx konsole yakuake \
+    xterm uxterm rxvt urxvt urxvtd st alacritty kitty wezterm wezterm-gui foot footclient ghostty xfce4-terminal \
+    mate-terminal lxterminal qterminal tilix tilda terminology deepin-terminal cool-retro-term cosmic-term contour rio \
+    Terminal iTerm2";
+
 fn always(image: &[u8]) -> Option<Kind> {
-    Some(match image {
-        // Also in a container, and as launchd.
-        b"systemd" | b"(sd-pam)" | b"launchd" => Kind::ServiceManager,
-        b"login" | b"agetty" | b"getty" | b"mingetty" | b"sshd" | b"sshd-session"
-        | b"sshd-auth" | b"dropbear" | b"mosh-server" | b"xrdp" | b"xrdp-sesman" | b"greetd"
-        | b"ly" | b"loginwindow" => Kind::Login,
-        b"cron" | b"crond" | b"anacron" | b"atd" | b"fcron" | b"dcron" | b"systemd-cron" => {
-            Kind::Scheduler
-        }
-        // Not Xvfb and Xephyr: those belong to the test that starts them.
-        b"X"
-        | b"Xorg"
-        | b"Xorg.bin"
-        | b"Xwayland"
-        | b"Xvnc"
-        | b"Xtigervnc"
-        | b"xinit"
-        | b"WindowServer"
-        | b"gnome-shell"
-        | b"mutter"
-        | b"kwin"
-        | b"plasmashell"
-        | b"ksmserver"
-        | b"startplasma-x11"
-        | b"startplasma-wayland"
-        | b"sway"
-        | b"weston"
-        | b"Hyprland"
-        | b"hyprland"
-        | b"niri"
-        | b"river"
-        | b"labwc"
-        | b"wayfire"
-        | b"cage"
-        | b"gamescope"
-        | b"phoc"
-        | b"cosmic-comp"
-        | b"cosmic-session"
-        | b"cinnamon"
-        | b"xfce4-session"
-        | b"xfwm4"
-        | b"mate-session"
-        | b"marco"
-        | b"metacity"
-        | b"lxqt-session"
-        | b"lxsession"
-        | b"budgie-wm"
-        | b"enlightenment"
-        | b"i3"
-        | b"bspwm"
-        | b"dwm"
-        | b"openbox"
-        | b"fluxbox"
-        | b"awesome"
-        | b"xmonad"
-        | b"lightdm"
-        | b"gdm"
-        | b"gdm3"
-        | b"sddm"
-        | b"lxdm"
-        | b"xdm" => Kind::Display,
-        b"dbus-daemon" | b"dbus-broker" | b"dbus-broker-launch" => Kind::Bus,
-        b"tmux"
-        | b"screen"
-        | b"zellij"
-        | b"dtach"
-        | b"abduco"
-        | b"tmate"
-        | b"shpool"
-        | b"wezterm-mux-server" => Kind::Multiplexer,
-        b"gpg-agent"
-        | b"ssh-agent"
-        | b"scdaemon"
-        | b"keyboxd"
-        | b"dirmngr"
-        | b"gnome-keyring-daemon"
-        | b"kwalletd5"
-        | b"kwalletd6" => Kind::KeyAgent,
-        // Not runc, crun and podman run: they belong to whoever started them, and go by themselves.
-        b"dockerd" | b"containerd" | b"conmon" | b"conmonrs" | b"crio" | b"kubelet"
-        | b"buildkitd" | b"rootlesskit" | b"lxd" | b"incusd" | b"libvirtd" | b"virtqemud" => {
-            Kind::Containers
-        }
-        b"Runner.Listener" | b"Runner.Worker" | b"Agent.Listener" | b"Agent.Worker"
-        | b"actions-runner" | b"gitlab-runner" | b"buildkite-agent" | b"act_runner"
-        | b"forgejo-runner" | b"woodpecker-agent" | b"circleci-agent" | b"teamcity-agent" => {
-            Kind::Runner
-        }
-        b"watchman" => Kind::BuildDaemon,
-        image => return by_beginning(image),
-    })
+    let (kind, _) = BOUNDARIES
+        .iter()
+        .find(|(_, names)| names_one(names, image))?;
+    Some(*kind)
 }
 
-/// Families of executables.
-fn by_beginning(image: &[u8]) -> Option<Kind> {
-    const BEGINNINGS: [(&[u8], Kind); 10] = [
-        (b"kwin_", Kind::Display),
-        (b"gnome-session-", Kind::Display),
-        (b"gdm-", Kind::Display),
-        (b"sddm-", Kind::Display),
-        (b"lightdm-", Kind::Display),
-        (b"containerd-shim", Kind::Containers),
-        (b"drone-runner-", Kind::Runner),
-        // A version may follow.
-        (b"tmux-", Kind::Multiplexer),
-        (b"screen-", Kind::Multiplexer),
-        (b"gitlab-runner-", Kind::Runner),
-    ];
-    if image == b"gnome-session" {
-        return Some(Kind::Display);
-    }
-    BEGINNINGS
-        .iter()
-        .find(|(beginning, _)| image.starts_with(beginning))
-        .map(|(_, kind)| *kind)
+fn names_one(names: &str, image: &[u8]) -> bool {
+    names
+        .split_ascii_whitespace()
+        .any(|name| match name.strip_suffix('*') {
+            Some(beginning) => image.starts_with(beginning.as_bytes()),
+            None => image == name.as_bytes(),
+        })
 }
 
 /// Executables of which one mode is a boundary, told by its arguments.
@@ -222,9 +172,8 @@ fn in_one_mode(image: &[u8], args: &[Text]) -> Option<Kind> {
             given(b"fork-server") || given(b"nodaemon"),
             Kind::BuildDaemon,
         ),
-        b"buck2" | b"buck2-daemon" => (given(b"daemon"), Kind::BuildDaemon),
+        b"buck2" | b"buck2-daemon" | b"turbo" => (given(b"daemon"), Kind::BuildDaemon),
         b"bazel" | b"bazel-real" => (given(b"--server"), Kind::BuildDaemon),
-        b"turbo" => (given(b"daemon"), Kind::BuildDaemon),
         _ => return None,
     };
     holds.then_some(kind)
@@ -243,8 +192,18 @@ fn interpreted(family: Family, name: &[u8], args: &[Text]) -> Option<Kind> {
         (
             Family::Java,
             b"A-server" | b"GradleDaemon" | b"KotlinCompileDaemon" | b"NGServer" | b"BloopServer",
-        ) => (true, Kind::BuildDaemon),
-        (Family::Java, b"remoting" | b"slave" | b"swarm-client") => (true, Kind::Runner),
+        )
+        | (Family::Dotnet, b"VBCSCompiler") => (true, Kind::BuildDaemon),
+        // Nodes outlive their build and serve the next.
+        (Family::Dotnet, b"MSBuild") => (
+            begins(b"/nodemode:") || begins(b"-nodemode:"),
+            Kind::BuildDaemon,
+        ),
+        (Family::Java, b"remoting" | b"slave" | b"swarm-client")
+        | (
+            Family::Dotnet,
+            b"Runner.Listener" | b"Runner.Worker" | b"Agent.Listener" | b"Agent.Worker",
+        ) => (true, Kind::Runner),
         // Anybody's jar may be called agent.jar: Jenkins' is told where to connect or to work.
         (Family::Java, b"agent") => (
             given(b"-jnlpUrl") || given(b"-url") || given(b"-workDir"),
@@ -252,16 +211,6 @@ fn interpreted(family: Family, name: &[u8], args: &[Text]) -> Option<Kind> {
         ),
         (Family::Java, b"Main" | b"Launcher") => (begins(b"hudson.remoting."), Kind::Runner),
         (Family::Java, b"AgentMain") => (begins(b"jetbrains.buildServer.agent."), Kind::Runner),
-        (
-            Family::Dotnet,
-            b"Runner.Listener" | b"Runner.Worker" | b"Agent.Listener" | b"Agent.Worker",
-        ) => (true, Kind::Runner),
-        (Family::Dotnet, b"VBCSCompiler") => (true, Kind::BuildDaemon),
-        // Nodes outlive their build and serve the next.
-        (Family::Dotnet, b"MSBuild") => (
-            begins(b"/nodemode:") || begins(b"-nodemode:"),
-            Kind::BuildDaemon,
-        ),
         (_, _) => return None,
     };
     holds.then_some(kind)
@@ -269,44 +218,7 @@ fn interpreted(family: Family, name: &[u8], args: &[Text]) -> Option<Kind> {
 
 fn is_terminal(running: &Running<'_>) -> bool {
     match running.family {
-        None => matches!(
-            running.image,
-            b"gnome-terminal-server"
-                | b"gnome-terminal"
-                | b"gnome-terminal-"
-                | b"ptyxis"
-                | b"ptyxis-agent"
-                | b"kgx"
-                | b"konsole"
-                | b"yakuake"
-                | b"xterm"
-                | b"uxterm"
-                | b"rxvt"
-                | b"urxvt"
-                | b"urxvtd"
-                | b"st"
-                | b"alacritty"
-                | b"kitty"
-                | b"wezterm"
-                | b"wezterm-gui"
-                | b"foot"
-                | b"footclient"
-                | b"ghostty"
-                | b"xfce4-terminal"
-                | b"mate-terminal"
-                | b"lxterminal"
-                | b"qterminal"
-                | b"tilix"
-                | b"tilda"
-                | b"terminology"
-                | b"deepin-terminal"
-                | b"cool-retro-term"
-                | b"cosmic-term"
-                | b"contour"
-                | b"rio"
-                | b"Terminal"
-                | b"iTerm2"
-        ),
+        None => names_one(TERMINALS, running.image),
         Some(Family::Python) => matches!(running.name, b"terminator" | b"guake"),
         Some(
             Family::Node
