@@ -11,17 +11,18 @@
 //! - Terminals and interactive shells are protected, no boundaries: what runs in them belongs to their tree's lineage.
 //!
 //! # What can be claimed falsely
-//! A name in the built-in lists counts only as the file name of the *executable*, which the kernel vouches for; comm and
+//! A name in the built-in lists counts only as the file name of the *executable*, which the kernel vouches for. comm and
 //! arguments, which a process writes itself, spare nobody: neither `systemd` nor `kworker/0:9` as comm. A thread of the
-//! kernel is told by the kernel's own flag. Arguments count only where the executable is an interpreter or where one mode
-//! of a program matters (`emacs --daemon`), and for the applets of busybox. Where the kernel does not show the executable (`ssh-agent`
-//! hides its own from its own user) the process's word is taken if comm and arguments agree.
+//! kernel is told by the kernel's own flag, beadle and its ancestors by identity. Arguments count where the executable is
+//! an interpreter, where one mode of a program matters (`emacs --daemon`), and for the applets of busybox. Where the
+//! kernel does not show the executable (`ssh-agent` hides its own even from its user) the process's word is taken, if
+//! comm and arguments agree.
 //!
-//! So a program that *wants* out can have it: a copy of itself called `tmux` is a boundary. That costs a survivor, which
-//! the report of the tree does not even count. It is accepted: beadle is made for runaways, not for attackers, and to
-//! signal the wrong process is worse than to leave one. Whoever could plant that copy could also fork faster than any
-//! watchdog. What cannot be claimed is *another's* protection: no name makes beadle spare a member of a tree except its
-//! own, and beadle and its ancestors are told by identity alone.
+//! So a program that *wants* out has a way: a copy of itself called `tmux` is a boundary. That costs a survivor, and is
+//! accepted: beadle is made for runaways, not for attackers, and to signal the wrong process is worse than to leave one.
+//! Nobody can win protection for *another* process, nor make an innocent one look like a member: names only ever spare
+//! their own bearer and what it starts from then on. What a tree leaves behind in this way shows in `why`, by the entry
+//! that spared it.
 //!
 //! What is not known is left alone: a `protect` entry that cannot be decided protects.
 

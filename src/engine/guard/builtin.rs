@@ -126,8 +126,8 @@ const BOUNDARIES: [(Kind, &str); 10] = [
     (Kind::BuildDaemon, "watchman"),
 ];
 
-/// Terminal emulators. gnome-terminal's client is cut short by its own build.
-const TERMINALS: &str = "gnome-terminal-server gnome-terminal gnome-terminal- ptyxis ptyxis-agent kgx konsole yakuake \
+/// Terminal emulators.
+const TERMINALS: &str = "gnome-terminal-server gnome-terminal ptyxis ptyxis-agent kgx konsole yakuake \
     xterm uxterm rxvt urxvt urxvtd st alacritty kitty wezterm wezterm-gui foot footclient ghostty xfce4-terminal \
     mate-terminal lxterminal qterminal tilix tilda terminology deepin-terminal cool-retro-term cosmic-term contour rio \
     Terminal iTerm2";
