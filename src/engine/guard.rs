@@ -205,11 +205,15 @@ fn configured(list: List, matchers: &[Matcher], subject: &Subject<'_>) -> Option
 
 impl Standing {
     /// The standing of a process that is already a member of a judged tree: it may leave the tree as a boundary, it
-    /// cannot become protected in it.
+    /// cannot become protected in it by running a program of the built-in list. What a person asked to protect stays so.
     #[must_use]
     pub fn for_member(self) -> Self {
         match self {
-            Self::Plain | Self::Protected(_) => Self::Plain,
+            Self::Plain => Self::Plain,
+            Self::Protected(reason @ (Reason::Configured { .. } | Reason::Undecided { .. })) => Self::Protected(reason),
+            Self::Protected(
+                Reason::Init | Reason::KernelThread | Reason::Ours | Reason::Builtin { .. } | Reason::Unread,
+            ) => Self::Plain,
             Self::Boundary(reason) => Self::Boundary(reason),
         }
     }

@@ -240,7 +240,9 @@ fn configured_entries_count_in_containers_and_when_undecided() {
         list: List::Protect,
         entry: 2,
     };
-    assert_eq!(among(&facts, &undecided), Standing::Protected(reason));
+    let standing = among(&facts, &undecided);
+    assert_eq!(standing, Standing::Protected(reason));
+    assert_eq!(standing.clone().for_member(), standing, "what a person protects stays so in a judged tree");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::unit::{Unit, UnitId};
 use crate::engine::decision::{Decision, Hearing};
 use crate::engine::evidence::{Evidence, Exemption, UnitKey, Verdict};
 use crate::engine::facts::{Hangup, Read};
-use crate::engine::forest::{FirstSign, Life, Serial};
+use crate::engine::forest::{FirstSign, Serial};
 use crate::engine::process::Pid;
 use crate::engine::snapshot::{RunState, Sample, Seen, Snapshot};
 use crate::engine::units::{Mono, Range, Tier};
