@@ -3,5 +3,6 @@
 pub mod cli;
 pub mod config;
 pub mod control;
+pub mod daemon;
 pub mod engine;
 pub mod sys;

@@ -1,1 +1,11 @@
 //! The one integration binary.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests may panic, and wait"
+)]
+
+/// The command line: exit codes and words.
+mod cli;

@@ -146,6 +146,7 @@ fn warrant(order: Order) -> Warrant {
         unit: UnitKey::Tree(key(4711)),
         order,
         targets: [4711, 4712, 4715].map(target).to_vec(),
+        unbound: Vec::new(),
         newborn: Newborn::Refuse,
         spare: Arc::new(Spare::default()),
         evidence: Arc::new(over()),

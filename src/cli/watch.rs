@@ -1,0 +1,95 @@
+//! `beadle watch`: the daemon, in the foreground. What the services start.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::ValueEnum;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
+use super::Surroundings;
+use crate::engine::decision::Hearing;
+use crate::engine::process::Pid;
+use crate::engine::rule::Mode;
+
+/// Watch the process table until told to stop (Ctrl-C, SIGTERM); SIGHUP reads the rules again
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(after_help = "\
+Examples:
+  beadle watch                          with your rules, or the built-in ones: these only nudge
+  beadle watch --mode observe           record only: what would have happened?
+  beadle watch --mode enforce --only-under $$
+                                        the whole ladder, for what this shell starts and nothing else
+  beadle watch --config rules.yaml --log json 2> beadle.jsonl
+
+As root it guards the machine; as anybody else, that user's processes.
+Exits 2 when it cannot start, 78 when the rules are wrong.")]
+pub struct Options {
+    /// Rules: a file or a folder, in place of the usual ones
+    #[arg(long, value_name = "PATH")]
+    pub config: Option<PathBuf>,
+
+    /// How far to go: no rule goes further, whatever it says
+    #[arg(long, value_name = "MODE", value_parser = mode())]
+    pub mode: Option<Mode>,
+
+    /// The leash: signal nothing but descendants of this process
+    #[arg(long, value_name = "PID", value_parser = pid)]
+    pub only_under: Option<Pid>,
+
+    /// Where incidents are kept over a restart
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+
+    /// Where to listen for `beadle status` and the others
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+
+    /// How to tell what happens
+    #[arg(long, value_name = "FORM", value_enum, default_value_t)]
+    pub log: Log,
+
+    /// Where births and deaths come from, for tests and comparisons
+    #[arg(long, value_name = "TIER", value_parser = tier(), hide = true)]
+    pub tier: Option<Hearing>,
+}
+
+/// How the daemon tells what happens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Log {
+    /// A line of text on standard error
+    #[default]
+    Text,
+    /// A JSON object a line on standard error
+    Json,
+    /// The system journal, with fields to select by
+    Journald,
+}
+
+/// Runs the daemon.
+pub(super) fn run(options: &Options, around: &Surroundings) -> ExitCode {
+    crate::daemon::watch(options, around)
+}
+
+fn mode() -> impl TypedValueParser<Value = Mode> {
+    let words = [Mode::Observe, Mode::Nudge, Mode::Enforce].map(Mode::word);
+    PossibleValuesParser::new(words).map(|word| match word.as_str() {
+        "observe" => Mode::Observe,
+        "enforce" => Mode::Enforce,
+        // No other word comes through; and this one signals nothing.
+        _ => Mode::Nudge,
+    })
+}
+
+fn tier() -> impl TypedValueParser<Value = Hearing> {
+    PossibleValuesParser::new(["events", "scan"]).map(|word| match word.as_str() {
+        "events" => Hearing::Events,
+        _ => Hearing::Nothing,
+    })
+}
+
+fn pid(text: &str) -> Result<Pid, String> {
+    text.parse()
+        .ok()
+        .and_then(Pid::new)
+        .ok_or_else(|| "a process number is 1 or more".to_owned())
+}
