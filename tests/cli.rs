@@ -56,7 +56,8 @@ fn golden(name: &str, text: &str) {
 #[test]
 fn help_is_a_page_for_every_command() {
     let commands = [
-        "", "watch", "status", "ps", "why", "pause", "resume", "demo",
+        "", "watch", "status", "ps", "why", "pause", "resume", "check", "try", "rules", "schema",
+        "demo",
     ];
     for command in commands {
         let args: Vec<&str> = [command, "--help"]
@@ -116,6 +117,63 @@ fn no_daemon_is_1_with_the_place_and_the_remedy() {
             "{said}"
         );
     }
+}
+
+#[test]
+fn rules_are_checked_and_tried_without_a_daemon() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let rule = "version: 1\nbuiltin: none\nmode: enforce\nrules:\n  - name: mine\n    match: { exe: \"*\", arg: \"--try-me\" }\n";
+    let good = write("good.yaml", &format!("{rule}    limits: {{ age: 1h }}\n"));
+    let bad = write(
+        "bad.yaml",
+        &format!("{rule}    limits: {{ memroy: 1GiB }}\n"),
+    );
+    let output = run(&["check", &good]);
+    assert_eq!(code(&output), 0, "{}", err(&output));
+    assert!(out(&output).contains("1 rule"), "{}", out(&output));
+    for command in ["check", "try"] {
+        let output = run(&[command, &bad]);
+        assert_eq!(code(&output), 78);
+        assert!(
+            err(&output).contains("`memory`") && err(&output).contains("^"),
+            "{}",
+            err(&output)
+        );
+    }
+    let output = run(&["watch", "--config", &bad]);
+    assert_eq!(code(&output), 78);
+    let output = run(&["try", &good, "--for", "500ms"]);
+    assert_eq!(code(&output), 0, "{}", err(&output));
+    assert!(
+        out(&output).contains("rule mine (enforce): matches nothing that runs now"),
+        "{}",
+        out(&output)
+    );
+    let output = run(&["try", &good, "--for", "500ms", "--json"]);
+    let object: serde_json::Value = serde_json::from_str(&out(&output)).unwrap();
+    assert_eq!(object["rules"][0]["name"], "mine");
+}
+
+#[test]
+fn what_is_built_in_is_shown_and_loads() {
+    let list: serde_json::Value = serde_json::from_str(&out(&run(&["rules", "--json"]))).unwrap();
+    let modes: Vec<&str> = list
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|rule| rule["mode"].as_str().unwrap())
+        .collect();
+    assert!(!modes.is_empty() && modes.iter().all(|mode| *mode == "nudge"));
+    let pack = run(&["rules", "test-runners"]);
+    assert!(out(&pack).contains("version: 1"));
+    assert_eq!(code(&run(&["rules", "no-such-pack"])), 1);
+    let schema: serde_json::Value = serde_json::from_str(&out(&run(&["schema"]))).unwrap();
+    assert!(schema["$schema"].is_string());
 }
 
 #[test]

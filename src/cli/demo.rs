@@ -31,6 +31,10 @@ const PATIENCE: Duration = Duration::from_secs(25);
 /// How often it looks whether they are dead when the daemon says nothing.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// What to do after this.
+const NEXT: &str =
+    "  Next: `beadle watch` guards this machine with its built-in rules, which only nudge.\n\n";
+
 /// See beadle at work on a harmless runaway of its own
 ///
 /// Starts a process that spins and will not leave when asked, with two children, and a daemon with a rule for just
@@ -77,9 +81,7 @@ pub(super) fn run(_args: &Args, around: &Surroundings) -> Result<(), Failure> {
         Ok(()) => {
             let done = format!("{parent}, {polite} and {deaf} are gone: their pidfds say so.");
             say(&format!("  {}\n", paint.tone(Tone::Good, done)));
-            say(
-                "  Now with your own rules: `beadle watch --help`. What is watched by itself: `beadle watch`.\n\n",
-            );
+            say(NEXT);
         }
         Err(_) => say("  It did not go as it should.\n\n"),
     }

@@ -11,17 +11,22 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+use crate::config::{self, Refusal};
 use crate::engine::process::Uid;
 
+mod check;
 mod demo;
 mod pause;
 mod ps;
 mod reach;
 pub mod render;
 mod resume;
+mod rules;
 mod runaway;
+mod schema;
 mod status;
-pub mod watch;
+mod trial;
+mod watch;
 mod why;
 
 use self::render::Paint;
@@ -37,6 +42,7 @@ Examples:
   beadle why 4711           why process 4711 is judged, or why not
   beadle pause 30m          leave my processes alone for half an hour
   beadle check              what is wrong with my rules, with line and column
+  beadle try rules.yaml     what these rules would match now, and how near to its limits it is
 
 Rules live in /etc/beadle/beadle.yaml, or for one user in ~/.config/beadle/beadle.yaml.
 Without any file the built-in rules run, and never signal anything.";
@@ -52,12 +58,16 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Watch(watch::Options),
+    Watch(watch::Args),
     Status(status::Args),
     Ps(ps::Args),
     Why(why::Args),
     Pause(pause::Args),
     Resume(resume::Args),
+    Check(check::Args),
+    Try(trial::Args),
+    Rules(rules::Args),
+    Schema(schema::Args),
     Demo(demo::Args),
     #[command(hide = true)]
     DemoRunaway(runaway::Args),
@@ -89,9 +99,15 @@ struct Failure {
 impl Failure {
     /// Not found, no daemon: the ordinary failure.
     fn new(text: impl Into<String>) -> Self {
+        let text = format!("beadle: {}\n", text.into());
+        Self { text, code: 1 }
+    }
+
+    /// The rules are refused: every problem, with its place.
+    fn rules(refusal: &Refusal, around: &Surroundings) -> Self {
         Self {
-            text: text.into(),
-            code: 1,
+            text: refusal.render(in_config(around.err)),
+            code: BAD_RULES,
         }
     }
 }
@@ -114,12 +130,19 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     };
     let around = Surroundings::look();
     let done = match &cli.command {
-        Some(Command::Watch(options)) => return watch::run(options, &around),
+        Some(Command::Watch(args)) => watch::run(args, &around),
         Some(Command::Status(args)) => status::run(args, &around),
         Some(Command::Ps(args)) => ps::run(args, &around),
         Some(Command::Why(args)) => why::run(args, &around),
         Some(Command::Pause(args)) => pause::run(args, &around),
         Some(Command::Resume(args)) => resume::run(args, &around),
+        Some(Command::Check(args)) => check::run(args, &around),
+        Some(Command::Try(args)) => trial::run(args, &around),
+        Some(Command::Rules(args)) => rules::run(args, &around),
+        Some(Command::Schema(args)) => {
+            schema::run(args);
+            Ok(())
+        }
         Some(Command::Demo(args)) => demo::run(args, &around),
         Some(Command::DemoRunaway(args)) => runaway::run(args),
         None => {
@@ -174,9 +197,17 @@ fn say(text: &str) {
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
-/// Writes a line to standard error.
+/// Writes to standard error.
 fn complain(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "beadle: {text}");
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// The same choice, for the rule files' own diagnostics.
+const fn in_config(paint: Paint) -> config::Paint {
+    match paint {
+        Paint::Plain => config::Paint::Plain,
+        Paint::Color => config::Paint::Color,
+    }
 }
 
 /// A value as one line of JSON.

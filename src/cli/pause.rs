@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::reach::{Reach, astray};
 use super::render::pauses;
 use super::{Failure, Surroundings, json, say};
+use crate::config;
 use crate::control::protocol::{Answer, Question};
 
 /// Leave your processes alone for a while (root: everyone's)
@@ -18,7 +19,7 @@ Examples:
 What was about to be signalled is not, from the moment this returns.")]
 pub(super) struct Args {
     /// For how long: 90s, 30m, 1h30m [default: until resumed]
-    #[arg(value_name = "SPAN", value_parser = span)]
+    #[arg(value_name = "SPAN", value_parser = config::duration)]
     span: Option<Duration>,
 
     /// Only under this rule
@@ -52,62 +53,4 @@ pub(super) fn tell(answer: &Answer, reach: &Reach, around: &Surroundings) -> Res
         say(&pauses(found, around.out));
     }
     Ok(())
-}
-
-/// A span as rules write it: `90s`, `30m`, `1h30m`.
-fn span(text: &str) -> Result<Duration, String> {
-    const EXPECTED: &str = "write a span such as `90s`, `30m` or `1h30m`";
-    let mut total = Duration::ZERO;
-    let mut rest = text;
-    while !rest.is_empty() {
-        let digits = rest.len()
-            - rest
-                .trim_start_matches(|it: char| it.is_ascii_digit())
-                .len();
-        let (number, tail) = rest.split_at(digits);
-        let number: u64 = number.parse().map_err(|_| EXPECTED.to_owned())?;
-        let unit = tail.chars().next().ok_or_else(|| {
-            format!("a span needs a unit: write `{number}s`, `{number}m` or `{number}h`")
-        })?;
-        let seconds = match unit {
-            's' => 1,
-            'm' => 60,
-            'h' => 3600,
-            'd' => 86_400,
-            'M' => return Err(format!("minutes are `m`: `{number}m`")),
-            _ => return Err(EXPECTED.to_owned()),
-        };
-        total = total.saturating_add(Duration::from_secs(number.saturating_mul(seconds)));
-        rest = tail.get(unit.len_utf8()..).unwrap_or_default();
-    }
-    match total {
-        Duration::ZERO => Err(EXPECTED.to_owned()),
-        total => Ok(total),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn spans_are_written_as_in_rules() {
-        assert_eq!(span("90s"), Ok(Duration::from_secs(90)));
-        assert_eq!(span("1h30m"), Ok(Duration::from_secs(5400)));
-        for wrong in [
-            "",
-            "30",
-            "m",
-            "0s",
-            "30M",
-            "-5m",
-            "5 m",
-            "1.5h",
-            "99999999999999999999s",
-            "5\u{b5}",
-        ] {
-            assert!(span(wrong).is_err(), "{wrong}");
-        }
-        assert!(span("30").unwrap_err().contains("`30m`"));
-    }
 }

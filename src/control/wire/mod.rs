@@ -15,7 +15,7 @@ mod safe;
 mod seen;
 
 pub use safe::Safe;
-pub use seen::{moment, seconds};
+pub use seen::{moment, pauses, seconds};
 
 /// A figure in base units: whole where the metric counts, else a fraction.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

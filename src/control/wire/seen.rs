@@ -150,6 +150,14 @@ impl Pause {
     }
 }
 
+/// The pauses in force.
+pub fn pauses(view: &View) -> Vec<Pause> {
+    view.pauses
+        .iter()
+        .map(|pause| Pause::seen(pause, view.at))
+        .collect()
+}
+
 impl Finding {
     fn seen(verdict: &Verdict, now: Mono) -> Self {
         let paused = match verdict {

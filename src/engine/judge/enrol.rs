@@ -43,24 +43,26 @@ impl Judge {
             .forest
             .node(serial)
             .is_some_and(|node| node.exec == facts.exec);
+        if !current {
+            // It ran another image by the time; that one was asked about too.
+            return;
+        }
+        if matches!(facts.args, Read::Late) || matches!(facts.exe, Read::Late) {
+            if let Some(dossier) = self.dossiers.get_mut(&serial) {
+                dossier.learning = Learning::Young;
+                self.ripe.insert((self.now.after(YOUTH), serial));
+            }
+            return;
+        }
         let ours = facts
             .key
             .is_some_and(|key| self.forest.bind(serial, key, facts.start));
         let Some(dossier) = self.dossiers.get_mut(&serial) else {
             return;
         };
-        if !current {
-            // It ran another image by the time; that one was asked about too.
-            return;
-        }
         if !ours {
             // It vanished, or the number is another's by now: the next look or event tells which.
             dossier.learning = Learning::Settled;
-            return;
-        }
-        if matches!(facts.args, Read::Late) || matches!(facts.exe, Read::Late) {
-            dossier.learning = Learning::Young;
-            self.ripe.insert((self.now.after(YOUTH), serial));
             return;
         }
         dossier.learning = Learning::Settled;
@@ -204,7 +206,7 @@ impl Judge {
         };
         rule.keep
             .iter()
-            .any(|keep| keep.test(&subject) == Answer::Yes)
+            .any(|keep| keep.holds(&subject) == Answer::Yes)
     }
 
     /// Makes a process the root of every rule that it is the topmost match of.

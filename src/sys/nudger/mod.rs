@@ -5,6 +5,7 @@
 //! what: it gets a [`Message`], which is plain data.
 
 pub mod journal;
+pub mod stream;
 pub mod tty;
 mod worker;
 
