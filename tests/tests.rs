@@ -1,4 +1,13 @@
 //! The one integration binary.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests may panic, and wait"
+)]
 
-// Rule files: what is refused and how it is told, what loads, what is built in.
+/// The command line: exit codes and words.
+mod cli;
+/// Rule files: what is refused and how it is told, what loads, what is built in.
 mod config;

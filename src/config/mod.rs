@@ -27,6 +27,7 @@ mod yaml;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use self::diagnostic::{Paint, Place, Problem, Refusal, Severity, render};
 
@@ -87,6 +88,11 @@ pub fn load(request: &Request<'_>) -> Result<Loaded, Refusal> {
         files: found.files,
         watch: found.watch,
     })
+}
+
+/// A duration as rules write it, `1h30m`; or why it is none.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    quantity::duration(text).map_err(|misread| format!("{}: {}", misread.message, misread.expected))
 }
 
 /// The JSON Schema (draft 2020-12) of a rule file, for editors.

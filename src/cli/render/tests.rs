@@ -141,12 +141,12 @@ fn warrant(order: Order) -> Warrant {
         stopped: false,
     };
     Warrant {
-        unbound: Vec::new(),
         id: WarrantId(7),
         incident: IncidentId(3),
         unit: UnitKey::Tree(key(4711)),
         order,
         targets: [4711, 4712, 4715].map(target).to_vec(),
+        unbound: Vec::new(),
         newborn: Newborn::Refuse,
         spare: Arc::new(Spare::default()),
         evidence: Arc::new(over()),

@@ -125,7 +125,7 @@ fn verdict(finding: &Finding, paint: Paint) -> String {
 }
 
 /// One line a limit, in columns: metric, now, limit, finding.
-fn limits(readings: &[Reading], page: &mut Page) {
+pub(super) fn limits(readings: &[Reading], page: &mut Page) {
     let rows: Vec<[String; 4]> = readings
         .iter()
         .map(|reading| {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::control::wire::{Evidence, Figure, Next, Reading, Rest, Safe, Unit};
 use crate::engine::evidence::Quantity;
-use crate::engine::rule::Metric;
+use crate::engine::rule::{Metric, Stage, StageAct};
 use crate::engine::units::{Bytes, Millicores, Span};
 
 /// Words with commas.
@@ -162,6 +162,24 @@ pub fn rest(rest: &Rest) -> String {
         Rest::Denied => "the kernel refused our signal before".to_owned(),
         Rest::Protected => "all of it is protected, or outside the leash".to_owned(),
     }
+}
+
+/// A ladder: `nudge, SIGTERM after 5 min, SIGKILL after 10 s more`.
+pub fn ladder(stages: &[Stage]) -> String {
+    let mut words = Vec::with_capacity(stages.len());
+    for (place, stage) in stages.iter().enumerate() {
+        let act = match stage.act {
+            StageAct::Nudge => "nudge".to_owned(),
+            StageAct::Signal(signal) => format!("SIG{}", signal.word()),
+        };
+        let after = match (stage.after, place) {
+            (Duration::ZERO, _) => String::new(),
+            (after, 0 | 1) => format!(" after {}", Span(after)),
+            (after, _) => format!(" after {} more", Span(after)),
+        };
+        words.push(format!("{act}{after}"));
+    }
+    words.join(", ")
 }
 
 /// What a metric measures, for the middle of a sentence.
