@@ -164,6 +164,27 @@ impl Roll {
         self.members.push(member);
     }
 
+    /// Whoever was told of as born to this one, or to those, was not: they bear no number for us and are dropped.
+    pub(super) fn disown(&mut self, slot: Slot, now: Mono) {
+        let mut disowned = BTreeSet::from([slot]);
+        let born = self
+            .members
+            .iter()
+            .enumerate()
+            .filter_map(|(index, member)| {
+                let told = member.origin != Origin::Target;
+                // Whoever is born comes after who it is born to.
+                (told && disowned.contains(&member.parent?) && disowned.insert(Slot(index)))
+                    .then_some((Slot(index), member.pid))
+            });
+        for (child, pid) in born.collect::<Vec<_>>() {
+            if self.bearer(pid) == Some(child) {
+                self.unbear(pid);
+            }
+            self.stand(child, Standing::Dropped, now);
+        }
+    }
+
     /// Whether it is a member for certain, as far as claims go.
     pub(super) fn claim(&self, slot: Slot) -> Claim {
         let voucher = self.member(slot).and_then(|member| member.voucher);
