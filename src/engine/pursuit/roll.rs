@@ -264,6 +264,30 @@ impl Roll {
         }
     }
 
+    /// The numbers of members that are protected, and of all that hangs from them.
+    fn shielded(&self, seen: &[Glimpse]) -> BTreeSet<Pid> {
+        let spared = self.members.iter().filter(|member| {
+            member.standing == Standing::Settled(Outcome::Withheld(Withheld::Protected))
+        });
+        let spared: BTreeSet<_> = spared.map(|member| (member.pid, member.start)).collect();
+        let mut shielded: BTreeSet<Pid> = seen
+            .iter()
+            .filter(|one| spared.contains(&(one.pid, one.start)))
+            .map(|one| one.pid)
+            .collect();
+        let mut before = usize::MAX;
+        while !shielded.is_empty() && before != shielded.len() {
+            before = shielded.len();
+            let hanging = seen
+                .iter()
+                .filter(|one| one.ppid.is_some_and(|ppid| shielded.contains(&ppid)))
+                .map(|one| one.pid);
+            let hanging: Vec<_> = hanging.collect();
+            shielded.extend(hanging);
+        }
+        shielded
+    }
+
     /// Those of a whole table who may be members and are not known, each with the living member that speaks for it: a
     /// parent for its children, and anyone in a session that a member made for all in it.
     pub(super) fn unknown_of(&self, seen: &[Glimpse]) -> Vec<(Glimpse, SeenTie)> {
@@ -287,7 +311,12 @@ impl Roll {
                 sessions.entry(session).or_insert(slot);
             }
         }
+        let shielded = self.shielded(seen);
         let speaker = |one: &Glimpse| {
+            // A session does not speak for what somebody protected has started.
+            if shielded.contains(&one.ppid?) {
+                return None;
+            }
             let parent = one.ppid.and_then(|ppid| parents.get(&ppid));
             let child = parent.map(|&parent| SeenTie::Child { parent });
             child.or_else(|| {
