@@ -251,7 +251,6 @@ impl Forest {
             }
             // The number is handed out again, so its holder is dead and reaped, whatever was heard.
             self.die(holder, at, changes);
-            self.forget(holder);
         }
         let parent = self.holder(parent);
         let owner = parent
@@ -327,7 +326,6 @@ impl Forest {
             Seen::Gone => {
                 let serial = self.meant(sample)?;
                 self.die(serial, sample.at, changes);
-                self.forget(serial);
                 None
             }
             Seen::Unread(_) => self.meant(sample),
@@ -366,7 +364,6 @@ impl Forest {
                 return Some(holder);
             }
             self.die(holder, sample.at, changes);
-            self.forget(holder);
         }
         Some(self.find_born(sample, key, figures, changes))
     }
@@ -471,7 +468,7 @@ impl Forest {
         changes.push(Change::Died(serial));
     }
 
-    /// Drops a node that died. A living one is kept.
+    /// Drops a node that died; whoever keeps files on it has closed them. A living one is kept.
     pub fn forget(&mut self, serial: Serial) {
         let Some(node) = self.nodes.get(&serial) else {
             return;

@@ -38,6 +38,7 @@ pub mod matcher;
 pub mod pattern;
 pub mod process;
 pub mod program;
+pub mod pursuit;
 pub mod redact;
 pub mod rule;
 pub mod snapshot;

@@ -9,11 +9,10 @@ use super::unit::{Unit, UnitId};
 use crate::engine::decision::{
     Explanation, IncidentView, Relation, RuleExplanation, RuleView, UnitView, View, nearness,
 };
-use crate::engine::facts::Facts;
 use crate::engine::forest::{Forest, Serial};
 use crate::engine::guard::Standing;
 use crate::engine::incident::{Incident, Phase};
-use crate::engine::matcher::{Answer, Subject};
+use crate::engine::matcher::{Answer, Reason};
 use crate::engine::process::{Pid, ProcKey, Text};
 use crate::engine::redact;
 use crate::engine::rule::{Rule, StageAct};
@@ -178,30 +177,12 @@ impl Judge {
     }
 
     fn unmatched(&self, serial: Serial, rule: &Rule) -> Relation {
-        let above: Vec<Option<&Facts>> = self
-            .forest
-            .above(serial)
-            .map(|(above, _)| {
-                self.dossiers
-                    .get(&above)
-                    .and_then(|dossier| dossier.facts.as_deref())
-            })
-            .collect();
-        let subject = Subject {
-            facts: self
-                .dossiers
-                .get(&serial)
-                .and_then(|dossier| dossier.facts.as_deref()),
-            age: self
-                .forest
-                .node(serial)
-                .map(|node| self.now.since(node.exec_at))
-                .unwrap_or_default(),
-            above: &above,
-        };
-        match rule.matcher.first_failing(&subject) {
-            Some(reason) if reason.answer == Answer::No => Relation::Unmatched(reason.text),
-            Some(reason) => Relation::Pending(reason.text),
+        match self
+            .with_subject(serial, |subject| rule.matcher.first_failing(subject))
+            .flatten()
+        {
+            Some(Reason::Unmet(text)) => Relation::Unmatched(text),
+            Some(Reason::Missing(text)) => Relation::Pending(text),
             None => {
                 Relation::Pending("it matches now; it is looked at again within 10 s".to_owned())
             }

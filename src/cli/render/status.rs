@@ -1,0 +1,145 @@
+//! `beadle status`: how the watch goes.
+
+use super::page::{Lean, Page, table};
+use super::paint::{Paint, Tone};
+use super::words;
+use crate::control::wire::{Judged, Pause, Rule, Safe, Status};
+
+/// The whole page.
+pub fn status(status: &Status, paint: Paint) -> String {
+    let mut page = Page::default();
+    heading(status, paint, &mut page);
+    for fault in &status.daemon.faults {
+        page.line(format_args!(
+            "{} {}: {} ({} in {})",
+            paint.tone(Tone::Grave, "fault:"),
+            fault.part,
+            fault.text,
+            words::count(fault.count, "time", "times"),
+            words::span(fault.lasted),
+        ));
+    }
+    page.gap();
+    incidents(&status.incidents, paint, &mut page);
+    page.gap();
+    if !status.pauses.is_empty() {
+        page.block(&pauses(&status.pauses, paint));
+        page.gap();
+    }
+    page.block(&rules(&status.rules, paint));
+    page.text()
+}
+
+/// Pauses in force, a line each.
+pub fn pauses(pauses: &[Pause], paint: Paint) -> String {
+    let mut page = Page::default();
+    for pause in pauses {
+        let mark = paint.tone(Tone::Warn, "paused:");
+        page.line(format_args!("{mark} {}", paused(pause)));
+    }
+    if pauses.is_empty() {
+        page.line("Nothing is paused.");
+    }
+    page.text()
+}
+
+/// `rule pytest for another 29 min, by user 1000`
+pub(super) fn paused(pause: &Pause) -> String {
+    let what = match &pause.rule {
+        Some(rule) => format!("rule {rule}"),
+        None => "every rule".to_owned(),
+    };
+    let left = match pause.left {
+        Some(left) => format!("for another {}", words::span(left)),
+        None => "until resumed".to_owned(),
+    };
+    format!("{what} {left}, by user {}", pause.by)
+}
+
+fn heading(status: &Status, paint: Paint, page: &mut Page) {
+    let daemon = &status.daemon;
+    let hearing = match status.tier.as_str() {
+        "events" => "hearing forks and exits from the kernel",
+        _ => "finding forks and exits by looking",
+    };
+    page.line(format_args!(
+        "{} [{}] up {}, mode {}, {hearing}",
+        paint.tone(Tone::Strong, format!("beadle {}", daemon.version)),
+        daemon.pid,
+        words::span(daemon.up),
+        paint.tone(Tone::Strong, &status.mode),
+    ));
+    let pending = match status.pending {
+        0 => String::new(),
+        n => format!(" ({n} not read yet)"),
+    };
+    page.line(format_args!(
+        "knows {}{pending}, judges {}",
+        words::processes(status.processes as u64),
+        words::count(status.units as u64, "unit", "units"),
+    ));
+    match daemon.config.as_slice() {
+        [] => page.line("rules are the built-in ones, which only nudge"),
+        files => page.line(format_args!("rules from {}", words::list(files))),
+    }
+    if let Some(leash) = daemon.leash {
+        page.line(format_args!("signals nothing but descendants of {leash}"));
+    }
+    if status.gaps > 0 {
+        page.line(format_args!(
+            "events were lost {}; everything was listed anew each time",
+            words::count(status.gaps, "time", "times")
+        ));
+    }
+}
+
+fn incidents(open: &[Judged], paint: Paint, page: &mut Page) {
+    if open.is_empty() {
+        page.line(paint.tone(Tone::Good, "No incident is open."));
+    }
+    for unit in open {
+        let Some(incident) = &unit.incident else {
+            continue;
+        };
+        let then = match (&incident.next, &incident.rests) {
+            (Some(next), _) => words::next(next, &unit.evidence),
+            (None, Some(rest)) => format!("goes no further: {}", words::rest(rest)),
+            (None, None) => "nothing comes next".to_owned(),
+        };
+        page.line(format_args!(
+            "{} {}[{}] rule {}: {}; open for {}: {}; {then}",
+            paint.tone(Tone::Warn, format!("incident {}:", incident.id)),
+            unit.subject.program,
+            unit.subject.root,
+            unit.subject.rule,
+            words::evidence(&unit.evidence),
+            words::span(incident.lasted),
+            incident.stage,
+        ));
+    }
+}
+
+fn rules(rules: &[Rule], paint: Paint) -> String {
+    let heads = [
+        ("RULE", Lean::Left),
+        ("MODE", Lean::Left),
+        ("UNITS", Lean::Right),
+        ("FROM", Lean::Left),
+        ("ABOUT", Lean::Left),
+    ];
+    let rows: Vec<Vec<String>> = rules
+        .iter()
+        .map(|rule| {
+            vec![
+                rule.name.to_string(),
+                rule.mode.to_string(),
+                rule.units.to_string(),
+                rule.origin.to_string(),
+                rule.about
+                    .as_ref()
+                    .map_or_else(String::new, Safe::to_string),
+            ]
+        })
+        .collect();
+    table(&heads, &rows, paint)
+}

@@ -1,0 +1,224 @@
+//! Figures and reasons in words.
+
+use std::time::Duration;
+
+use crate::control::wire::{Evidence, Figure, Next, Reading, Rest, Safe, Unit};
+use crate::engine::evidence::Quantity;
+use crate::engine::rule::{Metric, Stage, StageAct};
+use crate::engine::units::{Bytes, Millicores, Span};
+
+/// Words with commas.
+pub fn list(words: &[Safe]) -> String {
+    let words: Vec<&str> = words.iter().map(Safe::as_str).collect();
+    words.join(", ")
+}
+
+/// Whether a breach of the metric can pass by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Passing {
+    /// It can fall again.
+    Can,
+    /// It only grows.
+    Cannot,
+}
+
+/// So many seconds as people say them.
+pub fn span(seconds: f64) -> Span {
+    Span(duration(seconds))
+}
+
+/// So many things: `1 process`, `3 processes`.
+pub fn count(n: u64, one: &str, many: &str) -> String {
+    match n {
+        1 => format!("1 {one}"),
+        n => format!("{} {many}", grouped(n)),
+    }
+}
+
+/// So many processes.
+pub fn processes(n: u64) -> String {
+    count(n, "process", "processes")
+}
+
+/// A number with its thousands set apart.
+pub fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// A figure with its unit.
+pub fn figure(figure: Figure, unit: Unit) -> String {
+    match (figure, unit) {
+        (Figure::Whole(n), Unit::Bytes) => Quantity::Size(Bytes(n)).to_string(),
+        (Figure::Whole(n), Unit::Count) => grouped(n),
+        (Figure::Part(cores), Unit::Cores) => {
+            let thousandths = u64::try_from(duration(cores).as_millis()).unwrap_or(u64::MAX);
+            Quantity::Cores(Millicores(thousandths)).to_string()
+        }
+        (Figure::Part(seconds), Unit::Seconds) => span(seconds).to_string(),
+        // JSON keeps no difference between 3 and 3.0: a whole number of seconds or cores comes back as such.
+        (Figure::Whole(n), Unit::Seconds) => Span(Duration::from_secs(n)).to_string(),
+        (Figure::Whole(n), Unit::Cores) => Millicores(n.saturating_mul(1000)).to_string(),
+        (Figure::Part(part), Unit::Bytes | Unit::Count) => part.to_string(),
+    }
+}
+
+/// What is measured now: `9.1 s`, `at least 9.1 s`, `not known`.
+pub fn now(reading: &Reading) -> String {
+    let show = |value| figure(value, reading.unit);
+    match (reading.at_least, reading.at_most) {
+        (None, _) => "not known".to_owned(),
+        (Some(least), Some(most)) if show(least) == show(most) => show(least),
+        (Some(least), Some(most)) => format!("{} to {}", show(least), show(most)),
+        (Some(least), None) => format!("at least {}", show(least)),
+    }
+}
+
+/// A limit that is over, as a clause: `CPU time 9.1 s > 8 s`, `120 processes > 100`, `memory 8.2 GiB > 8.0 GiB for 30 s`.
+pub fn breach(reading: &Reading) -> String {
+    let limit = figure(reading.limit, reading.unit);
+    let least = reading.at_least.map_or_else(
+        || "not known".to_owned(),
+        |value| figure(value, reading.unit),
+    );
+    let noun = noun(reading.metric.as_str());
+    // Rounded for people, both sides may read the same: then only the limit is said.
+    let compared = match (reading.unit, least == limit) {
+        (Unit::Count, _) => format!("{least} {noun} > {limit}"),
+        (_, false) => format!("{noun} {least} > {limit}"),
+        (_, true) => format!("{noun} over {limit}"),
+    };
+    match reading.lasting {
+        Some(lasting) => format!("{compared} for {}", span(lasting)),
+        None => compared,
+    }
+}
+
+/// The figures that hold, and how many processes they are of: `CPU time 9.1 s > 8 s, 3 processes`.
+pub fn evidence(evidence: &Evidence) -> String {
+    let mut clauses: Vec<String> = sustained(evidence).map(breach).collect();
+    if clauses.is_empty() {
+        // Said of an incident that stands without a limit being over just now: what comes nearest to it.
+        clauses.extend(evidence.readings.first().map(level));
+    }
+    let counted = sustained(evidence).any(|reading| reading.metric.as_str() == "processes");
+    let mut words = clauses.join(" and ");
+    if !counted {
+        if !words.is_empty() {
+            words.push_str(", ");
+        }
+        words.push_str(&processes(u64::from(evidence.members)));
+    }
+    words
+}
+
+/// A limit whether over or not: `CPU time 7 s of 8 s`.
+pub fn level(reading: &Reading) -> String {
+    format!(
+        "{} {} of {}",
+        noun(reading.metric.as_str()),
+        now(reading),
+        figure(reading.limit, reading.unit)
+    )
+}
+
+/// What comes next, and what would avert it: `SIGTERM in 3 s unless it ends first`.
+pub fn next(next: &Next, evidence: &Evidence) -> String {
+    let unless = if sustained(evidence).all(|reading| passing(reading) == Passing::Can) {
+        "recovers"
+    } else {
+        // CPU time and age only grow: to say that it may recover would be no advice.
+        "ends first"
+    };
+    format!("{} unless it {unless}", coming(next))
+}
+
+/// What comes next: `SIGTERM in 3 s`.
+pub fn coming(next: &Next) -> String {
+    match duration(next.left) {
+        Duration::ZERO => format!("SIG{} now", next.signal),
+        left => format!("SIG{} in {}", next.signal, Span(left)),
+    }
+}
+
+/// Why a ladder rests.
+pub fn rest(rest: &Rest) -> String {
+    match rest {
+        Rest::Mode { mode } => format!("mode is {mode}"),
+        Rest::Breaker => "too many trees of this rule were ended of late".to_owned(),
+        Rest::Respawn { by: Some(by) } => {
+            format!("three of these were ended of late and {by} starts them again")
+        }
+        Rest::Respawn { by: None } => {
+            "three of these were ended of late and somebody starts them again".to_owned()
+        }
+        Rest::Denied => "the kernel refused our signal before".to_owned(),
+        Rest::Protected => "all of it is protected, or outside the leash".to_owned(),
+    }
+}
+
+/// A ladder: `nudge, SIGTERM after 5 min, SIGKILL after 10 s more`.
+pub fn ladder(stages: &[Stage]) -> String {
+    let mut words = Vec::with_capacity(stages.len());
+    for (place, stage) in stages.iter().enumerate() {
+        let act = match stage.act {
+            StageAct::Nudge => "nudge".to_owned(),
+            StageAct::Signal(signal) => format!("SIG{}", signal.word()),
+        };
+        let after = match (stage.after, place) {
+            (Duration::ZERO, _) => String::new(),
+            (after, 0 | 1) => format!(" after {}", Span(after)),
+            (after, _) => format!(" after {} more", Span(after)),
+        };
+        words.push(format!("{act}{after}"));
+    }
+    words.join(", ")
+}
+
+/// What a metric measures, for the middle of a sentence.
+pub fn noun(metric: &str) -> &str {
+    let known = |it: Metric| it.word() == metric;
+    match metric {
+        _ if known(Metric::CpuTime) => "CPU time",
+        _ if known(Metric::Cpu) => "CPU",
+        _ if known(Metric::OpenFiles) => "open files",
+        _ if known(Metric::Orphaned) => "orphaned for",
+        _ if known(Metric::Leftover) => "its root gone for",
+        // The rest are words already; so is, most likely, one that a newer daemon knows.
+        word => word,
+    }
+}
+
+fn sustained(evidence: &Evidence) -> impl Iterator<Item = &Reading> {
+    evidence
+        .readings
+        .iter()
+        .filter(|reading| reading.finding.as_str() == "sustained")
+}
+
+fn passing(reading: &Reading) -> Passing {
+    let never = [
+        Metric::CpuTime,
+        Metric::Age,
+        Metric::Orphaned,
+        Metric::Leftover,
+    ];
+    let is = |it: &Metric| it.word() == reading.metric.as_str();
+    if never.iter().any(is) {
+        Passing::Cannot
+    } else {
+        Passing::Can
+    }
+}
+
+/// Seconds back into a span; what is no span (negative, not a number) is none.
+pub(super) fn duration(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or_default()
+}

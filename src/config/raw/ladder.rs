@@ -1,0 +1,377 @@
+//! `ladder`: what happens, in order.
+
+use std::time::Duration;
+
+use crate::config::diagnostic::{Problem, quoted};
+use crate::config::quantity;
+use crate::config::reader::Reader;
+use crate::config::source::Span;
+use crate::config::table::{Key, Shape, Table};
+use crate::config::words::nearest;
+use crate::config::yaml::{Entry, Node, Value};
+use crate::engine::rule::{Signal, Stage, StageAct};
+
+/// The stages, checked against each other.
+pub(in crate::config) type LadderDraft = Vec<Stage>;
+
+/// Real signals that no ladder sends, and why.
+const OTHERS: [(&str, &str); 6] = [
+    ("STOP", "a stopped tree holds its locks for ever"),
+    (
+        "CONT",
+        "what was found stopped is continued by itself, after TERM",
+    ),
+    ("TSTP", "a stopped tree holds its locks for ever"),
+    ("ABRT", "QUIT asks for a core as well"),
+    ("SEGV", "QUIT asks for a core"),
+    ("PIPE", "TERM asks to leave"),
+];
+/// Stages of the language that this version does not carry out.
+const NOT_YET: [&str; 4] = ["freeze", "exec", "capture", "stop"];
+
+/// A stage as far as read.
+#[derive(Default)]
+pub(in crate::config) struct StageDraft {
+    after: Option<Duration>,
+    acts: Vec<StageAct>,
+    abrupt: bool,
+}
+
+/// A signal as far as read.
+#[derive(Default)]
+pub(in crate::config) struct SignalDraft {
+    signal: Option<Signal>,
+}
+
+/// The keys of a stage.
+pub(in crate::config) static STAGE: Table<StageDraft> = Table {
+    name: "stage",
+    what: "a stage",
+    keys: &[
+        Key::sets(
+            "after",
+            "Time since the stage before.",
+            Shape::Duration,
+            |draft, entry, reader| {
+                draft.after =
+                    reader.quantity(&entry.node, "a duration such as `5m`", quantity::duration);
+            },
+        ),
+        Key::sets(
+            "nudge",
+            "Tells people.",
+            Shape::Any,
+            |draft, entry, reader| {
+                nudge(draft, entry, reader);
+            },
+        ),
+        Key::sets(
+            "signal",
+            "Sends a signal to the whole tree: TERM asks, KILL ends.",
+            Shape::WordOr(
+                &["TERM", "KILL", "INT", "HUP", "QUIT", "USR1", "USR2"],
+                "signal",
+            ),
+            |draft, entry, reader| {
+                draft
+                    .acts
+                    .extend(signal(&entry.node, reader).map(StageAct::Signal));
+            },
+        ),
+        Key::sets(
+            "abrupt",
+            "`true` permits KILL without a nudge and TERM before it.",
+            Shape::Flag,
+            |draft, entry, reader| {
+                draft.abrupt = reader.flag(&entry.node) == Some(true);
+            },
+        ),
+        Key::not_yet("freeze", "Stops the tree, to be thawed."),
+        Key::not_yet("exec", "Runs a command."),
+        Key::not_yet("capture", "Collects stacks, locks and files."),
+        Key::not_yet("stop", "Asks systemd or the container manager."),
+    ],
+    foreign: &[
+        ("wait", "did you mean `after`?"),
+        ("delay", "did you mean `after`?"),
+        ("in", "did you mean `after`?"),
+        ("kill", "did you mean `signal: KILL`?"),
+        ("term", "did you mean `signal: TERM`?"),
+    ],
+};
+
+/// The keys of `signal` when it is a map.
+pub(in crate::config) static SIGNAL: Table<SignalDraft> = Table {
+    name: "signal",
+    what: "`signal`",
+    keys: &[
+        Key::sets(
+            "name",
+            "The signal, without `SIG`.",
+            Shape::Words(&["TERM", "KILL", "INT", "HUP", "QUIT", "USR1", "USR2"]),
+            |draft, entry, reader| {
+                draft.signal = named(&entry.node, reader);
+            },
+        ),
+        Key::sets(
+            "to",
+            "To whom: the `tree`.",
+            Shape::Words(&["tree"]),
+            |_, entry, reader| {
+                if matches!(&entry.node.value, Value::Text(text) if text == "root") {
+                    reader.not_yet(entry.node.span, "to: root");
+                } else {
+                    reader.choice(&entry.node, "an addressee", &[("tree", ()), ("root", ())]);
+                }
+            },
+        ),
+    ],
+    foreign: &[],
+};
+
+/// A stage that was read whole, and where it stands.
+struct Placed {
+    stage: Stage,
+    span: Span,
+    abrupt: bool,
+}
+
+/// Decodes a ladder; `None` when any of it is wrong.
+pub(super) fn read(entry: &Entry, reader: &mut Reader<'_>) -> Option<LadderDraft> {
+    let before = reader.trouble();
+    let nodes = reader.each(&entry.node, "stages such as `nudge`").iter();
+    let stages: Vec<Option<Placed>> = nodes
+        .enumerate()
+        .map(|(place, node)| stage(node, place, reader))
+        .collect();
+    check(&stages, reader);
+    if reader.trouble() > before {
+        return None;
+    }
+    let placed = stages.into_iter().flatten();
+    Some(placed.map(|placed| placed.stage).collect())
+}
+
+fn stage(node: &Node, place: usize, reader: &mut Reader<'_>) -> Option<Placed> {
+    if let Value::Text(word) = &node.value {
+        return bare(node, word, reader);
+    }
+    let mut draft = StageDraft::default();
+    let before = reader.trouble();
+    let given = STAGE.read(node, &mut draft, reader);
+    if reader.trouble() > before {
+        return None;
+    }
+    let act = match draft.acts.as_slice() {
+        [act] => *act,
+        [] => {
+            reader.refuse(
+                node.span,
+                "a stage that does nothing",
+                "add `nudge:` or `signal: TERM`",
+            );
+            return None;
+        }
+        _ => {
+            reader.refuse(
+                node.span,
+                "a stage that does two things",
+                "make them two stages, each with its `after:`",
+            );
+            return None;
+        }
+    };
+    if place > 0 && !given.contains(&"after") {
+        reader.refuse(
+            node.span,
+            "a stage that does not say when",
+            "add `after:`, the time since the stage before",
+        );
+        return None;
+    }
+    Some(Placed {
+        stage: Stage {
+            after: draft.after.unwrap_or_default(),
+            act,
+        },
+        span: node.span,
+        abrupt: draft.abrupt,
+    })
+}
+
+fn bare(node: &Node, word: &str, reader: &mut Reader<'_>) -> Option<Placed> {
+    if word == "nudge" {
+        let (after, act) = (Duration::ZERO, StageAct::Nudge);
+        return Some(Placed {
+            stage: Stage { after, act },
+            span: node.span,
+            abrupt: false,
+        });
+    }
+    if NOT_YET.contains(&word) {
+        reader.not_yet(node.span, word);
+        return None;
+    }
+    let upper = word.to_ascii_uppercase();
+    let bare = upper.strip_prefix("SIG").unwrap_or(&upper);
+    let expected = match Signal::ALL.iter().find(|signal| signal.word() == bare) {
+        Some(signal) => format!("did you mean `{{ after: 5m, signal: {} }}`?", signal.word()),
+        None => match nearest(word, ["nudge"]) {
+            Some(_) => "did you mean `nudge`?".to_owned(),
+            None => "expected `nudge` or `{ after: 5m, signal: TERM }`".to_owned(),
+        },
+    };
+    reader.refuse(
+        node.span,
+        format!("{} is not a stage", quoted(word)),
+        expected,
+    );
+    None
+}
+
+fn nudge(draft: &mut StageDraft, entry: &Entry, reader: &mut Reader<'_>) {
+    let plain = match &entry.node.value {
+        Value::Null => true,
+        Value::Text(text) => text == "true",
+        Value::Map(entries) => entries.is_empty(),
+        Value::List(_) | Value::Broken => false,
+    };
+    if plain {
+        draft.acts.push(StageAct::Nudge);
+    } else {
+        reader.refuse(
+            entry.node.span,
+            "a nudge has no settings here",
+            "write `nudge` alone: `{ after: 5m, nudge }`",
+        );
+    }
+}
+
+fn signal(node: &Node, reader: &mut Reader<'_>) -> Option<Signal> {
+    let Value::Map(_) = &node.value else {
+        return named(node, reader);
+    };
+    let mut draft = SignalDraft::default();
+    let given = SIGNAL.read(node, &mut draft, reader);
+    if !given.contains(&"name") {
+        reader.refuse(node.span, "a signal without a name", "add `name: TERM`");
+    }
+    draft.signal
+}
+
+fn named(node: &Node, reader: &mut Reader<'_>) -> Option<Signal> {
+    let text = reader.text(node, "a signal such as TERM")?;
+    if let Some(signal) = Signal::ALL.into_iter().find(|signal| signal.word() == text) {
+        return Some(signal);
+    }
+    let upper = text.to_ascii_uppercase();
+    let bare = upper.strip_prefix("SIG").unwrap_or(&upper);
+    if let Some((word, why)) = OTHERS.iter().find(|(word, _)| *word == bare) {
+        reader.refuse(node.span, format!("no ladder sends {word}"), *why);
+        return None;
+    }
+    let words = Signal::ALL.map(Signal::word);
+    let meant = match text.trim_start_matches('-') {
+        "1" => Some("HUP"),
+        "2" => Some("INT"),
+        "3" => Some("QUIT"),
+        "9" => Some("KILL"),
+        "15" => Some("TERM"),
+        _ => nearest(bare, words),
+    };
+    let expected = match meant {
+        Some(word) => format!("did you mean {}?", quoted(word)),
+        None => format!("expected one of {}", words.join(", ")),
+    };
+    reader.refuse(
+        node.span,
+        format!("{} is not the name of a signal", quoted(text)),
+        expected,
+    );
+    None
+}
+
+/// How far a stage goes: a ladder never steps down.
+fn height(act: StageAct) -> u8 {
+    match act {
+        StageAct::Nudge => 0,
+        StageAct::Signal(
+            Signal::Hup | Signal::Int | Signal::Quit | Signal::Usr1 | Signal::Usr2 | Signal::Term,
+        ) => 1,
+        StageAct::Signal(Signal::Kill) => 2,
+    }
+}
+
+/// Holds the stages against each other; one that could not be read may have been anything.
+fn check(stages: &[Option<Placed>], reader: &mut Reader<'_>) {
+    let mut below: Vec<StageAct> = Vec::new();
+    let mut whole = true;
+    for stage in stages {
+        let Some(placed) = stage else {
+            whole = false;
+            continue;
+        };
+        let act = placed.stage.act;
+        let highest = below.iter().copied().max_by_key(|act| height(*act));
+        if let Some(highest) = highest
+            && (height(highest) > height(act) || height(highest) == 2)
+        {
+            let message = format!(
+                "the ladder runs backwards: {} after {}",
+                word(act),
+                word(highest)
+            );
+            let expected = "nudges come first, then signals that ask, KILL last";
+            reader.refuse(placed.span, message, expected);
+        }
+        if whole {
+            check_manners(placed, act, &below, reader);
+        }
+        below.push(act);
+    }
+}
+
+/// People are told first, and the tree is asked before it is ended.
+fn check_manners(placed: &Placed, act: StageAct, below: &[StageAct], reader: &mut Reader<'_>) {
+    let nudged = below.contains(&StageAct::Nudge);
+    let asked = below.contains(&StageAct::Signal(Signal::Term));
+    let missing = match (act, nudged, asked) {
+        (StageAct::Signal(Signal::Kill), false, false) => "a nudge and TERM",
+        (StageAct::Signal(Signal::Kill), true, false) => "TERM",
+        (StageAct::Signal(_), false, _) => "a nudge",
+        (StageAct::Nudge | StageAct::Signal(_), ..) => {
+            if placed.abrupt {
+                reader.doubt(
+                    placed.span,
+                    "`abrupt` has no effect here",
+                    "the stages before make it unneeded",
+                );
+            }
+            return;
+        }
+    };
+    let message = format!("{} without {missing} before it", word(act));
+    let fatal = act == StageAct::Signal(Signal::Kill);
+    match (fatal, placed.abrupt) {
+        (true, false) => {
+            let problem = Problem::error(reader.spot(placed.span), message)
+                .label(format!("add {missing} before it"))
+                .help("`abrupt: true` on this stage says that it is meant");
+            reader.findings.push(problem);
+        }
+        (true, true) => reader.doubt(
+            placed.span,
+            message,
+            "`abrupt` permits it; nobody can save anything first",
+        ),
+        (false, false) => reader.doubt(placed.span, message, "nobody is told before"),
+        (false, true) => {}
+    }
+}
+
+fn word(act: StageAct) -> &'static str {
+    match act {
+        StageAct::Nudge => "a nudge",
+        StageAct::Signal(signal) => signal.word(),
+    }
+}

@@ -1,0 +1,148 @@
+//! The other end of the socket: asks one question and waits for its answer.
+//!
+//! **Invariants.** Every wait has an end. An answer is believed only from a daemon of root or of the same user:
+//! the kernel says whose it is. Errors say what, where, and what to do.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::net::sockopt::{Timeout, set_socket_timeout, socket_peercred};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+
+use super::protocol::{Answer, LONGEST_ANSWER, Question, Refusal, decode, encode};
+use crate::engine::process::Uid;
+
+/// How long connecting, sending and each part of the answer may take. A little longer than the server's own
+/// patience, so that its refusal is heard.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// Nobody listens.
+    #[error(
+        "no beadle is listening at {}: start one with `beadle watch`",
+        places(tried)
+    )]
+    NoDaemon {
+        /// Where we looked.
+        tried: Vec<PathBuf>,
+    },
+    /// We may not connect.
+    #[error("{} is another user's: ask as that user, or as root", path.display())]
+    Denied {
+        /// Where.
+        path: PathBuf,
+    },
+    /// Somebody else listens there.
+    #[error(
+        "at {} listens a program of user {owner}, who is neither you nor root: its answers are not believed",
+        path.display()
+    )]
+    Foreign {
+        /// Where.
+        path: PathBuf,
+        /// Whose program.
+        owner: u32,
+    },
+    /// The daemon does not answer.
+    #[error("the beadle at {} does not answer: `beadle watch` may hang, or the machine be overloaded", path.display())]
+    Late {
+        /// Where.
+        path: PathBuf,
+    },
+    /// The conversation broke.
+    #[error("the conversation with the beadle at {} broke off: {source}", path.display())]
+    Broken {
+        /// Where.
+        path: PathBuf,
+        /// How.
+        source: io::Error,
+    },
+    /// The daemon refuses.
+    #[error("{0}")]
+    Refused(Refusal),
+}
+
+fn places(tried: &[PathBuf]) -> String {
+    let tried: Vec<String> = tried
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    tried.join(" or ")
+}
+
+/// Asks the first daemon found at `places`, as user `me`.
+pub fn ask(places: &[PathBuf], me: Uid, question: &Question) -> Result<Answer, AskError> {
+    for path in places {
+        match reach(path) {
+            Ok(stream) => return converse(path, stream, me, question),
+            Err(Errno::NOENT | Errno::CONNREFUSED | Errno::NOTDIR) => {}
+            Err(error) => return Err(AskError::of(path, error.into())),
+        }
+    }
+    Err(AskError::NoDaemon {
+        tried: places.to_vec(),
+    })
+}
+
+impl AskError {
+    fn of(path: &Path, source: io::Error) -> Self {
+        let path = path.to_owned();
+        match source.kind() {
+            io::ErrorKind::PermissionDenied => Self::Denied { path },
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Self::Late { path },
+            _ => Self::Broken { path, source },
+        }
+    }
+}
+
+/// Connects, but not for ever: a hung daemon's queue may be full.
+fn reach(path: &Path) -> Result<UnixStream, Errno> {
+    let socket = socket_with(
+        AddressFamily::UNIX,
+        SocketType::STREAM,
+        SocketFlags::CLOEXEC,
+        None,
+    )?;
+    for direction in [Timeout::Send, Timeout::Recv] {
+        set_socket_timeout(&socket, direction, Some(PATIENCE))?;
+    }
+    connect(&socket, &SocketAddrUnix::new(path)?)?;
+    Ok(UnixStream::from(socket))
+}
+
+fn converse(
+    path: &Path,
+    mut stream: UnixStream,
+    me: Uid,
+    question: &Question,
+) -> Result<Answer, AskError> {
+    let broken = |source| AskError::of(path, source);
+    let owner = socket_peercred(&stream)
+        .map_err(|error| broken(error.into()))?
+        .uid
+        .as_raw();
+    if owner != me.0 && owner != Uid::ROOT.0 {
+        return Err(AskError::Foreign {
+            path: path.to_owned(),
+            owner,
+        });
+    }
+    stream.write_all(&encode(question)).map_err(broken)?;
+    let mut line = Vec::new();
+    BufReader::new(stream)
+        .take(LONGEST_ANSWER as u64)
+        .read_until(b'\n', &mut line)
+        .map_err(broken)?;
+    if line.last() != Some(&b'\n') {
+        return Err(broken(io::ErrorKind::UnexpectedEof.into()));
+    }
+    match decode(&line) {
+        Ok(Answer::Refused(refusal)) | Err(refusal) => Err(AskError::Refused(refusal)),
+        Ok(answer) => Ok(answer),
+    }
+}

@@ -1,0 +1,432 @@
+//! Questions and answers on the control socket: one JSON object a line, each way.
+//!
+//! **Invariants.** A line says which version it speaks. A question is at most [`LONGEST_QUESTION`] bytes. What an
+//! answer holds about other people's processes is pruned by [`Answer::for_peer`], in one place, before it is sent.
+//!
+//! ```text
+//! → {"v":1,"ask":"why","pid":4711}
+//! ← {"v":1,"answer":"why","pid":4711,"program":"pytest","rules":[…]}
+//! ```
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::wire::{Judged, Pause, Ps, Safe, Status, Why};
+use crate::engine::process::Uid;
+
+/// The version spoken here.
+pub const VERSION: u32 = 1;
+
+/// Bytes of the longest question, its newline included.
+pub const LONGEST_QUESTION: usize = 64 << 10;
+
+/// Bytes of the longest answer a client takes.
+pub const LONGEST_ANSWER: usize = 16 << 20;
+
+/// Units in one answer: the nearest to their limits.
+const MOST_UNITS: usize = 500;
+
+/// What can be asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "snake_case")]
+pub enum Question {
+    /// How is it going?
+    Status,
+    /// What is judged, nearest to a limit first?
+    Ps,
+    /// Why is this process judged, or why not?
+    Why {
+        /// Its number.
+        pid: u32,
+    },
+    /// Leave my processes alone (root: everyone's).
+    Pause {
+        /// For so many seconds; absent is until resumed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        span: Option<u64>,
+        /// Under this rule; absent is all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rule: Option<String>,
+    },
+    /// Take a pause back.
+    Resume {
+        /// Of this rule; absent is all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rule: Option<String>,
+    },
+}
+
+/// What is answered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "snake_case")]
+pub enum Answer {
+    /// To `status`.
+    Status(Status),
+    /// To `ps`.
+    Ps(Ps),
+    /// To `why`.
+    Why(Why),
+    /// To `pause` and `resume`: the pauses now in force.
+    Pauses {
+        /// Those.
+        pauses: Vec<Pause>,
+    },
+    /// It cannot be answered.
+    Refused(Refusal),
+}
+
+/// Why there is no answer, in words for a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// For programs.
+    pub kind: RefusalKind,
+    /// For people: what, and what to do.
+    pub text: Safe,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefusalKind {
+    /// The question makes no sense.
+    BadQuestion,
+    /// The other side speaks another version.
+    Version,
+    /// No such process, or no such rule.
+    NotFound,
+    /// It is somebody else's.
+    NotYours,
+    /// Too many are asking.
+    Busy,
+    /// The daemon did not answer in time.
+    Late,
+    /// The daemon is going away.
+    Stopping,
+}
+
+impl Refusal {
+    /// A refusal in words.
+    pub fn new(kind: RefusalKind, text: impl AsRef<str>) -> Self {
+        Self {
+            kind,
+            text: Safe::word(text.as_ref()),
+        }
+    }
+
+    /// No process of this number is known.
+    pub fn no_process(pid: u32) -> Self {
+        Self::new(
+            RefusalKind::NotFound,
+            format!("no process {pid} is known here"),
+        )
+    }
+
+    /// No rule of this name is in force.
+    pub fn no_rule(rule: &str) -> Self {
+        Self::new(
+            RefusalKind::NotFound,
+            format!("no rule is called `{rule}`: `beadle status` lists them"),
+        )
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.text.fmt(f)
+    }
+}
+
+impl From<Refusal> for Answer {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// Who asks: what the kernel vouches for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Its effective user when it connected.
+    pub uid: Uid,
+    /// Its number when it connected, where the system tells; for messages only.
+    pub pid: Option<u32>,
+}
+
+impl Answer {
+    /// Leaves out what is not this peer's business: root and the daemon's own user see all, others their own.
+    ///
+    /// What everybody can read in `/proc` and `/etc` anyway stays: how many processes there are, the rules, and
+    /// the names of a process's ancestors.
+    #[must_use]
+    pub fn for_peer(self, peer: Uid, daemon: Uid) -> Self {
+        let sees_all = peer == Uid::ROOT || peer == daemon;
+        let yours = |owner: Option<u32>| sees_all || owner == Some(peer.0);
+        let your_unit = |unit: &Judged| yours(unit.subject.owner);
+        let your_pause = |pause: &Pause| yours(Some(pause.by));
+        match self {
+            Self::Status(mut status) => {
+                status.incidents.retain(your_unit);
+                status.incidents.truncate(MOST_UNITS);
+                status.pauses.retain(your_pause);
+                Self::Status(status)
+            }
+            Self::Ps(mut ps) => {
+                ps.units.retain(your_unit);
+                let all = ps.units.len();
+                ps.units.truncate(MOST_UNITS);
+                ps.more = ps.more.saturating_add(all.saturating_sub(MOST_UNITS));
+                Self::Ps(ps)
+            }
+            Self::Why(why) if !yours(why.owner) => Refusal::new(
+                RefusalKind::NotYours,
+                format!(
+                    "process {} is not yours: ask as its owner, or as root",
+                    why.pid
+                ),
+            )
+            .into(),
+            Self::Why(mut why) => {
+                if !sees_all {
+                    why.notes.clear();
+                }
+                Self::Why(why)
+            }
+            Self::Pauses { mut pauses } => {
+                pauses.retain(your_pause);
+                Self::Pauses { pauses }
+            }
+            Self::Refused(refusal) => Self::Refused(refusal),
+        }
+    }
+}
+
+/// A line: the version, then the rest.
+#[derive(Serialize, Deserialize)]
+struct Envelope<T> {
+    v: u32,
+    #[serde(flatten)]
+    body: T,
+}
+
+/// Just the version: readable whatever the rest is.
+#[derive(Deserialize)]
+struct Version {
+    v: u32,
+}
+
+/// One line, newline included.
+pub fn encode<T: Serialize>(body: &T) -> Vec<u8> {
+    let envelope = Envelope { v: VERSION, body };
+    // Maps with string keys and no foreign `Serialize`: this cannot fail; an empty line would be refused, not obeyed.
+    let mut line = serde_json::to_vec(&envelope).unwrap_or_default();
+    line.push(b'\n');
+    line
+}
+
+/// Reads one line.
+pub fn decode<T: DeserializeOwned>(line: &[u8]) -> Result<T, Refusal> {
+    let bad = |error: serde_json::Error| {
+        Refusal::new(
+            RefusalKind::BadQuestion,
+            format!("this is no line of the protocol: {error}"),
+        )
+    };
+    let Version { v } = serde_json::from_slice(line).map_err(bad)?;
+    if v != VERSION {
+        return Err(Refusal::new(
+            RefusalKind::Version,
+            format!(
+                "the two ends are of different versions ({v} and {VERSION}): restart the daemon with the new `beadle`"
+            ),
+        ));
+    }
+    let envelope: Envelope<T> = serde_json::from_slice(line).map_err(bad)?;
+    Ok(envelope.body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::wire::{Daemon, Evidence, Finding, Subject};
+
+    const ANN: Uid = Uid(1000);
+    const BOB: Uid = Uid(1001);
+    const WATCHER: Uid = Uid(900);
+
+    fn unit(owner: Option<Uid>) -> Judged {
+        Judged {
+            subject: Subject {
+                rule: Safe::word("r"),
+                about: None,
+                scope: Safe::word("tree"),
+                root: 7,
+                key: Safe::word("7:70"),
+                program: Safe::word("p"),
+                command: Safe::word("p --password"),
+                cwd: None,
+                owner: owner.map(|Uid(id)| id),
+                audience: None,
+                tty: None,
+            },
+            finding: Finding {
+                verdict: Safe::word("clear"),
+                paused: None,
+            },
+            nearness: 0.5,
+            incident: None,
+            evidence: Evidence::default(),
+        }
+    }
+
+    fn pause(by: Uid) -> Pause {
+        Pause {
+            by: by.0,
+            rule: None,
+            left: Some(60.0),
+        }
+    }
+
+    fn units() -> Vec<Judged> {
+        [Some(ANN), Some(BOB), None].map(unit).to_vec()
+    }
+
+    fn status() -> Answer {
+        Answer::Status(Status {
+            daemon: Daemon {
+                version: Safe::word("0"),
+                pid: 1,
+                owner: WATCHER.0,
+                up: 1.0,
+                config: vec![],
+                leash: None,
+                faults: vec![],
+            },
+            mode: Safe::word("nudge"),
+            tier: Safe::word("scan"),
+            gaps: 0,
+            processes: 3,
+            pending: 0,
+            rules: vec![],
+            units: 3,
+            incidents: units(),
+            pauses: [ANN, BOB].map(pause).to_vec(),
+        })
+    }
+
+    fn why(owner: Option<Uid>) -> Answer {
+        Answer::Why(Why {
+            pid: 7,
+            key: None,
+            program: None,
+            command: None,
+            owner: owner.map(|Uid(id)| id),
+            above: vec![],
+            standing: None,
+            rules: vec![],
+            notes: [("n".to_owned(), Safe::word("x"))].into(),
+        })
+    }
+
+    #[test]
+    fn owners_see_their_own_and_root_and_the_daemons_user_see_all() {
+        for (peer, seen) in [
+            (ANN, 1),
+            (BOB, 1),
+            (Uid(5), 0),
+            (Uid::ROOT, 3),
+            (WATCHER, 3),
+        ] {
+            let ps = Answer::Ps(Ps {
+                units: units(),
+                more: 0,
+            });
+            let Answer::Ps(ps) = ps.for_peer(peer, WATCHER) else {
+                panic!("another answer")
+            };
+            assert_eq!(ps.units.len(), seen, "{peer}");
+            let Answer::Status(status) = status().for_peer(peer, WATCHER) else {
+                panic!("another answer")
+            };
+            assert_eq!(status.incidents.len(), seen, "{peer}");
+            assert_eq!(status.pauses.len(), seen.min(2), "{peer}");
+        }
+    }
+
+    #[test]
+    fn somebody_elses_process_is_not_explained() {
+        let kind = |answer: Answer| match answer {
+            Answer::Refused(refusal) => Some(refusal.kind),
+            _ => None,
+        };
+        let refused = Some(RefusalKind::NotYours);
+        assert_eq!(kind(why(Some(BOB)).for_peer(ANN, WATCHER)), refused);
+        assert_eq!(kind(why(None).for_peer(ANN, WATCHER)), refused);
+        assert_eq!(kind(why(Some(ANN)).for_peer(ANN, WATCHER)), None);
+        assert_eq!(kind(why(None).for_peer(Uid::ROOT, WATCHER)), None);
+        let Answer::Why(own) = why(Some(ANN)).for_peer(ANN, WATCHER) else {
+            panic!("another answer")
+        };
+        assert!(own.notes.is_empty());
+    }
+
+    #[test]
+    fn a_long_list_is_cut_after_it_is_pruned() {
+        let mut many = vec![unit(Some(BOB)); MOST_UNITS];
+        many.extend(vec![unit(Some(ANN)); MOST_UNITS + 3]);
+        let ps = Answer::Ps(Ps {
+            units: many,
+            more: 0,
+        });
+        let Answer::Ps(ps) = ps.for_peer(ANN, WATCHER) else {
+            panic!("another answer")
+        };
+        assert_eq!((ps.units.len(), ps.more), (MOST_UNITS, 3));
+        assert!(encode(&Answer::Ps(ps)).len() < LONGEST_ANSWER);
+    }
+
+    #[test]
+    fn what_is_said_is_what_is_heard() {
+        let questions = [
+            Question::Status,
+            Question::Ps,
+            Question::Why { pid: 4711 },
+            Question::Pause {
+                span: Some(1800),
+                rule: Some("py\ntest".to_owned()),
+            },
+            Question::Resume { rule: None },
+        ];
+        for question in questions {
+            let line = encode(&question);
+            assert_eq!(
+                line.iter().position(|&byte| byte == b'\n'),
+                Some(line.len() - 1)
+            );
+            assert_eq!(decode::<Question>(&line), Ok(question));
+        }
+        let answers = [
+            status(),
+            why(Some(ANN)),
+            Answer::Ps(Ps {
+                units: units(),
+                more: 4,
+            }),
+            Answer::Pauses {
+                pauses: vec![pause(ANN)],
+            },
+            Refusal::no_process(7).into(),
+        ];
+        for answer in answers {
+            assert_eq!(decode::<Answer>(&encode(&answer)), Ok(answer));
+        }
+    }
+
+    #[test]
+    fn another_version_is_told_as_such_whatever_else_it_says() {
+        let refused = decode::<Question>(b"{\"v\":9,\"ask\":\"dance\"}\n").unwrap_err();
+        assert_eq!(refused.kind, RefusalKind::Version);
+        // What a newer client adds to a question that we know does no harm.
+        let line = b"{\"v\":1,\"ask\":\"why\",\"pid\":7,\"color\":\"red\"}\n";
+        assert_eq!(decode::<Question>(line), Ok(Question::Why { pid: 7 }));
+    }
+}

@@ -1,0 +1,401 @@
+//! The engine's values in the form in which they leave the process: on the socket and in the JSON log.
+//!
+//! **Invariants.** These types are the promise to whoever reads our JSON: fields are added, never renamed. Every
+//! string that a process may have chosen is a [`Safe`]. Moments are told relative to now (`left`, `for`), because
+//! the reader does not share our clock. Figures are in base units: seconds, cores, bytes, or a plain count.
+//!
+//! # Why not `Serialize` on the engine's types
+//! The engine may rename and regroup as it learns; what others parse may not.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+mod safe;
+mod seen;
+
+pub use safe::Safe;
+pub use seen::{moment, pauses, seconds};
+
+/// A figure in base units: whole where the metric counts, else a fraction.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Figure {
+    /// Bytes, or a count.
+    Whole(u64),
+    /// Seconds, or cores.
+    Part(f64),
+}
+
+impl Figure {
+    /// The bare number, for shares; exact up to 2⁵³.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "shares are shown in whole percents"
+    )]
+    pub const fn number(self) -> f64 {
+        match self {
+            Self::Whole(n) => n as f64,
+            Self::Part(part) => part,
+        }
+    }
+}
+
+/// The base unit of a figure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    /// Seconds.
+    Seconds,
+    /// Processor cores: 0.97 is 97 % of one.
+    Cores,
+    /// Bytes.
+    Bytes,
+    /// A number of things.
+    Count,
+}
+
+/// One limit held against one unit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reading {
+    /// The metric's word in rules.
+    pub metric: Safe,
+    /// What the figures are in.
+    pub unit: Unit,
+    /// The truth is at least this; absent when nothing could be measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at_least: Option<Figure>,
+    /// And at most this, where a bound is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at_most: Option<Figure>,
+    /// The threshold: over means above it.
+    pub limit: Figure,
+    /// For how long it must be over, in seconds.
+    #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
+    pub lasting: Option<f64>,
+    /// For how long it has been over, in seconds.
+    pub held: f64,
+    /// Where the figure comes from: `exact`, `events` or `scan`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tier: Option<Safe>,
+    /// `clear`, `breaching`, `sustained`, `unknown` or `warming up`.
+    pub finding: Safe,
+}
+
+/// The figures behind a verdict.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// The same in words; empty where the reader has none made.
+    #[serde(default, skip_serializing_if = "Safe::is_empty")]
+    pub text: Safe,
+    /// When the oldest of the figures was read: seconds of awake time since boot.
+    pub sampled: f64,
+    /// Living members.
+    pub members: u32,
+    /// The numbers of the first of them.
+    pub pids: Vec<u32>,
+    /// Every limit of the rule.
+    pub readings: Vec<Reading>,
+}
+
+/// Whose case it is: one rule against one unit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Subject {
+    /// The rule.
+    pub rule: Safe,
+    /// What the rule is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub about: Option<Safe>,
+    /// `tree` or `process`.
+    pub scope: Safe,
+    /// The root's number.
+    pub root: u32,
+    /// The root's identity: `PID:INODE`.
+    pub key: Safe,
+    /// What really runs.
+    pub program: Safe,
+    /// Its command line, cut short, secrets removed.
+    pub command: Safe,
+    /// Working directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<Safe>,
+    /// Effective user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<u32>,
+    /// Whom we tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audience: Option<u32>,
+    /// Its terminal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tty: Option<Safe>,
+}
+
+/// A signal to come.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Next {
+    /// Which, without `SIG`.
+    pub signal: Safe,
+    /// In how many seconds.
+    pub left: f64,
+}
+
+/// Why a ladder rests.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "why", rename_all = "snake_case")]
+pub enum Rest {
+    /// The mode ends here.
+    Mode {
+        /// The mode.
+        mode: Safe,
+    },
+    /// Too many trees were ended of late.
+    Breaker,
+    /// Somebody restarts them.
+    Respawn {
+        /// Who.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        by: Option<Safe>,
+    },
+    /// The kernel refused before.
+    Denied,
+    /// All are protected, or outside the leash.
+    Protected,
+}
+
+/// An open incident.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Incident {
+    /// Its number.
+    pub id: u64,
+    /// Open for so many seconds.
+    #[serde(rename = "for")]
+    pub lasted: f64,
+    /// The last stage that was carried out.
+    pub stage: Safe,
+    /// What comes next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<Next>,
+    /// Why nothing comes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rests: Option<Rest>,
+}
+
+/// A pause in force.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Pause {
+    /// Who: a user id.
+    pub by: u32,
+    /// Which rule; absent is all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<Safe>,
+    /// For so many seconds yet; absent is until resumed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left: Option<f64>,
+}
+
+/// What a rule finds of a unit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    /// `clear`, `breaching`, `sustained`, `exempt` or `unknown`.
+    pub verdict: Safe,
+    /// The pause that exempts it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paused: Option<Pause>,
+}
+
+/// A unit, for `ps` and `status`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Judged {
+    /// Whose case.
+    #[serde(flatten)]
+    pub subject: Subject,
+    /// The verdict.
+    #[serde(flatten)]
+    pub finding: Finding,
+    /// How near the nearest limit is: 1 is at it.
+    pub nearness: f64,
+    /// The open incident.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub incident: Option<Incident>,
+    /// The figures.
+    pub evidence: Evidence,
+}
+
+/// A rule in force.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Rule {
+    /// Its name.
+    pub name: Safe,
+    /// What it is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub about: Option<Safe>,
+    /// `FILE:LINE`, or `built-in PACK`.
+    pub origin: Safe,
+    /// Its mode.
+    pub mode: Safe,
+    /// `tree` or `process`.
+    pub scope: Safe,
+    /// How many units it judges now.
+    pub units: usize,
+}
+
+/// Something that does not work, while the watch goes on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Fault {
+    /// Which part: `journal`, `store`, `events`, …
+    pub part: Safe,
+    /// What is wrong.
+    pub text: Safe,
+    /// How often it was seen.
+    pub count: u64,
+    /// For so many seconds.
+    #[serde(rename = "for")]
+    pub lasted: f64,
+}
+
+/// The daemon itself, as it knows better than the engine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Daemon {
+    /// Its version.
+    pub version: Safe,
+    /// Its number.
+    pub pid: u32,
+    /// Its user.
+    pub owner: u32,
+    /// Up for so many seconds of awake time.
+    pub up: f64,
+    /// The files its rules come from; empty when only built-in rules run.
+    pub config: Vec<Safe>,
+    /// Nothing but descendants of this process is signalled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leash: Option<u32>,
+    /// What does not work.
+    pub faults: Vec<Fault>,
+}
+
+/// The answer to `status`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// The daemon.
+    pub daemon: Daemon,
+    /// The mode asked for.
+    pub mode: Safe,
+    /// Where births and deaths come from: `events` or `scan`.
+    pub tier: Safe,
+    /// How many times events were lost.
+    pub gaps: u64,
+    /// Living processes known.
+    pub processes: usize,
+    /// Processes whose facts are not learnt yet.
+    pub pending: usize,
+    /// The rules, in order.
+    pub rules: Vec<Rule>,
+    /// Units judged.
+    pub units: usize,
+    /// Units with an open incident.
+    pub incidents: Vec<Judged>,
+    /// Pauses in force.
+    pub pauses: Vec<Pause>,
+}
+
+/// The answer to `ps`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ps {
+    /// The units, nearest to a limit first.
+    pub units: Vec<Judged>,
+    /// How many further ones are left out.
+    pub more: usize,
+}
+
+/// A process in a line of ancestors.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Above {
+    /// Its number.
+    pub pid: u32,
+    /// Its name.
+    pub program: Safe,
+}
+
+/// The answer to `why PID`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Why {
+    /// The process.
+    pub pid: u32,
+    /// Its identity.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<Safe>,
+    /// What really runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub program: Option<Safe>,
+    /// Its command line, cut short, secrets removed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command: Option<Safe>,
+    /// Effective user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<u32>,
+    /// Those above it, nearest first.
+    pub above: Vec<Above>,
+    /// Whether it is protected or a boundary, and by which entry.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub standing: Option<Safe>,
+    /// Each rule, in order.
+    pub rules: Vec<RuleWhy>,
+    /// For developers.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub notes: BTreeMap<String, Safe>,
+}
+
+/// One rule's view of one process.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RuleWhy {
+    /// The rule.
+    pub rule: Safe,
+    /// Its mode.
+    pub mode: Safe,
+    /// How it stands to the process.
+    #[serde(flatten)]
+    pub relation: Relation,
+}
+
+/// How a rule stands to a process.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "relation", rename_all = "snake_case")]
+pub enum Relation {
+    /// It is, or belongs to, a unit of the rule.
+    Member {
+        /// `tree` or `process`.
+        scope: Safe,
+        /// The unit's root.
+        root: u32,
+        /// The root's identity.
+        key: Safe,
+        /// What the root runs.
+        program: Safe,
+        /// The verdict.
+        #[serde(flatten)]
+        finding: Finding,
+        /// Each limit.
+        readings: Vec<Reading>,
+        /// In how many seconds the soonest limit would be over at this pace.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        soonest: Option<f64>,
+        /// The open incident.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        incident: Option<Box<Incident>>,
+    },
+    /// It matches, and yet is no root.
+    Barred {
+        /// Why.
+        because: Safe,
+    },
+    /// It does not match.
+    Unmatched {
+        /// The first field that did not hold.
+        because: Safe,
+    },
+    /// Not known yet.
+    Pending {
+        /// What is missing.
+        because: Safe,
+    },
+}

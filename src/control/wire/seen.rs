@@ -1,0 +1,323 @@
+//! From the engine's values to what travels.
+
+use std::time::Duration;
+
+use super::{
+    Above, Daemon, Evidence, Figure, Finding, Incident, Judged, Next, Pause, Ps, Reading, Relation,
+    Rest, Rule, RuleWhy, Safe, Status, Subject, Unit, Why,
+};
+use crate::engine::decision::{
+    Explanation, IncidentView, PauseView, Relation as Standing, Rest as Resting, RuleExplanation,
+    RuleView, UnitView, View,
+};
+use crate::engine::evidence::{self, Exemption, Quantity, UnitKey, Verdict};
+use crate::engine::process::{Pid, Text, Uid};
+use crate::engine::rule::{Metric, Origin, Scope, Signal};
+use crate::engine::units::{Bytes, Millicores, Mono};
+
+/// Seconds, to the millisecond: no reader is served by nanoseconds.
+pub fn seconds(span: Duration) -> f64 {
+    let millis = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+    Duration::from_millis(millis).as_secs_f64()
+}
+
+/// Seconds of awake time since boot.
+pub fn moment(at: Mono) -> f64 {
+    seconds(Duration::from_nanos(at.nanos()))
+}
+
+fn figure(quantity: Quantity) -> Figure {
+    match quantity {
+        Quantity::Time(span) => Figure::Part(seconds(span)),
+        // A core is to a thousandth of it as a second to a millisecond.
+        Quantity::Cores(Millicores(n)) => Figure::Part(Duration::from_millis(n).as_secs_f64()),
+        Quantity::Size(Bytes(n)) | Quantity::Count(n) => Figure::Whole(n),
+    }
+}
+
+const fn unit(metric: Metric) -> Unit {
+    match metric {
+        Metric::CpuTime | Metric::Age | Metric::Orphaned | Metric::Leftover => Unit::Seconds,
+        Metric::Cpu => Unit::Cores,
+        Metric::Memory => Unit::Bytes,
+        Metric::Processes | Metric::Threads | Metric::OpenFiles | Metric::Zombies => Unit::Count,
+    }
+}
+
+const fn scope(unit: UnitKey) -> &'static str {
+    match unit {
+        UnitKey::Process(_) => "process",
+        UnitKey::Tree(_) => "tree",
+    }
+}
+
+impl From<&evidence::Reading> for Reading {
+    fn from(reading: &evidence::Reading) -> Self {
+        Self {
+            metric: Safe::word(reading.metric.word()),
+            unit: unit(reading.metric),
+            at_least: reading.now.map(|now| figure(now.at_least)),
+            at_most: reading.now.and_then(|now| now.at_most).map(figure),
+            limit: figure(reading.limit),
+            lasting: reading.lasting.map(seconds),
+            held: seconds(reading.held),
+            tier: reading.now.map(|now| Safe::word(now.tier.word())),
+            finding: Safe::word(reading.finding.word()),
+        }
+    }
+}
+
+impl From<&evidence::Evidence> for Evidence {
+    fn from(evidence: &evidence::Evidence) -> Self {
+        Self {
+            text: Safe::default(),
+            sampled: moment(evidence.sampled),
+            members: evidence.members,
+            pids: evidence.pids.iter().map(|pid| pid.number()).collect(),
+            readings: evidence.readings.iter().map(Reading::from).collect(),
+        }
+    }
+}
+
+impl From<&evidence::Evidence> for Subject {
+    fn from(evidence: &evidence::Evidence) -> Self {
+        let subject = &evidence.subject;
+        Self {
+            rule: Safe::word(&evidence.rule),
+            about: evidence.about.as_deref().map(Safe::word),
+            scope: Safe::word(scope(evidence.unit)),
+            root: subject.key.pid().number(),
+            key: Safe::word(&subject.key.to_string()),
+            program: Safe::from(&subject.program),
+            command: Safe::from(&subject.command),
+            cwd: subject.cwd.as_ref().map(Safe::from),
+            owner: subject.owner.map(|Uid(id)| id),
+            audience: subject.audience.map(|Uid(id)| id),
+            tty: subject.tty.as_ref().map(Safe::from),
+        }
+    }
+}
+
+impl From<&Resting> for Rest {
+    fn from(rest: &Resting) -> Self {
+        match rest {
+            Resting::Mode(mode) => Self::Mode {
+                mode: Safe::word(mode.word()),
+            },
+            Resting::Breaker => Self::Breaker,
+            Resting::Respawn { by } => Self::Respawn {
+                by: by.as_ref().map(Safe::from),
+            },
+            Resting::Denied => Self::Denied,
+            Resting::Protected => Self::Protected,
+        }
+    }
+}
+
+impl Next {
+    /// A signal that comes in `left`.
+    pub fn after(signal: Signal, left: Duration) -> Self {
+        Self {
+            signal: Safe::word(signal.word()),
+            left: seconds(left),
+        }
+    }
+}
+
+impl Incident {
+    /// As seen at `now`.
+    fn seen(view: &IncidentView, now: Mono) -> Self {
+        Self {
+            id: view.id.0,
+            lasted: seconds(now.since(view.since)),
+            stage: Safe::word(&view.stage),
+            next: view
+                .next
+                .map(|(signal, at)| Next::after(signal, at.since(now))),
+            rests: view.rests.as_ref().map(Rest::from),
+        }
+    }
+}
+
+impl Pause {
+    fn seen(view: &PauseView, now: Mono) -> Self {
+        let left = (view.until != Mono::NEVER).then(|| seconds(view.until.since(now)));
+        Self {
+            by: view.by.0,
+            rule: view.rule.as_deref().map(Safe::word),
+            left,
+        }
+    }
+}
+
+/// The pauses in force.
+pub fn pauses(view: &View) -> Vec<Pause> {
+    view.pauses
+        .iter()
+        .map(|pause| Pause::seen(pause, view.at))
+        .collect()
+}
+
+impl Finding {
+    fn seen(verdict: &Verdict, now: Mono) -> Self {
+        let paused = match verdict {
+            Verdict::Exempt(Exemption::Paused { until, by }) => Some(Pause::seen(
+                &PauseView {
+                    by: *by,
+                    rule: None,
+                    until: *until,
+                },
+                now,
+            )),
+            Verdict::Clear | Verdict::Breaching | Verdict::Sustained | Verdict::Unknown => None,
+        };
+        Self {
+            verdict: Safe::word(verdict.word()),
+            paused,
+        }
+    }
+}
+
+impl Judged {
+    fn seen(view: &UnitView, now: Mono) -> Self {
+        Self {
+            subject: Subject::from(&view.evidence),
+            finding: Finding::seen(&view.verdict, now),
+            nearness: Duration::from_millis(view.nearness).as_secs_f64(),
+            incident: view
+                .incident
+                .as_ref()
+                .map(|incident| Incident::seen(incident, now)),
+            evidence: Evidence::from(&view.evidence),
+        }
+    }
+}
+
+impl From<&RuleView> for Rule {
+    fn from(view: &RuleView) -> Self {
+        let origin = match &view.origin {
+            Origin::Builtin { pack } => format!("built-in {pack}"),
+            Origin::File { path, line } => format!("{path}:{line}"),
+        };
+        Self {
+            name: Safe::word(&view.name),
+            about: view.about.as_deref().map(Safe::word),
+            origin: Safe::word(&origin),
+            mode: Safe::word(view.mode.word()),
+            scope: Safe::word(match view.scope {
+                Scope::Tree => "tree",
+                Scope::Process => "process",
+            }),
+            units: view.units,
+        }
+    }
+}
+
+impl Status {
+    /// What the judge sees, with what the daemon knows of itself.
+    pub fn seen(view: &View, daemon: Daemon) -> Self {
+        Self {
+            daemon,
+            mode: Safe::word(view.mode.word()),
+            tier: Safe::word(view.tier.word()),
+            gaps: view.gaps,
+            processes: view.processes,
+            pending: view.pending,
+            rules: view.rules.iter().map(Rule::from).collect(),
+            units: view.units.len(),
+            incidents: view
+                .units
+                .iter()
+                .filter(|unit| unit.incident.is_some())
+                .map(|unit| Judged::seen(unit, view.at))
+                .collect(),
+            pauses: view
+                .pauses
+                .iter()
+                .map(|pause| Pause::seen(pause, view.at))
+                .collect(),
+        }
+    }
+}
+
+impl From<&View> for Ps {
+    fn from(view: &View) -> Self {
+        Self {
+            units: view
+                .units
+                .iter()
+                .map(|unit| Judged::seen(unit, view.at))
+                .collect(),
+            more: 0,
+        }
+    }
+}
+
+impl Why {
+    /// The explanation, as seen at `now`.
+    pub fn seen(explanation: &Explanation, now: Mono) -> Self {
+        let above = |(pid, name): &(_, Text)| Above {
+            pid: Pid::number(*pid),
+            program: Safe::from(name),
+        };
+        Self {
+            pid: explanation.pid.number(),
+            key: explanation.key.map(|key| Safe::word(&key.to_string())),
+            program: explanation.program.as_ref().map(Safe::from),
+            command: explanation.command.as_ref().map(Safe::from),
+            owner: explanation.owner.map(|Uid(id)| id),
+            above: explanation.above.iter().map(above).collect(),
+            standing: explanation.standing.as_deref().map(Safe::word),
+            rules: explanation
+                .rules
+                .iter()
+                .map(|rule| RuleWhy::seen(rule, now))
+                .collect(),
+            notes: explanation
+                .notes
+                .iter()
+                .map(|(name, note)| ((*name).to_owned(), Safe::word(note)))
+                .collect(),
+        }
+    }
+}
+
+impl RuleWhy {
+    fn seen(rule: &RuleExplanation, now: Mono) -> Self {
+        let relation = match &rule.relation {
+            Standing::Member {
+                unit,
+                root,
+                verdict,
+                readings,
+                soonest,
+                incident,
+            } => Relation::Member {
+                scope: Safe::word(scope(*unit)),
+                root: unit.root().pid().number(),
+                key: Safe::word(&unit.root().to_string()),
+                program: Safe::from(root),
+                finding: Finding::seen(verdict, now),
+                readings: readings.iter().map(Reading::from).collect(),
+                soonest: soonest.map(|at| seconds(at.since(now))),
+                incident: incident
+                    .as_ref()
+                    .map(|incident| Box::new(Incident::seen(incident, now))),
+            },
+            Standing::Barred(why) => Relation::Barred {
+                because: Safe::word(why),
+            },
+            Standing::Unmatched(why) => Relation::Unmatched {
+                because: Safe::word(why),
+            },
+            Standing::Pending(what) => Relation::Pending {
+                because: Safe::word(what),
+            },
+        };
+        Self {
+            rule: Safe::word(&rule.rule),
+            mode: Safe::word(rule.mode.word()),
+            relation,
+        }
+    }
+}

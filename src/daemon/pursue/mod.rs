@@ -1,0 +1,132 @@
+//! The thread that hears the kernel's events and carries out warrants.
+//!
+//! Everything else in beadle runs on one loop and may take its time. This may not: a newborn must be struck before it
+//! has children of its own. So one thread owns the events, the door for signals and all pursuits, and hands the loop
+//! what it hears.
+//!
+//! **Invariants.** The loop is told every event once, in the kernel's order, and before the report of any pursuit that
+//! saw it. A recall takes effect at the next send, not at the next turn. When the thread ends, nobody stands still
+//! because of us.
+//!
+//! # Why batches
+//! Waking for every event costs 5 µs each, read in batches 2 µs; a build forks thousands a second. Outside a pursuit
+//! nobody needs to know within a tenth of a second, and on an idle machine nothing wakes at all.
+
+mod births;
+mod post;
+mod runner;
+
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use crate::engine::decision::Hearing;
+use crate::engine::event::Event;
+use crate::engine::warrant::{EventCount, Report, Warrant, WarrantId};
+use crate::sys::events::Deafness;
+use crate::sys::signaller::{Authority, Signaller};
+
+use post::{Command, Post};
+use runner::Runner;
+
+/// Something the loop is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// From now on births and deaths are heard.
+    Listening,
+    /// They are not, or no longer, and why.
+    Deaf(Deafness),
+    /// What happened, in the kernel's order.
+    Events {
+        /// What.
+        events: Vec<Event>,
+        /// How many were delivered by now, these included.
+        upto: EventCount,
+    },
+    /// Events were lost.
+    Gap,
+    /// A flush was asked for: everything queued at that moment has been delivered.
+    Flushed(EventCount),
+    /// What came of a warrant.
+    Report(Report),
+}
+
+/// The thread, as the loop holds it. Dropping it ends the thread: what is under way is let go as if recalled.
+#[derive(Debug)]
+pub struct Pursuer {
+    post: Arc<Post>,
+    thread: Option<JoinHandle<()>>,
+    carried: Vec<Authority>,
+}
+
+impl Pursuer {
+    /// Starts the thread. `sink` is called on it and must not block. [`Hearing::Nothing`] asks for the scan tier;
+    /// [`Hearing::Events`] for the event tier where the kernel allows it. Which of them it is, is the first thing told.
+    ///
+    /// # Errors
+    /// When the machine has no thread or descriptor left.
+    pub fn start(want: Hearing, sink: impl Fn(Heard) + Send + 'static) -> io::Result<Self> {
+        Self::start_with(Signaller::default(), want, sink)
+    }
+
+    /// The same with a given door.
+    ///
+    /// # Errors
+    /// When the machine has no thread or descriptor left.
+    pub fn start_with(
+        signaller: Signaller,
+        want: Hearing,
+        sink: impl Fn(Heard) + Send + 'static,
+    ) -> io::Result<Self> {
+        let post = Arc::new(Post::new()?);
+        let theirs = Arc::clone(&post);
+        let thread = std::thread::Builder::new()
+            .name("events".to_owned())
+            .spawn(move || Runner::new(theirs, signaller, want, sink).run())?;
+        Ok(Self {
+            post,
+            thread: Some(thread),
+            carried: Vec::new(),
+        })
+    }
+
+    /// Carries out a warrant. Its report comes within its deadline, unless the thread is ended first.
+    pub fn carry(&mut self, warrant: Arc<Warrant>) {
+        // The thread lets go of its share when it reports.
+        self.carried.retain(Authority::is_shared);
+        let authority = Authority::new(warrant);
+        self.carried.push(authority.clone());
+        self.post.send(Command::Carry(authority));
+    }
+
+    /// Withdraws a warrant: from now on nothing is sent by it. Its report still comes.
+    pub fn recall(&self, id: WarrantId) {
+        for authority in self.carried.iter().filter(|one| one.id() == id) {
+            authority.recall();
+        }
+        self.post.send(Command::Wake);
+    }
+
+    /// Says that the loop has applied the events up to here: those before need not be kept for a later warrant.
+    pub fn applied(&self, upto: EventCount) {
+        self.post.applied(upto);
+    }
+
+    /// Asks for everything that is queued now; [`Heard::Flushed`] follows it.
+    pub fn flush(&self) {
+        self.post.send(Command::Flush);
+    }
+}
+
+impl Drop for Pursuer {
+    fn drop(&mut self) {
+        for authority in &self.carried {
+            authority.recall();
+        }
+        self.post.send(Command::Stop);
+        if let Some(thread) = self.thread.take() {
+            // A panic there has been reported by the runtime.
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Rule files: reading them, and hearing when they change.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
+use rustix::io::Errno;
+
+use crate::config::{self, Loaded, Names, Refusal, Request};
+use crate::engine::process::Uid;
+use crate::engine::rule::Mode;
+use crate::sys::users::Users;
+
+use super::inbox::{Mail, Post};
+
+/// Editors write a file in several steps; what they leave is read once they are done for so long.
+const SETTLED_NANOS: i64 = 250_000_000;
+
+/// Where rules come from, the same at start and at every reload.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    explicit: Option<PathBuf>,
+    home: Option<PathBuf>,
+    user: Uid,
+    mode: Option<Mode>,
+}
+
+impl Rules {
+    /// Nothing is read yet.
+    pub(crate) fn new(
+        explicit: Option<PathBuf>,
+        home: Option<PathBuf>,
+        user: Uid,
+        mode: Option<Mode>,
+    ) -> Self {
+        Self {
+            explicit,
+            home,
+            user,
+            mode,
+        }
+    }
+
+    /// Reads everything, or says everything that is wrong.
+    pub(crate) fn load(&self, users: &Users) -> Result<Loaded, Refusal> {
+        config::load(&Request {
+            explicit: self.explicit.clone(),
+            home: self.home.clone(),
+            uid: self.user.0,
+            mode: self.mode,
+            names: &Known(users),
+        })
+    }
+}
+
+/// User names as this machine knows them.
+#[derive(Debug)]
+struct Known<'a>(&'a Users);
+
+impl Names for Known<'_> {
+    fn user(&self, name: &str) -> Option<u32> {
+        self.0.user(name)
+    }
+
+    fn group(&self, name: &str) -> Option<u32> {
+        self.0.group(name)
+    }
+}
+
+/// Hears when rule files change: a thread that sleeps in the kernel, for as long as the daemon lives.
+#[derive(Debug)]
+pub(super) struct Changes {
+    fd: Arc<OwnedFd>,
+}
+
+impl Changes {
+    /// Starts to listen; each burst of changes posts one reload.
+    pub(super) fn hear(post: Post) -> io::Result<Self> {
+        let fd = Arc::new(inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?);
+        let theirs = Arc::clone(&fd);
+        std::thread::Builder::new()
+            .name("rule files".to_owned())
+            .stack_size(64 << 10)
+            .spawn(
+                move || {
+                    while burst(&theirs) && post.send(Mail::Reload).is_ok() {}
+                },
+            )?;
+        Ok(Self { fd })
+    }
+
+    /// Watches these from now on. Folders rather than files, for editors rename; what is not there yet is watched
+    /// through the nearest folder above it that is.
+    pub(super) fn watch(&self, paths: &[PathBuf]) -> io::Result<()> {
+        let mask = WatchFlags::CLOSE_WRITE
+            | WatchFlags::CREATE
+            | WatchFlags::DELETE
+            | WatchFlags::MOVED_FROM
+            | WatchFlags::MOVED_TO
+            | WatchFlags::ATTRIB;
+        for path in paths {
+            let there = path
+                .ancestors()
+                .skip(usize::from(!path.is_dir()))
+                .find(|folder| folder.is_dir());
+            if let Some(folder) = there {
+                // Adding a folder again changes nothing.
+                inotify::add_watch(&self.fd, folder, mask)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Waits for changes and until they have settled; `false` when there is nothing to wait on any more.
+fn burst(fd: &OwnedFd) -> bool {
+    let settled = Timespec {
+        tv_sec: 0,
+        tv_nsec: SETTLED_NANOS,
+    };
+    let mut patience = None;
+    loop {
+        let mut fds = [PollFd::new(fd, PollFlags::IN)];
+        match poll(&mut fds, patience.as_ref()) {
+            Ok(0) => return true,
+            Ok(_) => {
+                let mut buffer = [0_u8; 4096];
+                if rustix::io::read(fd, &mut buffer).is_err() {
+                    return false;
+                }
+                patience = Some(settled);
+            }
+            Err(Errno::INTR) => {}
+            Err(_) => return false,
+        }
+    }
+}

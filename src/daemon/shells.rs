@@ -1,0 +1,107 @@
+//! Decisions carried out. What a shell finds is an input again.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::engine::decision::{Decision, Input, Notice};
+use crate::engine::units::Mono;
+use crate::engine::warrant::{Warrant, WarrantId};
+use crate::sys::clock::Clock;
+use crate::sys::learner::Learner;
+use crate::sys::sampler::Sampler;
+
+use super::faults::Part;
+use super::inbox::{Inbox, Mail, Post};
+use super::pursue::Pursuer;
+use super::start::StartError;
+
+/// The parts of us that touch the machine.
+#[derive(Debug)]
+pub(super) struct Shells {
+    pub(super) clock: Clock,
+    sampler: Sampler,
+    learner: Learner,
+    pub(super) pursuer: Pursuer,
+    /// Warrants under way, for the words of their outcome.
+    warrants: Vec<Arc<Warrant>>,
+}
+
+/// What the loop does with a decision beyond carrying it out.
+#[derive(Debug)]
+pub(super) enum Aftermath {
+    /// Nothing.
+    Done,
+    /// Something is to be told.
+    Tell(Notice),
+    /// A part does not work.
+    Fault(Part, String),
+}
+
+impl Shells {
+    /// Starts all shells.
+    pub(super) fn start(
+        proc_root: &Path,
+        pursuer: Pursuer,
+        post: &Post,
+    ) -> Result<Self, StartError> {
+        let unreadable = |source| StartError::Proc {
+            path: proc_root.to_owned(),
+            source,
+        };
+        let answers = post.clone();
+        let deliver = move |facts| {
+            // The loop is gone: nobody needs facts any more.
+            let _ = answers.send(Mail::Input(Input::Facts(facts)));
+        };
+        Ok(Self {
+            clock: Clock,
+            sampler: Sampler::new(proc_root).map_err(unreadable)?,
+            learner: Learner::start(proc_root, deliver).map_err(|source| StartError::Thread {
+                what: "the learner",
+                source,
+            })?,
+            pursuer,
+            warrants: Vec::new(),
+        })
+    }
+
+    /// Carries out one decision.
+    pub(super) fn carry_out(&mut self, decision: Decision, inbox: &mut Inbox) -> Aftermath {
+        match decision {
+            Decision::List => match self.sampler.list() {
+                Ok(listed) => inbox.defer(Input::Listing(listed)),
+                Err(error) => {
+                    return Aftermath::Fault(
+                        Part::Listing,
+                        format!("cannot list processes: {error}"),
+                    );
+                }
+            },
+            Decision::Sample { asks, by: _ } => {
+                let snapshot = self.sampler.look(&asks, &self.clock);
+                inbox.defer(Input::Snapshot(snapshot));
+            }
+            Decision::Learn(questions) => self.learner.ask(questions),
+            // Nothing awaits between here and the warrant: what was accepted by now is all that counts.
+            Decision::Prepare(id) => inbox.drain_then(Input::LastCall(id)),
+            Decision::Carry(warrant) => {
+                self.warrants.push(warrant.clone());
+                self.pursuer.carry(warrant);
+            }
+            Decision::Recall(id) => self.pursuer.recall(id),
+            Decision::Tell(notice) => return Aftermath::Tell(notice),
+        }
+        Aftermath::Done
+    }
+
+    /// The warrant a report is about; it is over.
+    pub(super) fn settled(&mut self, id: WarrantId) -> Option<Arc<Warrant>> {
+        let at = self.warrants.iter().position(|warrant| warrant.id == id)?;
+        Some(self.warrants.swap_remove(at))
+    }
+
+    /// Now.
+    pub(super) fn now(&self) -> Mono {
+        self.clock.now()
+    }
+}

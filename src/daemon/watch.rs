@@ -1,0 +1,345 @@
+//! The loop: wait, step, carry out, publish.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::cli::render::Entry;
+use crate::cli::render::entry::{Start, StartRule};
+use crate::config::{Loaded, Refusal};
+use crate::control::protocol::{self, Question, RefusalKind};
+use crate::control::server::Ask;
+use crate::control::socket::Claim;
+use crate::control::wire::{self, Safe};
+use crate::engine::decision::{Answer, Hearing, Input, Wish};
+use crate::engine::judge::Judge;
+use crate::engine::process::{Pid, Uid};
+use crate::engine::units::Mono;
+use crate::sys::events::Deafness;
+use crate::sys::users::Users;
+
+use super::faults::{Edge, Faults, Part};
+use super::inbox::{Inbox, Mail, Post};
+use super::pursue::Heard;
+use super::rules::{Changes, Rules};
+use super::shells::{Aftermath, Shells};
+use super::voice::Voice;
+
+/// What stays the same while the watch runs.
+#[derive(Debug)]
+pub(super) struct Standing {
+    pub(super) user: Uid,
+    pub(super) users: Users,
+    pub(super) rules: Rules,
+    pub(super) files: Vec<PathBuf>,
+    pub(super) leash: Option<Pid>,
+    pub(super) claim: Claim,
+    pub(super) began: Mono,
+}
+
+/// Whether to go on.
+enum Next {
+    On,
+    Stop(&'static str),
+}
+
+/// The watch.
+#[derive(Debug)]
+pub(super) struct Watch {
+    judge: Judge,
+    shells: Shells,
+    voice: Voice,
+    faults: Faults,
+    standing: Standing,
+    post: Post,
+    changes: Option<Changes>,
+    announced: bool,
+}
+
+impl Watch {
+    pub(super) fn new(
+        judge: Judge,
+        shells: Shells,
+        voice: Voice,
+        standing: Standing,
+        post: Post,
+    ) -> Self {
+        let faults = Faults::default();
+        Self {
+            judge,
+            shells,
+            voice,
+            faults,
+            standing,
+            post,
+            changes: None,
+            announced: false,
+        }
+    }
+
+    /// Watches until told to stop.
+    pub(super) async fn run(mut self, mut inbox: Inbox) {
+        loop {
+            let mail = inbox
+                .wait(self.shells.clock, self.judge.next_deadline())
+                .await;
+            if let Next::Stop(because) = self.take(mail, &mut inbox) {
+                let now = self.shells.now();
+                {
+                    let entry = Entry::stop(because, now, &self.voice.wall());
+                    self.voice.say(&entry);
+                }
+                self.voice.finish();
+                return;
+            }
+        }
+    }
+
+    fn take(&mut self, mail: Mail, inbox: &mut Inbox) -> Next {
+        match mail {
+            Mail::Input(input) => self.step(input, inbox),
+            Mail::Heard(heard) => self.hear(heard, inbox),
+            Mail::Ask(ask) => self.answer(ask, inbox),
+            Mail::Reload => self.reload(inbox),
+            Mail::Stop(because) => return Next::Stop(because),
+        }
+        Next::On
+    }
+
+    fn step(&mut self, input: Input, inbox: &mut Inbox) {
+        if let Input::Report(report) = &input {
+            if let Some(warrant) = self.shells.settled(report.warrant) {
+                self.voice.outcome(&warrant, report);
+            }
+        }
+        let now = self.shells.now();
+        for decision in self.judge.step(now, input) {
+            match self.shells.carry_out(decision, inbox) {
+                Aftermath::Done => {}
+                Aftermath::Tell(notice) => self.voice.notice(&notice),
+                Aftermath::Fault(part, text) => self.fault(part, &text),
+            }
+        }
+        self.check_sinks();
+    }
+
+    fn hear(&mut self, heard: Heard, inbox: &mut Inbox) {
+        match heard {
+            Heard::Listening => {
+                self.works(Part::Events);
+                self.step(Input::Hearing(Hearing::Events), inbox);
+                self.announce();
+            }
+            Heard::Deaf(reason) => {
+                // Wanted deafness is no fault.
+                if reason != Deafness::Chosen {
+                    self.fault(Part::Events, &reason.to_string());
+                }
+                self.step(Input::Hearing(Hearing::Nothing), inbox);
+                self.announce();
+            }
+            Heard::Events { events, upto } => {
+                self.step(Input::Events { events, upto }, inbox);
+                self.shells.pursuer.applied(upto);
+            }
+            Heard::Gap => self.step(Input::Gap, inbox),
+            Heard::Flushed(_) => {}
+            Heard::Report(report) => self.step(Input::Report(report), inbox),
+        }
+    }
+
+    /// Says, once, what the watch begins with.
+    fn announce(&mut self) {
+        if std::mem::replace(&mut self.announced, true) {
+            return;
+        }
+        let view = self.judge.view();
+        let rule = |rule: &crate::engine::decision::RuleView| StartRule {
+            name: Safe::word(&rule.name),
+            mode: Safe::word(rule.mode.word()),
+        };
+        let start = Start {
+            version: Safe::word(env!("CARGO_PKG_VERSION")),
+            daemon: std::process::id(),
+            mode: Safe::word(view.mode.word()),
+            tier: Safe::word(view.tier.word()),
+            config: self
+                .standing
+                .files
+                .iter()
+                .map(|file| Safe::word(&file.display().to_string()))
+                .collect(),
+            rules: view.rules.iter().map(rule).collect(),
+            leash: self.standing.leash.map(Pid::number),
+            socket: Some(Safe::word(
+                &self.standing.claim.path().display().to_string(),
+            )),
+        };
+        {
+            let entry = Entry::start(start, self.shells.now(), &self.voice.wall());
+            self.voice.say(&entry);
+        }
+    }
+
+    fn answer(&mut self, ask: Ask, inbox: &mut Inbox) {
+        let answer = match ask.question {
+            Question::Status => {
+                protocol::Answer::Status(wire::Status::seen(&self.judge.view(), self.itself()))
+            }
+            Question::Ps => protocol::Answer::Ps(wire::Ps::from(&self.judge.view())),
+            Question::Why { pid } => match Pid::new(pid).and_then(|pid| self.judge.explain(pid)) {
+                Some(explanation) => {
+                    protocol::Answer::Why(wire::Why::seen(&explanation, self.shells.now()))
+                }
+                None => protocol::Refusal::no_process(pid).into(),
+            },
+            Question::Pause { span, rule } => {
+                let span = span.map(Duration::from_secs);
+                self.wish(ask.peer.uid, rule, |rule| Wish::Pause { span, rule }, inbox)
+            }
+            Question::Resume { rule } => {
+                self.wish(ask.peer.uid, rule, |rule| Wish::Resume { rule }, inbox)
+            }
+        };
+        // Whoever asked has gone: nobody needs the answer.
+        let _ = ask.reply.send(answer);
+    }
+
+    fn wish(
+        &mut self,
+        by: Uid,
+        rule: Option<String>,
+        what: impl FnOnce(Option<crate::engine::rule::RuleName>) -> Wish,
+        inbox: &mut Inbox,
+    ) -> protocol::Answer {
+        let known = |name: &String| {
+            self.judge
+                .view()
+                .rules
+                .iter()
+                .any(|rule| *rule.name == **name)
+        };
+        if let Some(name) = rule.as_ref().filter(|name| !known(name)) {
+            return protocol::Refusal::no_rule(name).into();
+        }
+        if by != self.standing.user && by != Uid::ROOT && self.standing.user != Uid::ROOT {
+            return protocol::Refusal::new(
+                RefusalKind::NotYours,
+                "this beadle watches another user's processes",
+            )
+            .into();
+        }
+        self.step(
+            Input::Answer(Answer {
+                by,
+                what: what(rule.map(Into::into)),
+            }),
+            inbox,
+        );
+        let view = self.judge.view();
+        protocol::Answer::Pauses {
+            pauses: wire::pauses(&view),
+        }
+    }
+
+    fn itself(&self) -> wire::Daemon {
+        let now = self.shells.now();
+        let fault = |(part, fault, lasted): (Part, &super::faults::Fault, Duration)| wire::Fault {
+            part: Safe::word(part.word()),
+            text: Safe::word(&fault.text),
+            count: fault.count,
+            lasted: lasted.as_secs_f64(),
+        };
+        wire::Daemon {
+            version: Safe::word(env!("CARGO_PKG_VERSION")),
+            pid: std::process::id(),
+            owner: self.standing.user.0,
+            up: now.since(self.standing.began).as_secs_f64(),
+            config: self
+                .standing
+                .files
+                .iter()
+                .map(|file| Safe::word(&file.display().to_string()))
+                .collect(),
+            leash: self.standing.leash.map(Pid::number),
+            faults: self.faults.lasting(now).map(fault).collect(),
+        }
+    }
+
+    fn reload(&mut self, inbox: &mut Inbox) {
+        match self.standing.rules.load(&self.standing.users) {
+            Ok(loaded) => self.take_rules(loaded, inbox),
+            Err(refusal) => self.keep_rules(&refusal),
+        }
+    }
+
+    fn take_rules(&mut self, loaded: Loaded, inbox: &mut Inbox) {
+        self.works(Part::Rules);
+        self.voice.take_channels(loaded.rules.channels);
+        let rules = loaded.rules.rules.len();
+        self.hear_changes(&loaded.watch);
+        self.standing.files.clone_from(&loaded.files);
+        self.step(Input::Rules(loaded.rules), inbox);
+        {
+            let entry = Entry::reloaded(rules, self.shells.now(), &self.voice.wall());
+            self.voice.say(&entry);
+        }
+    }
+
+    fn keep_rules(&mut self, refusal: &Refusal) {
+        let rules = self.judge.view().rules.len();
+        let problems: Vec<Safe> = refusal
+            .problems
+            .iter()
+            .map(|problem| Safe::word(&problem.to_string()))
+            .collect();
+        self.fault(
+            Part::Rules,
+            "the rule files are refused, the old rules stay in force; `beadle check` says why",
+        );
+        let wall = self.voice.wall();
+        self.voice.say(&Entry::not_reloaded(
+            rules,
+            problems,
+            self.shells.now(),
+            &wall,
+        ));
+    }
+
+    /// Hears changes of these rule files from now on.
+    pub(super) fn hear_changes(&mut self, paths: &[PathBuf]) {
+        let heard = match &self.changes {
+            Some(changes) => changes.watch(paths),
+            None => Changes::hear(self.post.clone())
+                .and_then(|changes| self.changes.insert(changes).watch(paths)),
+        };
+        match heard {
+            Ok(()) => self.works(Part::RuleWatch),
+            Err(error) => {
+                let text =
+                    format!("cannot watch the rule files for changes: {error}; reload with SIGHUP");
+                self.fault(Part::RuleWatch, &text);
+            }
+        }
+    }
+
+    fn check_sinks(&mut self) {
+        if let Some(trouble) = self.voice.trouble() {
+            self.fault(Part::Journal, &trouble);
+        } else {
+            self.works(Part::Journal);
+        }
+    }
+
+    fn fault(&mut self, part: Part, text: &str) {
+        let now = self.shells.now();
+        let edge = self.faults.seen(part, text, now);
+        self.voice.fault(part, &edge, text);
+    }
+
+    fn works(&mut self, part: Part) {
+        let edge = self.faults.works(part);
+        if edge != Edge::None {
+            self.voice.fault(part, &edge, "");
+        }
+    }
+}

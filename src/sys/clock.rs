@@ -1,0 +1,126 @@
+//! Time: the one place where it enters.
+//!
+//! Three clocks, each for one thing. *Awake* time ([`Mono`], `CLOCK_MONOTONIC`) measures; it stands still while the
+//! machine sleeps. *Boot* time counts sleep too; the kernel writes start ticks in it, so it appears inside identity
+//! only. *Wall* time is for people: text, and the minute of the local day.
+
+use std::time::Duration;
+
+use jiff::{Timestamp, tz::TimeZone};
+use rustix::time::{ClockId, Timespec, clock_gettime};
+
+use super::stat::TICKS_A_SECOND;
+use crate::engine::process::StartTicks;
+use crate::engine::units::{Mono, nanos};
+
+/// Nanoseconds in one clock tick of `/proc`.
+const NANOS_A_TICK: u64 = 1_000_000_000 / TICKS_A_SECOND;
+
+/// Two readings further apart than this were not taken together: something ran in between.
+const TOGETHER: Duration = Duration::from_micros(50);
+
+/// The clocks of this machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Clock;
+
+impl Clock {
+    /// Now, in awake time.
+    pub fn now(self) -> Mono {
+        Mono::from_nanos(read(ClockId::Monotonic))
+    }
+
+    /// All the time since boot that the machine slept, in whole milliseconds.
+    ///
+    /// Two clocks cannot be read at once: of a few attempts the closest pair counts. Milliseconds keep what is left
+    /// of the error (some ten nanoseconds) out of a figure that ought to stand still.
+    pub fn slept(self) -> Duration {
+        let mut slept = Duration::ZERO;
+        let mut closest = Duration::MAX;
+        for _ in 0..3 {
+            let before = self.now();
+            let boot = Mono::from_nanos(read(ClockId::Boottime));
+            let apart = self.now().since(before);
+            if apart < closest {
+                (closest, slept) = (apart, boot.since(before));
+            }
+            if apart <= TOGETHER {
+                break;
+            }
+        }
+        Duration::from_millis(nanos(slept) / 1_000_000)
+    }
+
+    /// Wall time, for text alone.
+    pub fn wall(self) -> Timestamp {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the clock is the one reader of time"
+        )]
+        Timestamp::now()
+    }
+
+    /// Minute of the local day, 0 ..= 1439; in UTC where the machine has no time zone.
+    pub fn local_minute(self) -> u16 {
+        let local = self.wall().to_zoned(TimeZone::system());
+        let minute = i32::from(local.hour()) * 60 + i32::from(local.minute());
+        u16::try_from(minute).unwrap_or(0)
+    }
+
+    /// Start ticks of a process born at `at`, if the machine has not slept since: events are stamped with awake
+    /// time, start ticks count boot time.
+    pub fn start_ticks_of(self, at: Mono) -> StartTicks {
+        StartTicks(at.after(self.slept()).nanos() / NANOS_A_TICK)
+    }
+}
+
+/// Nanoseconds of one clock. Neither of the two asked for starts below zero or reaches the year 2554.
+fn read(clock: ClockId) -> u64 {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the clock is the one reader of time"
+    )]
+    let Timespec { tv_sec, tv_nsec } = clock_gettime(clock);
+    let secs = u64::try_from(tv_sec).unwrap_or(0);
+    let part = u64::try_from(tv_nsec).unwrap_or(0);
+    secs.saturating_mul(1_000_000_000).saturating_add(part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::process::Pid;
+    use crate::sys::stat::Stat;
+
+    #[test]
+    fn awake_time_only_grows() {
+        let (one, two) = (Clock.now(), Clock.now());
+        assert!(one <= two && one > Mono::BOOT);
+    }
+
+    #[test]
+    fn sleep_is_a_figure_that_stands_still() {
+        let first = Clock.slept();
+        let same = (0..1000).filter(|_| Clock.slept() == first).count();
+        assert!(same >= 990, "{same} of 1000 agreed");
+    }
+
+    #[test]
+    fn a_moment_in_start_ticks_is_what_the_kernel_writes() {
+        let before = Clock.start_ticks_of(Clock.now());
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let after = Clock.start_ticks_of(Clock.now());
+        let pid = Pid::new(child.id()).unwrap();
+        let line = std::fs::read(format!("/proc/{pid}/stat")).unwrap();
+        child.wait().unwrap();
+        let start = Stat::parse(&line).unwrap().start;
+        assert!(
+            before.0 <= start.0 + 2 && start.0 <= after.0 + 2,
+            "{before:?} {start:?} {after:?}"
+        );
+    }
+
+    #[test]
+    fn the_minute_is_one_of_the_day() {
+        assert!(Clock.local_minute() < 1440);
+    }
+}

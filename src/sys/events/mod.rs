@@ -1,0 +1,48 @@
+//! Births, execs and exits as the kernel tells of them.
+//!
+//! One source for now: the process [`connector`]. What it tells is plain data in the kernel's order; nothing here
+//! knows who is judged.
+
+pub mod connector;
+
+use std::fmt;
+
+use rustix::io::Errno;
+
+/// How far a drain got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drained {
+    /// To the end of the queue.
+    Empty,
+    /// As far as one drain goes; there is more.
+    Partly,
+    /// To the end, but the kernel had dropped events before.
+    Lossy,
+}
+
+/// Why nothing is heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deafness {
+    /// It was asked for.
+    Chosen,
+    /// There is no such socket here, or it is not for us.
+    Refused(Errno),
+    /// The kernel did not confirm that it will tell: we live in a pid namespace of our own, where what would arrive
+    /// are the numbers of another one.
+    Unconfirmed,
+    /// It worked, and broke.
+    Broken(Errno),
+}
+
+impl fmt::Display for Deafness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Chosen => f.write_str("the scan tier was asked for"),
+            Self::Refused(errno) => write!(f, "the kernel refuses process events: {errno}"),
+            Self::Unconfirmed => f.write_str(
+                "the kernel did not confirm process events (it tells them in the first pid namespace only)",
+            ),
+            Self::Broken(errno) => write!(f, "process events broke off: {errno}"),
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Where messages to people go: the journal, the terminal of the tree, and next the desktop.
+//!
+//! **Invariants.** Nothing here can block the loop that calls it: each sink that may wait has a thread of its own
+//! behind a bounded queue, and what does not fit is dropped and counted. A sink never decides who is told or
+//! what: it gets a [`Message`], which is plain data.
+
+pub mod journal;
+pub mod stream;
+pub mod tty;
+mod worker;
+
+use std::io;
+use std::time::Duration;
+
+pub use worker::Health;
+
+use self::journal::Journal;
+use self::tty::{Line, Terminals};
+use crate::engine::rule::Channels;
+use crate::engine::units::Mono;
+
+/// All sinks. The desktop joins them here.
+#[derive(Debug, Default)]
+pub struct Nudger {
+    journal: Option<Journal>,
+    terminals: Option<Terminals>,
+}
+
+/// A sink that is wanted and cannot be had.
+#[derive(Debug)]
+pub struct Missing {
+    /// Which: a word for `status`.
+    pub sink: &'static str,
+    /// Why.
+    pub source: io::Error,
+}
+
+impl Nudger {
+    /// Opens the sinks wanted. Those that cannot be had are told of and done without.
+    pub fn open(wanted: Channels) -> (Self, Vec<Missing>) {
+        let mut nudger = Self::default();
+        let missing = nudger.switch(wanted);
+        (nudger, missing)
+    }
+
+    /// Opens and closes sinks until there are those wanted: after a reload.
+    pub fn switch(&mut self, wanted: Channels) -> Vec<Missing> {
+        let mut missing = Vec::new();
+        let note = |sink| move |source| Missing { sink, source };
+        if !wanted.journal {
+            self.journal = None;
+        } else if self.journal.is_none() {
+            match Journal::open().map_err(note("journal")) {
+                Ok(journal) => self.journal = Some(journal),
+                Err(why) => missing.push(why),
+            }
+        }
+        if !wanted.tty {
+            self.terminals = None;
+        } else if self.terminals.is_none() {
+            match Terminals::start().map_err(note("tty")) {
+                Ok(terminals) => self.terminals = Some(terminals),
+                Err(why) => missing.push(why),
+            }
+        }
+        missing
+    }
+
+    /// For the record: to the journal. Never waits.
+    pub fn record(&mut self, message: &Message, now: Mono) {
+        if let Some(journal) = &mut self.journal {
+            journal.write(message, now);
+        }
+    }
+
+    /// To the person at this terminal. Never waits.
+    pub fn tap(&mut self, line: Line, now: Mono) {
+        if let Some(terminals) = &mut self.terminals {
+            terminals.write(line, now);
+        }
+    }
+
+    /// How each open sink is doing at `now`.
+    pub fn health(&mut self, now: Mono) -> Vec<(&'static str, Health)> {
+        let journal = self.journal.as_mut();
+        let terminals = self.terminals.as_mut();
+        [
+            journal.map(|it| ("journal", it.health(now))),
+            terminals.map(|it| ("tty", it.health(now))),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+
+    /// Gives what is queued at most `patience` each to arrive.
+    pub fn finish(self, patience: Duration) {
+        if let Some(journal) = self.journal {
+            journal.finish(patience);
+        }
+        if let Some(terminals) = self.terminals {
+            terminals.finish(patience);
+        }
+    }
+}
+
+/// What kind of thing is told; each has its own `MESSAGE_ID` in the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// An incident opened.
+    Incident,
+    /// People are told.
+    Nudge,
+    /// A signal is sent.
+    Signal,
+    /// What came of it.
+    Outcome,
+    /// A stage was due and not carried out.
+    Withheld,
+    /// An incident is over.
+    Close,
+    /// Something does not work, or works again.
+    Fault,
+    /// The rules were read again.
+    Reload,
+    /// The watch begins.
+    Start,
+    /// The watch ends.
+    Stop,
+}
+
+/// One thing to tell, on one line, already safe to print.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// What kind of thing.
+    pub kind: Kind,
+    /// How urgent.
+    pub urgency: Urgency,
+    /// The line.
+    pub text: String,
+    /// The rule.
+    pub rule: Option<String>,
+    /// The incident.
+    pub incident: Option<u64>,
+    /// The process to look at.
+    pub pid: Option<u32>,
+    /// The unit's identity: `PID:INODE` of its root.
+    pub unit: Option<String>,
+    /// The signal, without `SIG`.
+    pub signal: Option<String>,
+}
+
+/// How urgent a message is, as the journal counts it (and syslog before).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Urgency {
+    /// Something is wrong.
+    Error,
+    /// Somebody should look.
+    Warning,
+    /// Worth noting.
+    Notice,
+    /// For the record.
+    Info,
+}
+
+impl Kind {
+    /// The word in logs.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Incident => "incident",
+            Self::Nudge => "nudge",
+            Self::Signal => "signal",
+            Self::Outcome => "outcome",
+            Self::Withheld => "withheld",
+            Self::Close => "close",
+            Self::Fault => "fault",
+            Self::Reload => "reload",
+            Self::Start => "start",
+            Self::Stop => "stop",
+        }
+    }
+}

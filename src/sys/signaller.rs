@@ -1,0 +1,223 @@
+//! The one door for signals. Nothing else in beadle sends one, and nothing passes here without a warrant.
+//!
+//! **Invariants.**
+//! - A signal goes through a pidfd whose identity was compared with the key: never to a bare number, never to a group.
+//! - Nothing is sent that the warrant does not order, after it expired, or once it was recalled. The one exception is
+//!   CONT for whom we stopped ourselves: it takes back, it does not act.
+//! - Init, threads of the kernel, we ourselves, what we hang from and whom the warrant spares get none. The engine has
+//!   seen to that already; it is seen to again here, from the machine itself.
+//! - Whoever was stopped through this door is continued when it closes.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the signaller: the one sender of signals"
+)]
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::io::Errno;
+use rustix::process::{Signal as Raw, pidfd_send_signal};
+
+use super::glimpse::{Nature, bearer};
+use super::holds::Holds;
+use super::pidfd::{NoHold, PidFd};
+use crate::engine::process::{Pid, ProcKey};
+use crate::engine::pursuit::Wire;
+use crate::engine::rule::Signal;
+use crate::engine::units::Mono;
+use crate::engine::warrant::{Newborn, Order, Outcome, Warrant, WarrantId, Withheld};
+
+/// A warrant that is in force until it expires or is recalled.
+#[derive(Clone, Debug)]
+pub struct Authority {
+    warrant: Arc<Warrant>,
+    recalled: Arc<AtomicBool>,
+}
+
+impl Authority {
+    /// Puts a warrant in force.
+    pub fn new(warrant: Arc<Warrant>) -> Self {
+        Self {
+            warrant,
+            recalled: Arc::new(AtomicBool::new(false)),
+        }
+    }
+
+    /// The warrant.
+    pub const fn warrant(&self) -> &Arc<Warrant> {
+        &self.warrant
+    }
+
+    /// Its number.
+    pub fn id(&self) -> WarrantId {
+        self.warrant.id
+    }
+
+    /// Withdraws it: every later send is refused, also by those who hold a clone.
+    pub fn recall(&self) {
+        self.recalled.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether it was withdrawn.
+    pub fn is_recalled(&self) -> bool {
+        self.recalled.load(Ordering::SeqCst)
+    }
+
+    /// Whether anybody else still acts by it.
+    pub fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.recalled) > 1
+    }
+
+    /// Why nothing may be sent by it now.
+    fn void(&self, now: Mono) -> Option<Withheld> {
+        if self.is_recalled() {
+            return Some(Withheld::Recalled);
+        }
+        (now > self.warrant.expires).then_some(Withheld::Expired)
+    }
+
+    /// Whether it orders this signal for this process. A process that is no target can only be a newborn, and those
+    /// are signalled only where an end was ordered that refuses them.
+    fn orders(&self, key: ProcKey, wire: Wire) -> bool {
+        let target = self.warrant.targets.iter().any(|target| target.key == key);
+        match (self.warrant.order, wire) {
+            // A KILL that asks is no request.
+            (Order::Ask(Signal::Kill), _)
+            | (Order::Ask(_), Wire::Kill | Wire::Stop)
+            | (Order::End, Wire::Ask) => false,
+            (Order::Ask(_), Wire::Ask | Wire::Cont) => target,
+            (Order::End, Wire::Kill | Wire::Stop | Wire::Cont) => {
+                target || self.warrant.newborn == Newborn::Refuse
+            }
+        }
+    }
+}
+
+/// The door.
+#[derive(Debug)]
+pub struct Signaller {
+    holds: Holds,
+    /// We ourselves and what we hang from, by number: none of them can be mistaken for another while we live.
+    own: BTreeSet<Pid>,
+    /// Whom we stopped and have neither continued nor killed.
+    stopped: BTreeSet<ProcKey>,
+}
+
+impl Default for Signaller {
+    fn default() -> Self {
+        Self::new(Holds::default())
+    }
+}
+
+impl Signaller {
+    /// A door that keeps its pidfds in `holds`.
+    pub fn new(holds: Holds) -> Self {
+        Self {
+            holds,
+            own: line_of_descent(),
+            stopped: BTreeSet::new(),
+        }
+    }
+
+    /// The pidfds it keeps.
+    pub const fn holds(&mut self) -> &mut Holds {
+        &mut self.holds
+    }
+
+    /// Looks again at what we hang from: a parent that died has given us to another.
+    pub fn renew(&mut self) {
+        self.own = line_of_descent();
+    }
+
+    /// Sends one signal to one process, or says why not.
+    pub fn send(&mut self, now: Mono, authority: &Authority, key: ProcKey, wire: Wire) -> Outcome {
+        let taking_back = wire == Wire::Cont && self.stopped.contains(&key);
+        if !taking_back && let Some(why) = authority.void(now) {
+            return Outcome::Withheld(why);
+        }
+        if self.is_spared(authority.warrant(), key) || !(taking_back || authority.orders(key, wire))
+        {
+            return Outcome::Withheld(Withheld::Protected);
+        }
+        let signal = match wire {
+            Wire::Ask => number(authority.warrant.order.signal()),
+            Wire::Kill => Raw::KILL,
+            Wire::Stop => Raw::STOP,
+            Wire::Cont => Raw::CONT,
+        };
+        let outcome = match self.holds.with(key, |fd, nature| pass(fd, nature, signal)) {
+            Ok(outcome) => outcome,
+            Err(NoHold::Gone) => Outcome::Gone,
+            Err(NoHold::Short | NoHold::Refused) => Outcome::Withheld(Withheld::Unsure),
+        };
+        self.note(key, wire, outcome);
+        outcome
+    }
+
+    /// Keeps account of who stands still because of us.
+    fn note(&mut self, key: ProcKey, wire: Wire, outcome: Outcome) {
+        match (wire, outcome) {
+            (Wire::Stop, Outcome::Sent) => {
+                self.stopped.insert(key);
+            }
+            (Wire::Kill | Wire::Cont, Outcome::Sent) | (_, Outcome::Gone) => {
+                self.stopped.remove(&key);
+            }
+            (Wire::Ask | Wire::Kill | Wire::Stop | Wire::Cont, _) => {}
+        }
+    }
+
+    fn is_spared(&self, warrant: &Warrant, key: ProcKey) -> bool {
+        key.pid() == Pid::INIT || self.own.contains(&key.pid()) || warrant.spare.keys.contains(&key)
+    }
+}
+
+impl Drop for Signaller {
+    fn drop(&mut self) {
+        for key in std::mem::take(&mut self.stopped) {
+            // Whoever is gone needs none; for the rest there is nobody left to tell.
+            let _ = self
+                .holds
+                .with(key, |fd, _| pidfd_send_signal(fd, Raw::CONT));
+        }
+    }
+}
+
+/// The signal itself.
+fn pass(fd: &PidFd, nature: Nature, signal: Raw) -> Outcome {
+    if nature == Nature::KernelThread {
+        return Outcome::Withheld(Withheld::Protected);
+    }
+    match pidfd_send_signal(fd, signal) {
+        Ok(()) => Outcome::Sent,
+        Err(Errno::SRCH) => Outcome::Gone,
+        Err(Errno::PERM) => Outcome::Denied,
+        Err(_) => Outcome::Withheld(Withheld::Unsure),
+    }
+}
+
+const fn number(signal: Signal) -> Raw {
+    match signal {
+        Signal::Hup => Raw::HUP,
+        Signal::Int => Raw::INT,
+        Signal::Quit => Raw::QUIT,
+        Signal::Usr1 => Raw::USR1,
+        Signal::Usr2 => Raw::USR2,
+        Signal::Term => Raw::TERM,
+        Signal::Kill => Raw::KILL,
+    }
+}
+
+/// We and everyone above us.
+fn line_of_descent() -> BTreeSet<Pid> {
+    let mut line = BTreeSet::new();
+    let mut next = Pid::new(std::process::id());
+    while let Some(pid) = next
+        && line.insert(pid)
+    {
+        next = bearer(pid).ok().and_then(|(glimpse, _)| glimpse.ppid);
+    }
+    line
+}
