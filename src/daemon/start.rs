@@ -2,15 +2,13 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::render::Paint;
+use crate::cli::Surroundings;
 use crate::cli::watch::Options;
-use crate::cli::{self, Surroundings};
-use crate::config::{self, Refusal};
+use crate::config::Refusal;
 use crate::control::server;
 use crate::control::socket::{self, Access, Claim, ClaimError};
 use crate::engine::decision::{Hearing, Input};
@@ -75,49 +73,8 @@ pub enum StartError {
     },
 }
 
-impl StartError {
-    /// What a person reads; of refused rules, every problem with its place.
-    fn told(&self, around: &Surroundings) -> String {
-        match self {
-            Self::Rules(refusal) => refusal.render(match around.err {
-                Paint::Plain => config::Paint::Plain,
-                Paint::Color => config::Paint::Color,
-            }),
-            Self::Socket(_)
-            | Self::Proc { .. }
-            | Self::Thread { .. }
-            | Self::Journal { .. }
-            | Self::Leash { .. }
-            | Self::Loop { .. } => self.to_string(),
-        }
-    }
-
-    /// The exit code that says which kind it is: 78 for bad rules (as in sysexits), 2 for the rest.
-    fn code(&self) -> ExitCode {
-        match self {
-            Self::Rules(_) => ExitCode::from(78),
-            Self::Socket(_)
-            | Self::Proc { .. }
-            | Self::Thread { .. }
-            | Self::Journal { .. }
-            | Self::Leash { .. }
-            | Self::Loop { .. } => ExitCode::from(2),
-        }
-    }
-}
-
-/// Watches until told to stop; says on standard error why it cannot.
-pub fn watch(options: &Options, around: &Surroundings) -> ExitCode {
-    match run(options, around) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            cli::complain(&error.told(around));
-            error.code()
-        }
-    }
-}
-
-fn run(options: &Options, around: &Surroundings) -> Result<(), StartError> {
+/// Watches until told to stop.
+pub fn watch(options: &Options, around: &Surroundings) -> Result<(), StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
