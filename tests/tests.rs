@@ -1,13 +1,20 @@
 //! The one integration binary.
 #![allow(
-    clippy::disallowed_methods,
-    clippy::indexing_slicing,
-    clippy::panic,
     clippy::unwrap_used,
-    reason = "tests may panic, and wait"
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "tests may panic, wait, print and read the environment"
 )]
 
 /// The command line: exit codes and words.
 mod cli;
 /// Rule files: what is refused and how it is told, what loads, what is built in.
 mod config;
+/// Warrants carried out against real trees that the tests start themselves.
+mod pursuit;
+/// The same binary as a process tree that misbehaves, within bounds.
+mod villain;

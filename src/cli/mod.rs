@@ -1,8 +1,8 @@
 //! The command line: one file per subcommand, one renderer for all.
 //!
 //! **Invariants.** The environment is read once, here ([`Surroundings`]). Standard output is written through [`say`],
-//! which takes a closed pipe for what it is: somebody who has read enough. Exit codes: 0 · 1 not found, no daemon, or
-//! warnings under `--strict` · 2 bad use, or no watch · 78 bad rules.
+//! which takes a closed pipe for what it is: somebody who has read enough. Exit codes: 0 · 1 not found, no daemon, no
+//! watch, or warnings under `--strict` · 2 bad use · 78 bad rules.
 
 use std::ffi::OsString;
 use std::io::{IsTerminal, Write};
@@ -12,7 +12,6 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::{self, Refusal};
-use crate::daemon::StartError;
 use crate::engine::process::Uid;
 
 mod check;
@@ -27,13 +26,10 @@ mod runaway;
 mod schema;
 mod status;
 mod trial;
-pub mod watch;
+mod watch;
 mod why;
 
 use self::render::Paint;
-
-/// Bad use, or the watch cannot begin.
-const UNABLE: u8 = 2;
 
 /// Bad rules: `EX_CONFIG` of sysexits.h.
 const BAD_RULES: u8 = 78;
@@ -62,7 +58,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Watch(watch::Options),
+    Watch(watch::Args),
     Status(status::Args),
     Ps(ps::Args),
     Why(why::Args),
@@ -107,14 +103,6 @@ impl Failure {
         Self { text, code: 1 }
     }
 
-    /// The watch cannot begin.
-    fn unable(error: &StartError) -> Self {
-        Self {
-            code: UNABLE,
-            ..Self::new(error.to_string())
-        }
-    }
-
     /// The rules are refused: every problem, with its place.
     fn rules(refusal: &Refusal, around: &Surroundings) -> Self {
         Self {
@@ -137,7 +125,7 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
         Err(error) => {
             // Help and version come this way too; a closed pipe is no reason to complain.
             let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(UNABLE));
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
     let around = Surroundings::look();

@@ -6,13 +6,12 @@ use clap::ValueEnum;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::{Failure, Surroundings};
-use crate::daemon::{self, StartError};
-use crate::engine::decision::Hearing;
+use crate::daemon::{self, LogForm, Options, StartError, TierChoice};
 use crate::engine::process::Pid;
 use crate::engine::rule::Mode;
 
 /// Watch the process table until told to stop (Ctrl-C, SIGTERM); SIGHUP reads the rules again
-#[derive(Clone, Debug, Default, clap::Args)]
+#[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   beadle watch                          with your rules, or the built-in ones: these only nudge
@@ -22,40 +21,40 @@ Examples:
   beadle watch --config rules.yaml --log json 2> beadle.jsonl
 
 As root it guards the machine; as anybody else, that user's processes.
-Exits 2 when it cannot start, 78 when the rules are wrong.")]
-pub struct Options {
+Exits 1 when it cannot start, 78 when the rules are wrong.")]
+pub(super) struct Args {
     /// Rules: a file or a folder, in place of the usual ones
     #[arg(long, value_name = "PATH")]
-    pub config: Option<PathBuf>,
+    config: Option<PathBuf>,
 
     /// How far to go: no rule goes further, whatever it says
     #[arg(long, value_name = "MODE", value_parser = mode())]
-    pub mode: Option<Mode>,
+    mode: Option<Mode>,
 
     /// The leash: signal nothing but descendants of this process
     #[arg(long, value_name = "PID", value_parser = pid)]
-    pub only_under: Option<Pid>,
+    only_under: Option<Pid>,
 
     /// Where incidents are kept over a restart
     #[arg(long, value_name = "DIR")]
-    pub state: Option<PathBuf>,
+    state: Option<PathBuf>,
 
     /// Where to listen for `beadle status` and the others
     #[arg(long, value_name = "PATH")]
-    pub socket: Option<PathBuf>,
+    socket: Option<PathBuf>,
 
     /// How to tell what happens
     #[arg(long, value_name = "FORM", value_enum, default_value_t)]
-    pub log: Log,
+    log: Log,
 
     /// Where births and deaths come from, for tests and comparisons
     #[arg(long, value_name = "TIER", value_parser = tier(), hide = true)]
-    pub tier: Option<Hearing>,
+    tier: Option<TierChoice>,
 }
 
 /// How the daemon tells what happens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Log {
+enum Log {
     /// A line of text on standard error
     #[default]
     Text,
@@ -66,15 +65,26 @@ pub enum Log {
 }
 
 /// Runs the daemon.
-pub(super) fn run(options: &Options, around: &Surroundings) -> Result<(), Failure> {
-    daemon::watch(options, around).map_err(|error| match error {
+pub(super) fn run(args: &Args, around: &Surroundings) -> Result<(), Failure> {
+    let options = Options {
+        config: args.config.clone(),
+        mode: args.mode,
+        only_under: args.only_under,
+        state: args.state.clone(),
+        socket: args.socket.clone(),
+        log: match args.log {
+            Log::Text => LogForm::Text,
+            Log::Json => LogForm::Json,
+            Log::Journald => LogForm::Journald,
+        },
+        tier: args.tier.unwrap_or(TierChoice::Best),
+        config_home: around.config_home.clone(),
+        runtime: around.runtime.clone(),
+        paint: around.err,
+    };
+    daemon::watch(options).map_err(|error| match error {
         StartError::Rules(refusal) => Failure::rules(&refusal, around),
-        StartError::Socket(_)
-        | StartError::Proc { .. }
-        | StartError::Thread { .. }
-        | StartError::Journal { .. }
-        | StartError::Leash { .. }
-        | StartError::Loop { .. } => Failure::unable(&error),
+        error => Failure::from(error),
     })
 }
 
@@ -88,10 +98,10 @@ fn mode() -> impl TypedValueParser<Value = Mode> {
     })
 }
 
-fn tier() -> impl TypedValueParser<Value = Hearing> {
+fn tier() -> impl TypedValueParser<Value = TierChoice> {
     PossibleValuesParser::new(["events", "scan"]).map(|word| match word.as_str() {
-        "events" => Hearing::Events,
-        _ => Hearing::Nothing,
+        "scan" => TierChoice::Scan,
+        _ => TierChoice::Best,
     })
 }
 

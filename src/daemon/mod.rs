@@ -27,4 +27,4 @@ mod watch;
 
 pub(crate) use glance::glance;
 pub(crate) use rules::Rules;
-pub use start::{StartError, watch};
+pub use start::{LogForm, Options, StartError, TierChoice, watch};

@@ -2,18 +2,19 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::Surroundings;
-use crate::cli::watch::Options;
-use crate::config::Refusal;
+use crate::cli::render::Paint;
+use crate::config::{self, Refusal};
 use crate::control::server;
 use crate::control::socket::{self, Access, Claim, ClaimError};
 use crate::engine::decision::{Hearing, Input};
 use crate::engine::judge::{Judge, Settings};
 use crate::engine::process::{Pid, ProcKey, StartTicks, Uid};
+use crate::engine::rule::Mode;
 use crate::engine::warrant::Spare;
 use crate::sys::clock::Clock;
 use crate::sys::ourselves;
@@ -28,11 +29,56 @@ use super::shells::Shells;
 use super::voice::Voice;
 use super::watch::{Standing, Watch};
 
+/// How the watch is to run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Rules from here instead of the usual places.
+    pub config: Option<PathBuf>,
+    /// Replaces the mode of the rule files and caps every rule's own.
+    pub mode: Option<Mode>,
+    /// Signal nothing but descendants of this process.
+    pub only_under: Option<Pid>,
+    /// Where state is kept.
+    pub state: Option<PathBuf>,
+    /// Where to listen.
+    pub socket: Option<PathBuf>,
+    /// How the log is written.
+    pub log: LogForm,
+    /// Whether the kernel's events may be used.
+    pub tier: TierChoice,
+    /// `$XDG_CONFIG_HOME`, or `~/.config`.
+    pub config_home: Option<PathBuf>,
+    /// `$XDG_RUNTIME_DIR`.
+    pub runtime: Option<PathBuf>,
+    /// Whether the log may be colored.
+    pub paint: Paint,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogForm {
+    /// Lines for people, on standard error.
+    Text,
+    /// One JSON object a line, on standard error.
+    Json,
+    /// The system journal, with native fields.
+    Journald,
+}
+
+/// Whether the kernel's events may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TierChoice {
+    /// Where they can be had.
+    Best,
+    /// Not at all: scan.
+    Scan,
+}
+
 /// Why the watch cannot begin. Every text says what, where and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The rules are refused.
-    #[error("the rules are refused")]
+    #[error("{}", .0.render(config::Paint::Plain))]
     Rules(Refusal),
     /// The socket cannot be had.
     #[error(transparent)]
@@ -73,20 +119,35 @@ pub enum StartError {
     },
 }
 
+impl StartError {
+    /// The exit code that says which kind it is: 78 for bad rules (as in sysexits), 1 for the rest.
+    pub fn code(&self) -> ExitCode {
+        match self {
+            Self::Rules(_) => ExitCode::from(78),
+            Self::Socket(_)
+            | Self::Proc { .. }
+            | Self::Thread { .. }
+            | Self::Journal { .. }
+            | Self::Leash { .. }
+            | Self::Loop { .. } => ExitCode::FAILURE,
+        }
+    }
+}
+
 /// Watches until told to stop.
-pub fn watch(options: &Options, around: &Surroundings) -> Result<(), StartError> {
+pub fn watch(options: Options) -> Result<(), StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|source| StartError::Loop { source })?;
     runtime.block_on(async {
-        let (watch, inbox) = prepare(options, around)?;
+        let (watch, inbox) = prepare(options)?;
         watch.run(inbox).await;
         Ok(())
     })
 }
 
-fn prepare(options: &Options, around: &Surroundings) -> Result<(Watch, Inbox), StartError> {
+fn prepare(options: Options) -> Result<(Watch, Inbox), StartError> {
     let procfs = Procfs::open(Path::new("/proc")).map_err(|source| StartError::Proc {
         path: PathBuf::from("/proc"),
         source,
@@ -95,7 +156,7 @@ fn prepare(options: &Options, around: &Surroundings) -> Result<(Watch, Inbox), S
     let users = Users::default();
     let rules = Rules::new(
         options.config.clone(),
-        around.config_home.clone(),
+        options.config_home.clone(),
         user,
         options.mode,
     );
@@ -104,16 +165,16 @@ fn prepare(options: &Options, around: &Surroundings) -> Result<(Watch, Inbox), S
     let place = options
         .socket
         .clone()
-        .unwrap_or_else(|| socket::path(user, around.runtime.as_deref()));
+        .unwrap_or_else(|| socket::path(user, options.runtime.as_deref()));
     let (claim, listener) = Claim::take(&place, user, Access::of(user))?;
     // With fewer files we hold fewer processes at a time: slower, never wrong.
     let _limit = ourselves::raise_file_limit();
-    let voice = Voice::open(options.log, loaded.rules.channels, around.err)?;
+    let voice = Voice::open(options.log, loaded.rules.channels, options.paint)?;
     let (post, mut inbox) = Inbox::new();
     let spare = Arc::new(Spare {
         keys: ourselves::lineage(&procfs),
     });
-    let pursuer = start_pursuer(options.tier.unwrap_or(Hearing::Events), &post)?;
+    let pursuer = start_pursuer(options.tier, &post)?;
     let shells = Shells::start(Path::new("/proc"), pursuer, &post)?;
     // Until the ear says otherwise nothing is heard; it says so at once or within a moment.
     inbox.defer(Input::Hearing(Hearing::Nothing));
@@ -145,7 +206,11 @@ fn leash_of(pid: Pid) -> Result<ProcKey, StartError> {
     Ok(hold.key(pid, StartTicks(0)))
 }
 
-fn start_pursuer(want: Hearing, post: &Post) -> Result<Pursuer, StartError> {
+fn start_pursuer(tier: TierChoice, post: &Post) -> Result<Pursuer, StartError> {
+    let want = match tier {
+        TierChoice::Best => Hearing::Events,
+        TierChoice::Scan => Hearing::Nothing,
+    };
     let deliver = post.clone();
     let sink = move |heard| {
         // The loop is gone: nobody listens any more.

@@ -11,7 +11,6 @@ use jiff::Zoned;
 use jiff::tz::TimeZone;
 
 use crate::cli::render::{Entry, Paint, line, message};
-use crate::cli::watch::Log;
 use crate::engine::decision::{Notice, What};
 use crate::engine::rule::{Channels, Mode};
 use crate::engine::warrant::{Report, Warrant};
@@ -21,7 +20,7 @@ use crate::sys::nudger::tty::Line;
 use crate::sys::nudger::{Health, Nudger};
 
 use super::faults::{Edge, Fault, Part};
-use super::start::StartError;
+use super::start::{LogForm, StartError};
 
 /// How long what was said last may take to arrive when the watch ends.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -30,7 +29,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Voice {
     clock: Clock,
-    form: Log,
+    form: LogForm,
     paint: Paint,
     log: Stream,
     nudger: Nudger,
@@ -40,14 +39,18 @@ pub(super) struct Voice {
 
 impl Voice {
     /// Opens the sinks. A machine without a journal is told by the log alone, unless the journal *is* the log.
-    pub(super) fn open(form: Log, channels: Channels, paint: Paint) -> Result<Self, StartError> {
+    pub(super) fn open(
+        form: LogForm,
+        channels: Channels,
+        paint: Paint,
+    ) -> Result<Self, StartError> {
         let log = Stream::start().map_err(|source| StartError::Thread {
             what: "the log",
             source,
         })?;
         let (nudger, missing) = Nudger::open(wanted(form, channels));
         for sink in missing {
-            if form == Log::Journald && sink.sink == "journal" {
+            if form == LogForm::Journald && sink.sink == "journal" {
                 return Err(StartError::Journal {
                     source: sink.source,
                 });
@@ -133,9 +136,9 @@ impl Voice {
     pub(super) fn say(&mut self, entry: &Entry) {
         let now = self.clock.now();
         match self.form {
-            Log::Json => self.log.write(entry.json() + "\n", now),
-            Log::Text => self.log.write(line(entry, self.paint) + "\n", now),
-            Log::Journald => {}
+            LogForm::Json => self.log.write(entry.json() + "\n", now),
+            LogForm::Text => self.log.write(line(entry, self.paint) + "\n", now),
+            LogForm::Journald => {}
         }
         self.nudger.record(&message::message(entry), now);
     }
@@ -180,9 +183,9 @@ impl Voice {
 }
 
 /// The journal as the log is wanted whatever the rules say.
-fn wanted(form: Log, channels: Channels) -> Channels {
+fn wanted(form: LogForm, channels: Channels) -> Channels {
     Channels {
-        journal: channels.journal || form == Log::Journald,
+        journal: channels.journal || form == LogForm::Journald,
         ..channels
     }
 }

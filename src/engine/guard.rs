@@ -210,9 +210,15 @@ impl Standing {
     pub fn for_member(self) -> Self {
         match self {
             Self::Plain => Self::Plain,
-            Self::Protected(reason @ (Reason::Configured { .. } | Reason::Undecided { .. })) => Self::Protected(reason),
+            Self::Protected(reason @ (Reason::Configured { .. } | Reason::Undecided { .. })) => {
+                Self::Protected(reason)
+            }
             Self::Protected(
-                Reason::Init | Reason::KernelThread | Reason::Ours | Reason::Builtin { .. } | Reason::Unread,
+                Reason::Init
+                | Reason::KernelThread
+                | Reason::Ours
+                | Reason::Builtin { .. }
+                | Reason::Unread,
             ) => Self::Plain,
             Self::Boundary(reason) => Self::Boundary(reason),
         }

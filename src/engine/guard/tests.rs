@@ -242,7 +242,11 @@ fn configured_entries_count_in_containers_and_when_undecided() {
     };
     let standing = among(&facts, &undecided);
     assert_eq!(standing, Standing::Protected(reason));
-    assert_eq!(standing.clone().for_member(), standing, "what a person protects stays so in a judged tree");
+    assert_eq!(
+        standing.clone().for_member(),
+        standing,
+        "what a person protects stays so in a judged tree"
+    );
 }
 
 #[test]

@@ -4,7 +4,6 @@
 //! of an image that is no longer run change nothing.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::Judge;
 use super::census::YOUTH;

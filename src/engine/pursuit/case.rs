@@ -109,6 +109,7 @@ impl Case {
             Outcome::Withheld(Withheld::Protected) => {
                 if let Some(pid) = self.roll.member(slot).map(|member| member.pid) {
                     self.roll.unbear(pid);
+                    self.roll.disown(slot, now);
                 }
             }
             Outcome::Withheld(Withheld::Unsure)

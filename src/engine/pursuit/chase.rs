@@ -13,7 +13,7 @@ use super::case::Case;
 use super::roll::{Claim, Member, Origin, Standing};
 use super::{Act, Anchor, Found, Glimpse, Queue, Sighting, Slot, Step, Turn, Wire};
 use crate::engine::event::{Event, Happening};
-use crate::engine::process::ProcKey;
+use crate::engine::process::{Pid, ProcKey, StartTicks};
 use crate::engine::units::Mono;
 
 /// How long to wait before another attempt to make sure who it is.
@@ -160,12 +160,18 @@ fn hear(case: &mut Case, event: &Event, now: Mono) {
             parent,
             child,
             ticks,
-        } => match case.roll.bearer(parent) {
-            Some(slot) if case.void.is_none() => {
-                case.roll.told(child, ticks, slot, now);
+        } => {
+            if let Some(slot) = own_birth(case, child, ticks) {
+                // The decision knew it before its birth was told: what was told of the number until now was of
+                // another.
+                case.roll.disown(slot, now);
+                return;
             }
-            Some(_) | None => case.roll.unbear(child),
-        },
+            match case.roll.bearer(parent) {
+                Some(slot) if case.void.is_none() => case.roll.told(child, ticks, slot, now),
+                Some(_) | None => case.roll.unbear(child),
+            }
+        }
         Happening::Exit { pid } => {
             if let Some(member) = case
                 .roll
@@ -190,6 +196,13 @@ pub(super) enum Taking {
     Proven,
     /// Anything else.
     Other,
+}
+
+/// The target whose own birth this is.
+fn own_birth(case: &Case, child: Pid, ticks: StartTicks) -> Option<Slot> {
+    let slot = case.roll.bearer(child)?;
+    let member = case.roll.member(slot)?;
+    (member.origin == Origin::Target && member.start.near(ticks)).then_some(slot)
 }
 
 /// Takes in who bears the number of one that was told of or seen.

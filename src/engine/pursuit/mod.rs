@@ -20,6 +20,8 @@ mod ask;
 mod case;
 mod chase;
 mod roll;
+#[cfg(test)]
+mod tests;
 mod walk;
 
 use std::sync::Arc;

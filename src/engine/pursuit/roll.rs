@@ -180,6 +180,27 @@ impl Roll {
         self.members.push(member);
     }
 
+    /// Whoever was told of as born to this one, or to those, was not: they bear no number for us and are dropped.
+    pub(super) fn disown(&mut self, slot: Slot, now: Mono) {
+        let mut disowned = BTreeSet::from([slot]);
+        let born = self
+            .members
+            .iter()
+            .enumerate()
+            .filter_map(|(index, member)| {
+                let told = member.origin != Origin::Target;
+                // Whoever is born comes after who it is born to.
+                (told && disowned.contains(&member.parent?) && disowned.insert(Slot(index)))
+                    .then_some((Slot(index), member.pid))
+            });
+        for (child, pid) in born.collect::<Vec<_>>() {
+            if self.bearer(pid) == Some(child) {
+                self.unbear(pid);
+            }
+            self.stand(child, Standing::Dropped, now);
+        }
+    }
+
     /// Whether it is a member for certain, as far as claims go.
     pub(super) fn claim(&self, slot: Slot) -> Claim {
         let voucher = self.member(slot).and_then(|member| member.voucher);
@@ -259,6 +280,30 @@ impl Roll {
         }
     }
 
+    /// The numbers of members that are protected, and of all that hangs from them.
+    fn shielded(&self, seen: &[Glimpse]) -> BTreeSet<Pid> {
+        let spared = self.members.iter().filter(|member| {
+            member.standing == Standing::Settled(Outcome::Withheld(Withheld::Protected))
+        });
+        let spared: BTreeSet<_> = spared.map(|member| (member.pid, member.start)).collect();
+        let mut shielded: BTreeSet<Pid> = seen
+            .iter()
+            .filter(|one| spared.contains(&(one.pid, one.start)))
+            .map(|one| one.pid)
+            .collect();
+        let mut before = usize::MAX;
+        while !shielded.is_empty() && before != shielded.len() {
+            before = shielded.len();
+            let hanging = seen
+                .iter()
+                .filter(|one| one.ppid.is_some_and(|ppid| shielded.contains(&ppid)))
+                .map(|one| one.pid);
+            let hanging: Vec<_> = hanging.collect();
+            shielded.extend(hanging);
+        }
+        shielded
+    }
+
     /// Those of a whole table who may be members and are not known, each with the living member that speaks for it: a
     /// parent for its children, and anyone in a session that a member made for all in it.
     pub(super) fn unknown_of(&self, seen: &[Glimpse]) -> Vec<(Glimpse, SeenTie)> {
@@ -282,7 +327,12 @@ impl Roll {
                 sessions.entry(session).or_insert(slot);
             }
         }
+        let shielded = self.shielded(seen);
         let speaker = |one: &Glimpse| {
+            // A session does not speak for what somebody protected has started.
+            if shielded.contains(&one.ppid?) {
+                return None;
+            }
             let parent = one.ppid.and_then(|ppid| parents.get(&ppid));
             let child = parent.map(|&parent| SeenTie::Child { parent });
             child.or_else(|| {
