@@ -330,8 +330,11 @@ fn order(case: &mut Case, now: Mono, acts: &mut Vec<Act>) -> Mono {
     due
 }
 
-/// The identity of who speaks for one, where that is known.
+/// The identity of who speaks for one, where that is certain: who is merely held may be a later bearer of the number.
 pub(super) fn anchor_of(case: &Case, member: &Member) -> Option<ProcKey> {
     let parent = case.roll.member(member.parent?)?;
-    parent.key
+    match parent.standing {
+        Standing::Due | Standing::Struck | Standing::Settled(_) => parent.key,
+        Standing::Heard | Standing::Held | Standing::Dropped => None,
+    }
 }

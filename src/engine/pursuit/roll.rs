@@ -296,8 +296,17 @@ impl Roll {
         for (index, member) in self.members.iter().enumerate() {
             makers.insert(member.pid);
             makers.extend(member.session);
-            if member.standing != Standing::Dropped {
-                known.insert((member.pid, member.start), (Slot(index), member.is_alive()));
+            match member.standing {
+                // Within one tick the number of a dead one may be its sibling's.
+                Standing::Dropped | Standing::Settled(Outcome::Sent | Outcome::Gone) => {}
+                Standing::Heard
+                | Standing::Held
+                | Standing::Due
+                | Standing::Struck
+                | Standing::Settled(_) => {
+                    let one = (Slot(index), member.is_alive());
+                    known.insert((member.pid, member.start), one);
+                }
             }
         }
         let mut parents = BTreeMap::new();

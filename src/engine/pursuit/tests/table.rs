@@ -495,3 +495,159 @@ fn the_dead_are_gone_and_nothing_is_said_of_the_untold() {
         assert_eq!(world.turn(&mut pursuit), [], "settled is settled");
     }
 }
+
+#[test]
+fn another_ones_child_is_a_stranger_while_the_parent_lives_even_if_nothing_is_told_of_it() {
+    let mut world = World::default();
+    let root = world.place(10, true);
+    world.souls[root].door = Some(UNSURE);
+    let elsewhere = world.place(50, false);
+    let mut pursuit = world.end(&[root]);
+    let newborn = world.fork(root, 11);
+    let acts = world.turn(&mut pursuit);
+    let _exit = world.die_untold(newborn);
+    let _fork = world.fork_untold(elsewhere, 11);
+    for act in acts {
+        world.perform(act);
+    }
+    world.run(&mut pursuit);
+    assert_eq!(world.got(Wire::Kill), []);
+}
+
+#[test]
+fn what_is_protected_goes_on_having_protected_children() {
+    let mut world = World::default();
+    let root = world.place(10, true);
+    let spared = world.fork(root, 11);
+    world.souls[spared].door = Some(Outcome::Withheld(Withheld::Protected));
+    world.souls[root].stuck = true;
+    let mut pursuit = world.end(&[root, spared]);
+    for _ in 0..3 {
+        for act in world.turn(&mut pursuit) {
+            world.perform(act);
+        }
+    }
+    let child = world.fork(spared, 12);
+    world.run(&mut pursuit);
+    assert_eq!(world.got(Wire::Kill), [root]);
+    assert!(world.souls[child].alive);
+}
+
+#[test]
+fn the_walk_waits_for_those_that_still_run() {
+    let mut world = scan_tier();
+    let root = world.place(10, true);
+    let mut pursuit = world.end(&[root]);
+    let mut scans = 0;
+    world.run_with(&mut pursuit, |world, act| {
+        if act == Act::Scan {
+            scans += 1;
+            // STOP takes its time, and before it does there is one more child.
+            if scans < 8 {
+                world.souls[root].state = 'R';
+            }
+            if scans == 7 {
+                let child = world.fork(root, 11);
+                world.souls[child].session = 11;
+            }
+        } else if scans < 8 {
+            world.souls[root].state = 'R';
+        }
+    });
+    assert!(world.souls.iter().all(|one| !one.alive));
+}
+
+#[test]
+fn whom_an_unproven_one_starts_is_left_alone() {
+    for short in [false, true] {
+        let mut world = World::default();
+        let root = world.place(10, true);
+        world.souls[root].door = Some(UNSURE);
+        let elsewhere = world.place(50, false);
+        let child = world.fork(root, 11);
+        let mut pursuit = world.end(&[root]);
+        world.queue.clear();
+        world.lost = true;
+        let mut others = Vec::new();
+        world.run_with(&mut pursuit, |world, act| {
+            // It was seen; before it is held its number is a stranger's, and that has a child, which is told.
+            if matches!(act, Act::Take { .. }) && others.is_empty() {
+                world.die(child);
+                world.queue.clear();
+                let stranger = world.fork(elsewhere, 11);
+                world.queue.clear();
+                others = vec![stranger, world.fork(stranger, 12)];
+                world.short = short;
+            } else if world.millis > 100 {
+                world.short = false;
+            }
+        });
+        assert_eq!(others.len(), 2);
+        assert!(others.iter().all(|&other| world.souls[other].alive));
+        assert_eq!(world.got(Wire::Kill), []);
+    }
+}
+
+#[test]
+fn after_a_loss_a_dead_ones_number_is_nobodys() {
+    let mut world = World::default();
+    let root = world.place(10, true);
+    let stuck = world.fork(root, 11);
+    world.souls[stuck].stuck = true;
+    let elsewhere = world.place(50, false);
+    let mut pursuit = world.end(&[root, stuck]);
+    for _ in 0..3 {
+        for act in world.turn(&mut pursuit) {
+            world.perform(act);
+        }
+    }
+    assert!(!world.souls[root].alive);
+    let stranger = world.fork(elsewhere, 10);
+    world.queue.clear();
+    world.lost = true;
+    for act in world.turn(&mut pursuit) {
+        world.perform(act);
+    }
+    let child = world.fork(stranger, 12);
+    world.die(stranger);
+    world.run(&mut pursuit);
+    assert!(world.souls[child].alive);
+}
+
+#[test]
+fn whoever_is_held_waits_until_everything_told_before_was_heard() {
+    let mut world = World::default();
+    let root = world.place(10, true);
+    let elsewhere = world.place(50, false);
+    let mut pursuit = world.end(&[root]);
+    let newborn = world.fork(root, 11);
+    let acts = world.turn(&mut pursuit);
+    world.die(newborn);
+    let stranger = world.fork(elsewhere, 11);
+    for act in acts {
+        world.perform(act);
+    }
+    // The events are there, and are not read to their end at once.
+    world.told = Some(0);
+    world.run(&mut pursuit);
+    assert!(world.souls[stranger].alive);
+    assert_eq!(world.got(Wire::Kill), [root]);
+}
+
+#[test]
+fn a_recall_between_asking_and_continuing_continues_nobody() {
+    let mut world = World::default();
+    let root = world.place(10, true);
+    world.souls[root].state = 'T';
+    let warrant = world.warrant(TERM, &[root]);
+    let mut pursuit = world.pursue(warrant);
+    for _ in 0..2 {
+        for act in world.turn(&mut pursuit) {
+            world.perform(act);
+        }
+    }
+    world.sightings.push(Sighting::Recalled);
+    let report = world.run(&mut pursuit);
+    assert_eq!(world.sent, [(root, Wire::Ask)]);
+    assert_eq!(world.outcome(&report, root), Some(Outcome::Sent));
+}
