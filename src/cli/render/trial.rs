@@ -100,10 +100,10 @@ fn one(rule: &TrialRule, found: &Trial<'_>, paint: Paint, page: &mut Page) {
             words::processes(u64::from(unit.evidence.members)),
             unit.finding.verdict,
         ));
-        limits(&unit.evidence.readings, page);
+        limits(&unit.evidence.readings, "    ", page);
         if unit.finding.verdict.as_str() == "sustained" {
             let fate = format!("would now: {}", consequence(rule));
-            page.line(format_args!("  {}", paint.tone(Tone::Warn, fate)));
+            page.line(format_args!("    {}", paint.tone(Tone::Warn, fate)));
         }
     }
     if let Some(more @ 1..) = units.len().checked_sub(SHOWN) {
@@ -115,6 +115,7 @@ fn consequence(rule: &TrialRule) -> String {
     match (rule.mode.as_str(), rule.signals) {
         ("observe", _) => "only be recorded (mode is observe)".to_owned(),
         (_, true) => format!("{}, unless it ends or recovers", rule.ladder),
+        ("enforce", false) => "nudge, and no signal (its ladder has none)".to_owned(),
         (mode, false) => format!("nudge, and no signal (mode is {mode})"),
     }
 }

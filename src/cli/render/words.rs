@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::control::wire::{Evidence, Figure, Next, Reading, Rest, Safe, Unit};
+use crate::control::wire::{Evidence, Figure, Finding, Incident, Next, Reading, Rest, Safe, Unit};
 use crate::engine::evidence::Quantity;
 use crate::engine::rule::{Metric, Stage, StageAct};
 use crate::engine::units::{Bytes, Millicores, Span};
@@ -145,6 +145,16 @@ pub fn coming(next: &Next) -> String {
     match duration(next.left) {
         Duration::ZERO => format!("SIG{} now", next.signal),
         left => format!("SIG{} in {}", next.signal, Span(left)),
+    }
+}
+
+/// What is to be expected of an open incident.
+pub fn outlook(incident: &Incident, finding: &Finding) -> String {
+    match (&finding.paused, &incident.next, &incident.rests) {
+        (Some(_), _, _) => "waits while paused".to_owned(),
+        (None, Some(next), _) => coming(next),
+        (None, None, Some(why)) => format!("goes no further: {}", rest(why)),
+        (None, None, None) => "nothing comes next".to_owned(),
     }
 }
 

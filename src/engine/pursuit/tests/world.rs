@@ -54,6 +54,10 @@ pub(super) struct World {
     pub(super) sightings: Vec<Sighting>,
     pub(super) acts: Vec<Act>,
     pub(super) scan_tier: bool,
+    /// Nobody can be taken hold of.
+    pub(super) short: bool,
+    /// How many events are told in the next turn; the rest comes later.
+    pub(super) told: Option<usize>,
 }
 
 pub(super) fn pid(number: u32) -> Pid {
@@ -199,7 +203,7 @@ impl World {
                 }
             }
             Act::Take { slot, pid, anchor } => {
-                let found = self.bearer(pid.number()).map_or(Found::Gone, |soul| {
+                let taken = self.bearer(pid.number()).map_or(Found::Gone, |soul| {
                     let alive = anchor.and_then(|anchor| self.find(anchor)).is_some();
                     Found::Held {
                         key: self.key(soul),
@@ -207,6 +211,7 @@ impl World {
                         anchor: if alive { Anchor::Alive } else { Anchor::Lost },
                     }
                 });
+                let found = if self.short { Found::Unsure } else { taken };
                 Sighting::Taken { slot, found }
             }
             Act::Look { slot, key } => {
@@ -244,11 +249,13 @@ impl World {
             self.souls[soul].alive
         });
         self.struck = struck;
-        let events: Vec<_> = self.queue.drain(..).collect();
+        let count = self.told.take().unwrap_or(usize::MAX).min(self.queue.len());
+        let events: Vec<_> = self.queue.drain(..count).collect();
         let queue = match (self.scan_tier, std::mem::take(&mut self.lost)) {
             (true, _) => Queue::Deaf,
             (false, true) => Queue::Lost,
-            (false, false) => Queue::Empty,
+            (false, false) if self.queue.is_empty() => Queue::Empty,
+            (false, false) => Queue::More,
         };
         let sightings = std::mem::take(&mut self.sightings);
         let mut acts = Vec::new();
