@@ -27,7 +27,8 @@ fn villains_misbehave_as_told_and_leave_nobody_behind() {
         case.wait_for_members(members - usize::from(manner == "middle"));
         assert!(villain.lives(), "{manner}: {}", said(&case));
     }
-    assert!(case.survivors() >= 50, "{}", said(&case));
+    let left = case.survivors();
+    assert!(left >= 45, "{left} left: {}", said(&case));
     assert_eq!(case.lost(), 0);
 }
 
