@@ -10,6 +10,8 @@
     reason = "tests may panic, wait, print and read the environment"
 )]
 
+/// The layers and the fence, checked against the sources.
+mod architecture;
 /// The command line: exit codes and words.
 mod cli;
 /// Rule files: what is refused and how it is told, what loads, what is built in.

@@ -225,8 +225,10 @@ fn nothing_is_sent_after_it_expired() {
 
 #[test]
 fn a_recall_half_way_lets_go_of_the_rest() {
-    let mut world = World::default();
-    world.lingering = true;
+    let mut world = World {
+        lingering: true,
+        ..World::default()
+    };
     let root = world.place(10, true);
     let mut pursuit = world.end(&[root]);
     for act in world.turn(&mut pursuit) {
@@ -322,15 +324,15 @@ fn after_a_loss_the_table_is_read_and_only_what_is_proven_counts() {
     let root = world.place(10, true);
     let child = world.fork(root, 11);
     let stranger = world.fork(elsewhere, 51);
-    world.souls[root].door = Some(UNSURE);
     let mut pursuit = world.end(&[root]);
     world.queue.clear();
     world.lost = true;
-    let report = world.run_with(&mut pursuit, |world, act| {
-        if let Act::Take { .. } = act {
-            world.souls[root].door = None;
-        }
-    });
+    let report = world.run(&mut pursuit);
+    assert_eq!(
+        world.got(Wire::Stop),
+        [root, child],
+        "as where nothing is heard"
+    );
     assert_eq!(world.outcome(&report, child), Some(Outcome::Sent));
     assert!(world.souls[stranger].alive);
 }
@@ -494,4 +496,103 @@ fn the_dead_are_gone_and_nothing_is_said_of_the_untold() {
         world.queue.push_back(world.event(fork));
         assert_eq!(world.turn(&mut pursuit), [], "settled is settled");
     }
+}
+
+#[test]
+fn another_ones_child_is_a_stranger_while_the_parent_lives_even_if_nothing_is_told_of_it() {
+    let mut world = World::default();
+    let root = world.place(10, true);
+    world.souls[root].door = Some(UNSURE);
+    let elsewhere = world.place(50, false);
+    let mut pursuit = world.end(&[root]);
+    let newborn = world.fork(root, 11);
+    let acts = world.turn(&mut pursuit);
+    let _exit = world.die_untold(newborn);
+    let _fork = world.fork_untold(elsewhere, 11);
+    for act in acts {
+        world.perform(act);
+    }
+    world.run(&mut pursuit);
+    assert!(world.got(Wire::Kill).is_empty());
+}
+
+#[test]
+fn what_is_protected_goes_on_having_protected_children() {
+    let mut world = World::default();
+    let root = world.place(10, true);
+    let spared = world.fork(root, 11);
+    world.souls[spared].door = Some(Outcome::Withheld(Withheld::Protected));
+    world.souls[root].stuck = true;
+    let mut pursuit = world.end(&[root, spared]);
+    for _ in 0..3 {
+        for act in world.turn(&mut pursuit) {
+            world.perform(act);
+        }
+    }
+    let child = world.fork(spared, 12);
+    world.run(&mut pursuit);
+    assert_eq!(world.got(Wire::Kill), [root]);
+    assert!(world.souls[child].alive);
+}
+
+#[test]
+fn the_walk_waits_for_those_that_still_run() {
+    let mut world = scan_tier();
+    let root = world.place(10, true);
+    let mut pursuit = world.end(&[root]);
+    let mut scans = 0;
+    world.run_with(&mut pursuit, |world, act| {
+        if act == Act::Scan {
+            scans += 1;
+            // STOP takes its time, and before it does there is one more child.
+            if scans < 8 {
+                world.souls[root].state = 'R';
+            }
+            if scans == 7 {
+                let child = world.fork(root, 11);
+                world.souls[child].session = 11;
+            }
+        } else if scans < 8 {
+            world.souls[root].state = 'R';
+        }
+    });
+    assert!(world.souls.iter().all(|one| !one.alive));
+}
+
+#[test]
+fn whoever_is_held_waits_until_everything_told_before_was_heard() {
+    let mut world = World::default();
+    let root = world.place(10, true);
+    let elsewhere = world.place(50, false);
+    let mut pursuit = world.end(&[root]);
+    let newborn = world.fork(root, 11);
+    let acts = world.turn(&mut pursuit);
+    world.die(newborn);
+    let stranger = world.fork(elsewhere, 11);
+    for act in acts {
+        world.perform(act);
+    }
+    // The events are there, and are not read to their end at once.
+    world.told = Some(0);
+    world.run(&mut pursuit);
+    assert!(world.souls[stranger].alive);
+    assert_eq!(world.got(Wire::Kill), [root]);
+}
+
+#[test]
+fn a_recall_between_asking_and_continuing_continues_nobody() {
+    let mut world = World::default();
+    let root = world.place(10, true);
+    world.souls[root].state = 'T';
+    let warrant = world.warrant(TERM, &[root]);
+    let mut pursuit = world.pursue(warrant);
+    for _ in 0..2 {
+        for act in world.turn(&mut pursuit) {
+            world.perform(act);
+        }
+    }
+    world.sightings.push(Sighting::Recalled);
+    let report = world.run(&mut pursuit);
+    assert_eq!(world.sent, [(root, Wire::Ask)]);
+    assert_eq!(world.outcome(&report, root), Some(Outcome::Sent));
 }

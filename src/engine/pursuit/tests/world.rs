@@ -22,6 +22,10 @@ use crate::engine::warrant::{
 /// Who a process really is.
 pub(super) type Soul = usize;
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "a table of manners, each set by name"
+)]
 #[derive(Clone, Debug)]
 pub(super) struct Process {
     pub(super) number: u32,
@@ -40,6 +44,10 @@ pub(super) struct Process {
     pub(super) member: bool,
 }
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "a table of manners, each set by name"
+)]
 #[derive(Default)]
 pub(super) struct World {
     pub(super) souls: Vec<Process>,
@@ -54,6 +62,10 @@ pub(super) struct World {
     pub(super) sightings: Vec<Sighting>,
     pub(super) acts: Vec<Act>,
     pub(super) scan_tier: bool,
+    /// Nobody can be taken hold of.
+    pub(super) short: bool,
+    /// How many events are told in the next turn; the rest comes later.
+    pub(super) told: Option<usize>,
 }
 
 pub(super) fn pid(number: u32) -> Pid {
@@ -199,7 +211,7 @@ impl World {
                 }
             }
             Act::Take { slot, pid, anchor } => {
-                let found = self.bearer(pid.number()).map_or(Found::Gone, |soul| {
+                let taken = self.bearer(pid.number()).map_or(Found::Gone, |soul| {
                     let alive = anchor.and_then(|anchor| self.find(anchor)).is_some();
                     Found::Held {
                         key: self.key(soul),
@@ -207,6 +219,7 @@ impl World {
                         anchor: if alive { Anchor::Alive } else { Anchor::Lost },
                     }
                 });
+                let found = if self.short { Found::Unsure } else { taken };
                 Sighting::Taken { slot, found }
             }
             Act::Look { slot, key } => {
@@ -244,11 +257,13 @@ impl World {
             self.souls[soul].alive
         });
         self.struck = struck;
-        let events: Vec<_> = self.queue.drain(..).collect();
+        let count = self.told.take().unwrap_or(usize::MAX).min(self.queue.len());
+        let events: Vec<_> = self.queue.drain(..count).collect();
         let queue = match (self.scan_tier, std::mem::take(&mut self.lost)) {
             (true, _) => Queue::Deaf,
             (false, true) => Queue::Lost,
-            (false, false) => Queue::Empty,
+            (false, false) if self.queue.is_empty() => Queue::Empty,
+            (false, false) => Queue::More,
         };
         let sightings = std::mem::take(&mut self.sightings);
         let mut acts = Vec::new();
