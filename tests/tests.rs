@@ -16,6 +16,10 @@ mod architecture;
 mod cli;
 /// Rule files: what is refused and how it is told, what loads, what is built in.
 mod config;
+/// The real binary against real villains.
+mod e2e;
+/// The incident beadle was built for, with real software.
+mod incidents;
 /// Warrants carried out against real trees that the tests start themselves.
 mod pursuit;
 /// The same binary as a process tree that misbehaves, within bounds.
