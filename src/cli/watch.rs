@@ -82,7 +82,7 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<(), Failure> {
         runtime: around.runtime.clone(),
         paint: around.err,
     };
-    daemon::watch(options).map_err(|error| match error {
+    daemon::watch(&options).map_err(|error| match error {
         StartError::Rules(refusal) => Failure::rules(&refusal, around),
         error => Failure::from(error),
     })

@@ -209,17 +209,17 @@ impl Standing {
     #[must_use]
     pub fn for_member(self) -> Self {
         match self {
-            Self::Plain => Self::Plain,
-            Self::Protected(reason @ (Reason::Configured { .. } | Reason::Undecided { .. })) => {
-                Self::Protected(reason)
-            }
-            Self::Protected(
+            Self::Plain
+            | Self::Protected(
                 Reason::Init
                 | Reason::KernelThread
                 | Reason::Ours
                 | Reason::Builtin { .. }
                 | Reason::Unread,
             ) => Self::Plain,
+            Self::Protected(reason @ (Reason::Configured { .. } | Reason::Undecided { .. })) => {
+                Self::Protected(reason)
+            }
             Self::Boundary(reason) => Self::Boundary(reason),
         }
     }

@@ -17,12 +17,12 @@ use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, getsockname, recvfrom,
     sendto, socket_with, sockopt,
 };
-use rustix::time::{ClockId, clock_gettime};
 
 use super::{Deafness, Drained};
 use crate::engine::event::{Event, Happening};
 use crate::engine::process::{Pid, StartTicks, Uid};
 use crate::engine::units::Mono;
+use crate::sys::clock::Clock;
 use crate::sys::stat::TICKS_A_SECOND;
 
 /// What we ask the queue to hold: at 832 bytes an event, a pause of a third of a second in the worst of storms.
@@ -285,16 +285,9 @@ fn start_ticks(nanos: u64, skew: Duration) -> StartTicks {
 
 /// All the time the machine slept since boot: start ticks count it, event stamps do not.
 fn skew() -> Duration {
-    moment(ClockId::Boottime).since(awake())
+    Clock.slept()
 }
 
 fn awake() -> Mono {
-    moment(ClockId::Monotonic)
-}
-
-fn moment(clock: ClockId) -> Mono {
-    let time = clock_gettime(clock);
-    let secs = u64::try_from(time.tv_sec).unwrap_or_default();
-    let nanos = u64::try_from(time.tv_nsec).unwrap_or_default();
-    Mono::from_nanos(secs.saturating_mul(1_000_000_000).saturating_add(nanos))
+    Clock.now()
 }

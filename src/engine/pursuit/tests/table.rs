@@ -225,8 +225,10 @@ fn nothing_is_sent_after_it_expired() {
 
 #[test]
 fn a_recall_half_way_lets_go_of_the_rest() {
-    let mut world = World::default();
-    world.lingering = true;
+    let mut world = World {
+        lingering: true,
+        ..World::default()
+    };
     let root = world.place(10, true);
     let mut pursuit = world.end(&[root]);
     for act in world.turn(&mut pursuit) {
@@ -511,7 +513,7 @@ fn another_ones_child_is_a_stranger_while_the_parent_lives_even_if_nothing_is_to
         world.perform(act);
     }
     world.run(&mut pursuit);
-    assert_eq!(world.got(Wire::Kill), []);
+    assert!(world.got(Wire::Kill).is_empty());
 }
 
 #[test]

@@ -22,6 +22,10 @@ use crate::engine::warrant::{
 /// Who a process really is.
 pub(super) type Soul = usize;
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "a table of manners, each set by name"
+)]
 #[derive(Clone, Debug)]
 pub(super) struct Process {
     pub(super) number: u32,
@@ -40,6 +44,10 @@ pub(super) struct Process {
     pub(super) member: bool,
 }
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "a table of manners, each set by name"
+)]
 #[derive(Default)]
 pub(super) struct World {
     pub(super) souls: Vec<Process>,
