@@ -225,8 +225,10 @@ fn nothing_is_sent_after_it_expired() {
 
 #[test]
 fn a_recall_half_way_lets_go_of_the_rest() {
-    let mut world = World::default();
-    world.lingering = true;
+    let mut world = World {
+        lingering: true,
+        ..World::default()
+    };
     let root = world.place(10, true);
     let mut pursuit = world.end(&[root]);
     for act in world.turn(&mut pursuit) {

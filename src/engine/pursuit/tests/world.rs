@@ -23,6 +23,10 @@ use crate::engine::warrant::{
 pub(super) type Soul = usize;
 
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a thing of its own that a test may set"
+)]
 pub(super) struct Process {
     pub(super) number: u32,
     pub(super) parent: u32,
@@ -41,6 +45,10 @@ pub(super) struct Process {
 }
 
 #[derive(Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a thing of its own that a test may set"
+)]
 pub(super) struct World {
     pub(super) souls: Vec<Process>,
     pub(super) bearers: BTreeMap<u32, Soul>,
