@@ -14,16 +14,10 @@ pub(super) enum Part {
     Listing,
     /// The journal.
     Journal,
-    /// The log on standard error.
-    Log,
-    /// The control socket.
-    Control,
     /// Rule files.
     Rules,
     /// Watching rule files for changes.
     RuleWatch,
-    /// The record of what is under way.
-    Intent,
 }
 
 impl Part {
@@ -33,11 +27,8 @@ impl Part {
             Self::Events => "events",
             Self::Listing => "listing",
             Self::Journal => "journal",
-            Self::Log => "log",
-            Self::Control => "control",
             Self::Rules => "rules",
             Self::RuleWatch => "rule watch",
-            Self::Intent => "intent",
         }
     }
 }
@@ -78,7 +69,11 @@ impl Faults {
             text.clone_into(&mut fault.text);
             return Edge::None;
         }
-        let fault = Fault { text: text.to_owned(), count: 1, since: now };
+        let fault = Fault {
+            text: text.to_owned(),
+            count: 1,
+            since: now,
+        };
         self.lasting.insert(part, fault);
         Edge::Began
     }
@@ -90,7 +85,9 @@ impl Faults {
 
     /// All that last, with for how long.
     pub(super) fn lasting(&self, now: Mono) -> impl Iterator<Item = (Part, &Fault, Duration)> {
-        self.lasting.iter().map(move |(part, fault)| (*part, fault, now.since(fault.since)))
+        self.lasting
+            .iter()
+            .map(move |(part, fault)| (*part, fault, now.since(fault.since)))
     }
 }
 
@@ -104,7 +101,9 @@ mod tests {
         let now = Mono::from_secs(1);
         assert_eq!(faults.seen(Part::Journal, "stalled", now), Edge::Began);
         assert_eq!(faults.seen(Part::Journal, "stalled", now), Edge::None);
-        let Edge::Over(fault) = faults.works(Part::Journal) else { panic!("it was lasting") };
+        let Edge::Over(fault) = faults.works(Part::Journal) else {
+            panic!("it was lasting")
+        };
         assert_eq!((fault.count, fault.since), (2, now));
         assert_eq!(faults.works(Part::Journal), Edge::None);
     }

@@ -67,7 +67,11 @@ impl Inbox {
         }
         // Senders live as long as the loop, so a closed channel cannot be; if it were, time would still pass.
         let Some(deadline) = deadline else {
-            return self.incoming.recv().await.unwrap_or(Mail::Stop("nothing is left to wait for"));
+            return self
+                .incoming
+                .recv()
+                .await
+                .unwrap_or(Mail::Stop("nothing is left to wait for"));
         };
         let span = deadline.since(clock.now());
         match tokio::time::timeout(span, self.incoming.recv()).await {

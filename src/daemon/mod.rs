@@ -24,6 +24,3 @@ mod voice;
 mod watch;
 
 pub use start::{LogForm, Options, StartError, TierChoice, watch};
-//! The daemon: the one loop, and beside it the one thread that must be prompt.
-
-pub mod pursue;

@@ -30,8 +30,18 @@ pub(super) struct Rules {
 
 impl Rules {
     /// Nothing is read yet.
-    pub(super) fn new(explicit: Option<PathBuf>, home: Option<PathBuf>, user: Uid, mode: Option<Mode>) -> Self {
-        Self { explicit, home, user, mode }
+    pub(super) fn new(
+        explicit: Option<PathBuf>,
+        home: Option<PathBuf>,
+        user: Uid,
+        mode: Option<Mode>,
+    ) -> Self {
+        Self {
+            explicit,
+            home,
+            user,
+            mode,
+        }
     }
 
     /// Reads everything, or says everything that is wrong.
@@ -48,7 +58,7 @@ impl Rules {
 
 /// User names as this machine knows them.
 #[derive(Debug)]
-pub struct Known<'a>(pub &'a Users);
+struct Known<'a>(&'a Users);
 
 impl Names for Known<'_> {
     fn user(&self, name: &str) -> Option<u32> {
@@ -71,9 +81,14 @@ impl Changes {
     pub(super) fn hear(post: Post) -> io::Result<Self> {
         let fd = Arc::new(inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?);
         let theirs = Arc::clone(&fd);
-        std::thread::Builder::new().name("rule files".to_owned()).stack_size(64 << 10).spawn(move || {
-            while burst(&theirs) && post.send(Mail::Reload).is_ok() {}
-        })?;
+        std::thread::Builder::new()
+            .name("rule files".to_owned())
+            .stack_size(64 << 10)
+            .spawn(
+                move || {
+                    while burst(&theirs) && post.send(Mail::Reload).is_ok() {}
+                },
+            )?;
         Ok(Self { fd })
     }
 
@@ -87,7 +102,10 @@ impl Changes {
             | WatchFlags::MOVED_TO
             | WatchFlags::ATTRIB;
         for path in paths {
-            let there = path.ancestors().skip(usize::from(!path.is_dir())).find(|folder| folder.is_dir());
+            let there = path
+                .ancestors()
+                .skip(usize::from(!path.is_dir()))
+                .find(|folder| folder.is_dir());
             if let Some(folder) = there {
                 // Adding a folder again changes nothing.
                 inotify::add_watch(&self.fd, folder, mask)?;
@@ -99,7 +117,10 @@ impl Changes {
 
 /// Waits for changes and until they have settled; `false` when there is nothing to wait on any more.
 fn burst(fd: &OwnedFd) -> bool {
-    let settled = Timespec { tv_sec: 0, tv_nsec: SETTLED_NANOS };
+    let settled = Timespec {
+        tv_sec: 0,
+        tv_nsec: SETTLED_NANOS,
+    };
     let mut patience = None;
     loop {
         let mut fds = [PollFd::new(fd, PollFlags::IN)];

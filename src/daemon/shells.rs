@@ -39,8 +39,15 @@ pub(super) enum Aftermath {
 
 impl Shells {
     /// Starts all shells.
-    pub(super) fn start(proc_root: &Path, pursuer: Pursuer, post: &Post) -> Result<Self, StartError> {
-        let unreadable = |source| StartError::Proc { path: proc_root.to_owned(), source };
+    pub(super) fn start(
+        proc_root: &Path,
+        pursuer: Pursuer,
+        post: &Post,
+    ) -> Result<Self, StartError> {
+        let unreadable = |source| StartError::Proc {
+            path: proc_root.to_owned(),
+            source,
+        };
         let answers = post.clone();
         let deliver = move |facts| {
             // The loop is gone: nobody needs facts any more.
@@ -49,7 +56,10 @@ impl Shells {
         Ok(Self {
             clock: Clock,
             sampler: Sampler::new(proc_root).map_err(unreadable)?,
-            learner: Learner::start(proc_root, deliver).map_err(|source| StartError::Thread { what: "the learner", source })?,
+            learner: Learner::start(proc_root, deliver).map_err(|source| StartError::Thread {
+                what: "the learner",
+                source,
+            })?,
             pursuer,
             warrants: Vec::new(),
         })
@@ -60,7 +70,12 @@ impl Shells {
         match decision {
             Decision::List => match self.sampler.list() {
                 Ok(listed) => inbox.defer(Input::Listing(listed)),
-                Err(error) => return Aftermath::Fault(Part::Listing, format!("cannot list processes: {error}")),
+                Err(error) => {
+                    return Aftermath::Fault(
+                        Part::Listing,
+                        format!("cannot list processes: {error}"),
+                    );
+                }
             },
             Decision::Sample { asks, by: _ } => {
                 let snapshot = self.sampler.look(&asks, &self.clock);

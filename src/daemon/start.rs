@@ -148,20 +148,32 @@ pub fn watch(options: Options) -> Result<(), StartError> {
 }
 
 fn prepare(options: Options) -> Result<(Watch, Inbox), StartError> {
-    let procfs = Procfs::open(Path::new("/proc"))
-        .map_err(|source| StartError::Proc { path: PathBuf::from("/proc"), source })?;
+    let procfs = Procfs::open(Path::new("/proc")).map_err(|source| StartError::Proc {
+        path: PathBuf::from("/proc"),
+        source,
+    })?;
     let user = ourselves::owner();
     let users = Users::default();
-    let rules = Rules::new(options.config.clone(), options.config_home.clone(), user, options.mode);
+    let rules = Rules::new(
+        options.config.clone(),
+        options.config_home.clone(),
+        user,
+        options.mode,
+    );
     let loaded = rules.load(&users).map_err(StartError::Rules)?;
     let leash = options.only_under.map(leash_of).transpose()?;
-    let place = options.socket.clone().unwrap_or_else(|| socket::path(user, options.runtime.as_deref()));
+    let place = options
+        .socket
+        .clone()
+        .unwrap_or_else(|| socket::path(user, options.runtime.as_deref()));
     let (claim, listener) = Claim::take(&place, user, Access::of(user))?;
     // With fewer files we hold fewer processes at a time: slower, never wrong.
     let _limit = ourselves::raise_file_limit();
     let voice = Voice::open(options.log, loaded.rules.channels, options.paint)?;
     let (post, mut inbox) = Inbox::new();
-    let spare = Arc::new(Spare { keys: ourselves::lineage(&procfs) });
+    let spare = Arc::new(Spare {
+        keys: ourselves::lineage(&procfs),
+    });
     let pursuer = start_pursuer(options.tier, &post)?;
     let shells = Shells::start(Path::new("/proc"), pursuer, &post)?;
     // Until the ear says otherwise nothing is heard; it says so at once or within a moment.
@@ -204,11 +216,19 @@ fn start_pursuer(tier: TierChoice, post: &Post) -> Result<Pursuer, StartError> {
         // The loop is gone: nobody listens any more.
         let _ = deliver.send(Mail::Heard(heard));
     };
-    Pursuer::start(want, sink).map_err(|source| StartError::Thread { what: "the event reader", source })
+    Pursuer::start(want, sink).map_err(|source| StartError::Thread {
+        what: "the event reader",
+        source,
+    })
 }
 
-fn serve(listener: std::os::unix::net::UnixListener, user: Uid, post: &Post) -> Result<(), StartError> {
-    let listener = tokio::net::UnixListener::from_std(listener).map_err(|source| StartError::Loop { source })?;
+fn serve(
+    listener: std::os::unix::net::UnixListener,
+    user: Uid,
+    post: &Post,
+) -> Result<(), StartError> {
+    let listener = tokio::net::UnixListener::from_std(listener)
+        .map_err(|source| StartError::Loop { source })?;
     let (asks, mut asked) = tokio::sync::mpsc::channel(64);
     tokio::spawn(server::serve(listener, user, asks));
     let post = post.clone();
@@ -233,7 +253,11 @@ fn hear_signals(post: &Post) -> Result<(), StartError> {
         let post = post.clone();
         tokio::spawn(async move {
             while stream.recv().await.is_some() {
-                let mail = if name == "SIGHUP" { Mail::Reload } else { Mail::Stop(name) };
+                let mail = if name == "SIGHUP" {
+                    Mail::Reload
+                } else {
+                    Mail::Stop(name)
+                };
                 if post.send(mail).is_err() {
                     return;
                 }

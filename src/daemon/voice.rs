@@ -39,15 +39,31 @@ pub(super) struct Voice {
 
 impl Voice {
     /// Opens the sinks. A machine without a journal is told by the log alone, unless the journal *is* the log.
-    pub(super) fn open(form: LogForm, channels: Channels, paint: Paint) -> Result<Self, StartError> {
-        let log = Stream::start().map_err(|source| StartError::Thread { what: "the log", source })?;
+    pub(super) fn open(
+        form: LogForm,
+        channels: Channels,
+        paint: Paint,
+    ) -> Result<Self, StartError> {
+        let log = Stream::start().map_err(|source| StartError::Thread {
+            what: "the log",
+            source,
+        })?;
         let (nudger, missing) = Nudger::open(wanted(form, channels));
         for sink in missing {
             if form == LogForm::Journald && sink.sink == "journal" {
-                return Err(StartError::Journal { source: sink.source });
+                return Err(StartError::Journal {
+                    source: sink.source,
+                });
             }
         }
-        Ok(Self { clock: Clock, form, paint, log, nudger, told: Vec::new() })
+        Ok(Self {
+            clock: Clock,
+            form,
+            paint,
+            log,
+            nudger,
+            told: Vec::new(),
+        })
     }
 
     /// New rules may name other channels.
@@ -73,10 +89,21 @@ impl Voice {
 
     fn tap(&mut self, notice: &Notice, entry: &Entry) {
         let subject = &notice.evidence.subject;
-        let (Some(tty), Some(audience)) = (&subject.tty, subject.audience) else { return };
-        let Some(text) = message::tap(entry) else { return };
+        let (Some(tty), Some(audience)) = (&subject.tty, subject.audience) else {
+            return;
+        };
+        let Some(text) = message::tap(entry) else {
+            return;
+        };
         let device = PathBuf::from(std::ffi::OsStr::from_bytes(tty.bytes()));
-        self.nudger.tap(Line { device, audience, text }, self.clock.now());
+        self.nudger.tap(
+            Line {
+                device,
+                audience,
+                text,
+            },
+            self.clock.now(),
+        );
     }
 
     /// Tells what came of a warrant.
@@ -93,7 +120,14 @@ impl Voice {
             Edge::Began => self.say(&Entry::fault(part.word(), Said::Began, text, 1, now, &wall)),
             Edge::None => {}
             Edge::Over(Fault { text, count, .. }) => {
-                self.say(&Entry::fault(part.word(), Said::Over, text, *count, now, &wall));
+                self.say(&Entry::fault(
+                    part.word(),
+                    Said::Over,
+                    text,
+                    *count,
+                    now,
+                    &wall,
+                ));
             }
         }
     }
@@ -114,7 +148,10 @@ impl Voice {
         let now = self.clock.now();
         let mut all = self.nudger.health(now);
         all.push(("standard error", self.log.health(now)));
-        let troubles: Vec<String> = all.into_iter().filter_map(|(sink, health)| self.complaint(sink, health)).collect();
+        let troubles: Vec<String> = all
+            .into_iter()
+            .filter_map(|(sink, health)| self.complaint(sink, health))
+            .collect();
         (!troubles.is_empty()).then(|| troubles.join("; "))
     }
 
@@ -128,7 +165,11 @@ impl Voice {
         };
         let lost = health.dropped.saturating_sub(told);
         match (health.stuck, lost) {
-            (Some(stuck), _) => Some(format!("{sink} has taken nothing for {} s; {} messages lost", stuck.as_secs(), health.dropped)),
+            (Some(stuck), _) => Some(format!(
+                "{sink} has taken nothing for {} s; {} messages lost",
+                stuck.as_secs(),
+                health.dropped
+            )),
             (None, 0) => None,
             (None, lost) => Some(format!("{sink} lost {lost} messages")),
         }
@@ -143,5 +184,8 @@ impl Voice {
 
 /// The journal as the log is wanted whatever the rules say.
 fn wanted(form: LogForm, channels: Channels) -> Channels {
-    Channels { journal: channels.journal || form == LogForm::Journald, ..channels }
+    Channels {
+        journal: channels.journal || form == LogForm::Journald,
+        ..channels
+    }
 }

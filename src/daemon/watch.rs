@@ -56,18 +56,38 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) fn new(judge: Judge, shells: Shells, voice: Voice, standing: Standing, post: Post) -> Self {
+    pub(super) fn new(
+        judge: Judge,
+        shells: Shells,
+        voice: Voice,
+        standing: Standing,
+        post: Post,
+    ) -> Self {
         let faults = Faults::default();
-        Self { judge, shells, voice, faults, standing, post, changes: None, announced: false }
+        Self {
+            judge,
+            shells,
+            voice,
+            faults,
+            standing,
+            post,
+            changes: None,
+            announced: false,
+        }
     }
 
     /// Watches until told to stop.
     pub(super) async fn run(mut self, mut inbox: Inbox) {
         loop {
-            let mail = inbox.wait(self.shells.clock, self.judge.next_deadline()).await;
+            let mail = inbox
+                .wait(self.shells.clock, self.judge.next_deadline())
+                .await;
             if let Next::Stop(because) = self.take(mail, &mut inbox) {
                 let now = self.shells.now();
-                { let entry = Entry::stop(because, now, &self.voice.wall()); self.voice.say(&entry); }
+                {
+                    let entry = Entry::stop(because, now, &self.voice.wall());
+                    self.voice.say(&entry);
+                }
                 self.voice.finish();
                 return;
             }
@@ -142,27 +162,43 @@ impl Watch {
             daemon: std::process::id(),
             mode: Safe::word(view.mode.word()),
             tier: Safe::word(view.tier.word()),
-            config: self.standing.files.iter().map(|file| Safe::word(&file.display().to_string())).collect(),
+            config: self
+                .standing
+                .files
+                .iter()
+                .map(|file| Safe::word(&file.display().to_string()))
+                .collect(),
             rules: view.rules.iter().map(rule).collect(),
             leash: self.standing.leash.map(Pid::number),
-            socket: Some(Safe::word(&self.standing.claim.path().display().to_string())),
+            socket: Some(Safe::word(
+                &self.standing.claim.path().display().to_string(),
+            )),
         };
-        { let entry = Entry::start(start, self.shells.now(), &self.voice.wall()); self.voice.say(&entry); }
+        {
+            let entry = Entry::start(start, self.shells.now(), &self.voice.wall());
+            self.voice.say(&entry);
+        }
     }
 
     fn answer(&mut self, ask: Ask, inbox: &mut Inbox) {
         let answer = match ask.question {
-            Question::Status => protocol::Answer::Status(wire::Status::seen(&self.judge.view(), self.itself())),
+            Question::Status => {
+                protocol::Answer::Status(wire::Status::seen(&self.judge.view(), self.itself()))
+            }
             Question::Ps => protocol::Answer::Ps(wire::Ps::from(&self.judge.view())),
             Question::Why { pid } => match Pid::new(pid).and_then(|pid| self.judge.explain(pid)) {
-                Some(explanation) => protocol::Answer::Why(wire::Why::seen(&explanation, self.shells.now())),
+                Some(explanation) => {
+                    protocol::Answer::Why(wire::Why::seen(&explanation, self.shells.now()))
+                }
                 None => protocol::Refusal::no_process(pid).into(),
             },
             Question::Pause { span, rule } => {
                 let span = span.map(Duration::from_secs);
                 self.wish(ask.peer.uid, rule, |rule| Wish::Pause { span, rule }, inbox)
             }
-            Question::Resume { rule } => self.wish(ask.peer.uid, rule, |rule| Wish::Resume { rule }, inbox),
+            Question::Resume { rule } => {
+                self.wish(ask.peer.uid, rule, |rule| Wish::Resume { rule }, inbox)
+            }
         };
         // Whoever asked has gone: nobody needs the answer.
         let _ = ask.reply.send(answer);
@@ -175,16 +211,34 @@ impl Watch {
         what: impl FnOnce(Option<crate::engine::rule::RuleName>) -> Wish,
         inbox: &mut Inbox,
     ) -> protocol::Answer {
-        let known = |name: &String| self.judge.view().rules.iter().any(|rule| *rule.name == **name);
+        let known = |name: &String| {
+            self.judge
+                .view()
+                .rules
+                .iter()
+                .any(|rule| *rule.name == **name)
+        };
         if let Some(name) = rule.as_ref().filter(|name| !known(name)) {
             return protocol::Refusal::no_rule(name).into();
         }
         if by != self.standing.user && by != Uid::ROOT && self.standing.user != Uid::ROOT {
-            return protocol::Refusal::new(RefusalKind::NotYours, "this beadle watches another user's processes").into();
+            return protocol::Refusal::new(
+                RefusalKind::NotYours,
+                "this beadle watches another user's processes",
+            )
+            .into();
         }
-        self.step(Input::Answer(Answer { by, what: what(rule.map(Into::into)) }), inbox);
+        self.step(
+            Input::Answer(Answer {
+                by,
+                what: what(rule.map(Into::into)),
+            }),
+            inbox,
+        );
         let view = self.judge.view();
-        protocol::Answer::Pauses { pauses: wire::pauses(&view) }
+        protocol::Answer::Pauses {
+            pauses: wire::pauses(&view),
+        }
     }
 
     fn itself(&self) -> wire::Daemon {
@@ -200,7 +254,12 @@ impl Watch {
             pid: std::process::id(),
             owner: self.standing.user.0,
             up: now.since(self.standing.began).as_secs_f64(),
-            config: self.standing.files.iter().map(|file| Safe::word(&file.display().to_string())).collect(),
+            config: self
+                .standing
+                .files
+                .iter()
+                .map(|file| Safe::word(&file.display().to_string()))
+                .collect(),
             leash: self.standing.leash.map(Pid::number),
             faults: self.faults.lasting(now).map(fault).collect(),
         }
@@ -220,27 +279,44 @@ impl Watch {
         self.hear_changes(&loaded.watch);
         self.standing.files.clone_from(&loaded.files);
         self.step(Input::Rules(loaded.rules), inbox);
-        { let entry = Entry::reloaded(rules, self.shells.now(), &self.voice.wall()); self.voice.say(&entry); }
+        {
+            let entry = Entry::reloaded(rules, self.shells.now(), &self.voice.wall());
+            self.voice.say(&entry);
+        }
     }
 
     fn keep_rules(&mut self, refusal: &Refusal) {
         let rules = self.judge.view().rules.len();
-        let problems: Vec<Safe> = refusal.problems.iter().map(|problem| Safe::word(&problem.to_string())).collect();
-        self.fault(Part::Rules, "the rule files are refused, the old rules stay in force; `beadle check` says why");
+        let problems: Vec<Safe> = refusal
+            .problems
+            .iter()
+            .map(|problem| Safe::word(&problem.to_string()))
+            .collect();
+        self.fault(
+            Part::Rules,
+            "the rule files are refused, the old rules stay in force; `beadle check` says why",
+        );
         let wall = self.voice.wall();
-        self.voice.say(&Entry::not_reloaded(rules, problems, self.shells.now(), &wall));
+        self.voice.say(&Entry::not_reloaded(
+            rules,
+            problems,
+            self.shells.now(),
+            &wall,
+        ));
     }
 
     /// Hears changes of these rule files from now on.
     pub(super) fn hear_changes(&mut self, paths: &[PathBuf]) {
         let heard = match &self.changes {
             Some(changes) => changes.watch(paths),
-            None => Changes::hear(self.post.clone()).and_then(|changes| self.changes.insert(changes).watch(paths)),
+            None => Changes::hear(self.post.clone())
+                .and_then(|changes| self.changes.insert(changes).watch(paths)),
         };
         match heard {
             Ok(()) => self.works(Part::RuleWatch),
             Err(error) => {
-                let text = format!("cannot watch the rule files for changes: {error}; reload with SIGHUP");
+                let text =
+                    format!("cannot watch the rule files for changes: {error}; reload with SIGHUP");
                 self.fault(Part::RuleWatch, &text);
             }
         }

@@ -141,6 +141,7 @@ fn warrant(order: Order) -> Warrant {
         stopped: false,
     };
     Warrant {
+        unbound: Vec::new(),
         id: WarrantId(7),
         incident: IncidentId(3),
         unit: UnitKey::Tree(key(4711)),

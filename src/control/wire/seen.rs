@@ -152,7 +152,10 @@ impl Pause {
 
 /// The pauses in force.
 pub fn pauses(view: &View) -> Vec<Pause> {
-    view.pauses.iter().map(|pause| Pause::seen(pause, view.at)).collect()
+    view.pauses
+        .iter()
+        .map(|pause| Pause::seen(pause, view.at))
+        .collect()
 }
 
 impl Finding {

@@ -54,8 +54,12 @@ impl Judge {
             }
             return;
         }
-        let ours = facts.key.is_some_and(|key| self.forest.bind(serial, key, facts.start));
-        let Some(dossier) = self.dossiers.get_mut(&serial) else { return };
+        let ours = facts
+            .key
+            .is_some_and(|key| self.forest.bind(serial, key, facts.start));
+        let Some(dossier) = self.dossiers.get_mut(&serial) else {
+            return;
+        };
         if !ours {
             // It vanished, or the number is another's by now: the next look or event tells which.
             dossier.learning = Learning::Settled;
@@ -202,7 +206,7 @@ impl Judge {
         };
         rule.keep
             .iter()
-            .any(|keep| keep.test(&subject) == Answer::Yes)
+            .any(|keep| keep.holds(&subject) == Answer::Yes)
     }
 
     /// Makes a process the root of every rule that it is the topmost match of.

@@ -13,8 +13,9 @@ use crate::engine::decision::{Decision, Hearing};
 use crate::engine::evidence::Verdict;
 use crate::engine::facts::Question;
 use crate::engine::forest::{Life, Serial};
-use crate::engine::matcher::Answer;
+use crate::engine::matcher::{Answer, Volatility};
 use crate::engine::process::Pid;
+use crate::engine::rule::Rule;
 use crate::engine::snapshot::{Ask, Want};
 use crate::engine::units::Mono;
 
@@ -245,7 +246,7 @@ impl Judge {
 
     /// Whether any matcher's answer can change without an event.
     fn reviews(&self) -> bool {
-        self.rules.rules.iter().any(|rule| !rule.matcher.fixed())
+        self.rules.rules.iter().any(|rule| loose(rule))
     }
 
     /// Holds matchers that ripen or drift against their candidates again.
@@ -254,17 +255,17 @@ impl Judge {
             return;
         }
         self.next_review = self.now.after(AT_THE_LATEST);
-        let loose: Vec<usize> = (0..)
+        let candidates: Vec<usize> = (0..)
             .zip(&self.rules.rules)
-            .filter(|(_, rule)| !rule.matcher.fixed())
+            .filter(|(_, rule)| loose(rule))
             .map(|(index, _)| index)
             .collect();
-        if loose.is_empty() {
+        if candidates.is_empty() {
             return;
         }
         let open = |dossier: &dossier::Dossier| {
             dossier.learning == Learning::Settled
-                && loose
+                && candidates
                     .iter()
                     .any(|rule| dossier.answer(*rule) != Answer::Yes)
         };
@@ -281,17 +282,22 @@ impl Judge {
                     .rules
                     .rules
                     .get(*rule)
-                    .is_some_and(|rule| rule.matcher.drifts());
+                    .is_some_and(|rule| rule.matcher.changes(Volatility::Drifts));
                 let answer = self
                     .dossiers
                     .get(&serial)
                     .map(|dossier| dossier.answer(*rule));
                 drifts && answer == Some(Answer::Unknown)
             };
-            if loose.iter().any(drifting) {
+            if candidates.iter().any(drifting) {
                 self.expect(serial);
             }
             self.hopeful.insert(serial);
         }
     }
+}
+
+/// Whether a rule's answer can change without an exec and without an event.
+fn loose(rule: &Rule) -> bool {
+    rule.matcher.changes(Volatility::Drifts) || rule.matcher.changes(Volatility::Ripens)
 }

@@ -13,7 +13,7 @@ use crate::engine::facts::Facts;
 use crate::engine::forest::{Forest, Serial};
 use crate::engine::guard::Standing;
 use crate::engine::incident::{Incident, Phase};
-use crate::engine::matcher::{Answer, Subject};
+use crate::engine::matcher::{Answer, Reason, Subject};
 use crate::engine::process::{Pid, ProcKey, Text};
 use crate::engine::redact;
 use crate::engine::rule::{Rule, StageAct};
@@ -200,8 +200,8 @@ impl Judge {
             above: &above,
         };
         match rule.matcher.first_failing(&subject) {
-            Some(reason) if reason.answer == Answer::No => Relation::Unmatched(reason.text),
-            Some(reason) => Relation::Pending(reason.text),
+            Some(Reason::Unmet(text)) => Relation::Unmatched(text),
+            Some(Reason::Missing(text)) => Relation::Pending(text),
             None => {
                 Relation::Pending("it matches now; it is looked at again within 10 s".to_owned())
             }

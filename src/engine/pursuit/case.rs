@@ -41,7 +41,7 @@ impl Case {
             Order::End => END,
         };
         Self {
-            roll: Roll::of(&warrant.targets, now),
+            roll: Roll::named_by(&warrant, now),
             started: now,
             deadline: now.after(span),
             void: None,

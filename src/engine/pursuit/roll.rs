@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Glimpse, Motion, Slot};
 use crate::engine::process::{Pid, ProcKey, StartTicks};
 use crate::engine::units::Mono;
-use crate::engine::warrant::{HardTie, Outcome, Target, Withheld};
+use crate::engine::warrant::{HardTie, Newborn, Outcome, Target, Warrant, Withheld};
 
 /// One process that is pursued.
 #[derive(Debug)]
@@ -112,7 +112,23 @@ pub(super) struct Roll {
 }
 
 impl Roll {
-    /// Everyone whom a warrant names.
+    /// Everyone whom a warrant names. Those known by their birth alone are like newborns, and so only pursued where
+    /// newborns are: a request leaves them alone.
+    pub(super) fn named_by(warrant: &Warrant, now: Mono) -> Self {
+        let mut roll = Self::of(&warrant.targets, now);
+        if warrant.newborn == Newborn::Refuse {
+            for unbound in &warrant.unbound {
+                let parent = match unbound.tie {
+                    HardTie::Forked { parent } => roll.bearer(parent),
+                    HardTie::Root | HardTie::Child { .. } | HardTie::Session { .. } => None,
+                };
+                roll.add(Member::heard(unbound.pid, unbound.start, parent, now));
+            }
+        }
+        roll
+    }
+
+    /// Every target.
     pub(super) fn of(targets: &[Target], now: Mono) -> Self {
         let mut roll = Self::default();
         for target in targets {
