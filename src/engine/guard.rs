@@ -22,7 +22,22 @@ pub struct Lists<'a> {
     pub boundaries: &'a [Matcher],
 }
 /// x
-pub fn standing(_f: &Facts, _p: &Text, _l: &Lists) -> Standing {
+pub fn standing(f: &Facts, _p: &Text, l: &Lists) -> Standing {
+    let s = super::matcher::Subject {
+        facts: Some(f),
+        age: std::time::Duration::ZERO,
+        above: &[],
+    };
+    let any = |list: &[Matcher]| {
+        list.iter()
+            .any(|m| m.holds(&s) == super::matcher::Answer::Yes)
+    };
+    if any(l.boundaries) {
+        return Standing::Boundary("b".into());
+    }
+    if any(l.protect) {
+        return Standing::Protected("p".into());
+    }
     Standing::Plain
 }
 impl Standing {

@@ -109,8 +109,7 @@ impl Machine {
 
     /// The process with this identity, as the kernel would find it.
     pub fn find(&self, key: ProcKey) -> Option<&Body> {
-        self.holder(key.pid())
-            .filter(|body| self.key(body) == key)
+        self.holder(key.pid()).filter(|body| self.key(body) == key)
     }
 
     /// The identity that the kernel shows.
@@ -243,10 +242,8 @@ impl Machine {
         };
         for (after, deed) in &body.plan.deeds {
             self.entered += 1;
-            self.agenda.insert(
-                (self.now.after(*after), self.entered),
-                (id, deed.clone()),
-            );
+            self.agenda
+                .insert((self.now.after(*after), self.entered), (id, deed.clone()));
         }
         self.kin.push(Kin {
             parent,
@@ -493,7 +490,10 @@ impl Machine {
         let mut tree = BTreeSet::from([root]);
         // Children are always younger than their parents.
         for index in root.0 + 1..self.kin.len() {
-            if self.kin[index].parent.is_some_and(|parent| tree.contains(&parent)) {
+            if self.kin[index]
+                .parent
+                .is_some_and(|parent| tree.contains(&parent))
+            {
                 tree.insert(Id(index));
             }
         }

@@ -31,7 +31,12 @@ pub enum Parts {
 }
 
 /// Takes figures; `dim` says which looks fail.
-pub fn snapshot(machine: &Machine, asks: &[Ask], dim: &mut dyn FnMut() -> bool, sight: Sight) -> Snapshot {
+pub fn snapshot(
+    machine: &Machine,
+    asks: &[Ask],
+    dim: &mut dyn FnMut() -> bool,
+    sight: Sight,
+) -> Snapshot {
     let samples = asks
         .iter()
         .map(|ask| {
