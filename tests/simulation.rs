@@ -201,6 +201,7 @@ impl Run {
         self.decided = digest(self.decided, &decisions);
         for decision in &decisions {
             self.note(&format!("    > {decision:?}"));
+            if env("EAGER").is_some() { eprintln!("{} {decision:?}", now.nanos()); }
         }
         let scene = Scene {
             machine: &self.story.machine,
