@@ -1,3 +1,7 @@
 //! The `beadle` program.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    beadle::cli::run(std::env::args_os())
+}

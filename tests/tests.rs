@@ -4,6 +4,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+<<<<<<< HEAD
     reason = "tests may panic"
 )]
 #![allow(
@@ -16,3 +17,25 @@
 mod simulation;
 /// The fake machine and its shells.
 mod world;
+=======
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "tests may panic, wait, print and read the environment"
+)]
+
+/// The layers and the fence, checked against the sources.
+mod architecture;
+/// The command line: exit codes and words.
+mod cli;
+/// Rule files: what is refused and how it is told, what loads, what is built in.
+mod config;
+/// The real binary against real villains.
+mod e2e;
+/// The incident beadle was built for, with real software.
+mod incidents;
+/// Warrants carried out against real trees that the tests start themselves.
+mod pursuit;
+/// The same binary as a process tree that misbehaves, within bounds.
+mod villain;
+>>>>>>> main

@@ -1,3 +1,219 @@
 //! The command line: one file per subcommand, one renderer for all.
+//!
+//! **Invariants.** The environment is read once, here ([`Surroundings`]). Standard output is written through `say`,
+//! which takes a closed pipe for what it is: somebody who has read enough. Exit codes: 0 · 1 not found, no daemon, no
+//! watch, or warnings under `--strict` · 2 bad use · 78 bad rules.
 
+use std::ffi::OsString;
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::config::{self, Refusal};
+use crate::engine::process::Uid;
+
+mod check;
+mod demo;
+mod pause;
+mod ps;
+mod reach;
 pub mod render;
+mod resume;
+mod rules;
+mod runaway;
+mod schema;
+mod status;
+mod trial;
+mod watch;
+mod why;
+
+use self::render::Paint;
+
+/// Bad rules: `EX_CONFIG` of sysexits.h.
+const BAD_RULES: u8 = 78;
+
+const EXAMPLES: &str = "\
+Examples:
+  beadle demo               see it at work on a harmless runaway of its own
+  beadle watch              guard this machine with the built-in rules: they only nudge
+  beadle status             how the watch goes
+  beadle why 4711           why process 4711 is judged, or why not
+  beadle pause 30m          leave my processes alone for half an hour
+  beadle check              what is wrong with my rules, with line and column
+  beadle try rules.yaml     what these rules would match now, and how near to its limits it is
+
+Rules live in /etc/beadle/beadle.yaml, or for one user in ~/.config/beadle/beadle.yaml.
+Without any file the built-in rules run, and never signal anything.";
+
+/// Watches the process table. When a process tree runs away, beadle first taps people on the shoulder, then asks the
+/// tree to leave (SIGTERM), then puts it out (SIGKILL), and always says why.
+#[derive(Debug, Parser)]
+#[command(name = "beadle", version, after_help = EXAMPLES, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Watch(watch::Args),
+    Status(status::Args),
+    Ps(ps::Args),
+    Why(why::Args),
+    Pause(pause::Args),
+    Resume(resume::Args),
+    Check(check::Args),
+    Try(trial::Args),
+    Rules(rules::Args),
+    Schema(schema::Args),
+    Demo(demo::Args),
+    #[command(hide = true)]
+    DemoRunaway(runaway::Args),
+}
+
+/// What the command line knows of where it was started.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// Effective user.
+    pub uid: Uid,
+    /// `$XDG_RUNTIME_DIR`, where it is a full path.
+    pub runtime: Option<PathBuf>,
+    /// `$XDG_CONFIG_HOME`, or `~/.config`.
+    pub config_home: Option<PathBuf>,
+    /// Whether standard output is colored.
+    pub out: Paint,
+    /// Whether standard error is colored.
+    pub err: Paint,
+}
+
+/// Why a command ends without what was asked for.
+#[derive(Debug)]
+struct Failure {
+    /// For people, on standard error.
+    text: String,
+    code: u8,
+}
+
+impl Failure {
+    /// Not found, no daemon: the ordinary failure.
+    fn new(text: impl Into<String>) -> Self {
+        let text = format!("beadle: {}\n", text.into());
+        Self { text, code: 1 }
+    }
+
+    /// The rules are refused: every problem, with its place.
+    fn rules(refusal: &Refusal, around: &Surroundings) -> Self {
+        Self {
+            text: refusal.render(in_config(around.err)),
+            code: BAD_RULES,
+        }
+    }
+}
+
+impl<E: std::error::Error> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::new(error.to_string())
+    }
+}
+
+/// Runs one command.
+pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version come this way too; a closed pipe is no reason to complain.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let around = Surroundings::look();
+    let done = match &cli.command {
+        Some(Command::Watch(args)) => watch::run(args, &around),
+        Some(Command::Status(args)) => status::run(args, &around),
+        Some(Command::Ps(args)) => ps::run(args, &around),
+        Some(Command::Why(args)) => why::run(args, &around),
+        Some(Command::Pause(args)) => pause::run(args, &around),
+        Some(Command::Resume(args)) => resume::run(args, &around),
+        Some(Command::Check(args)) => check::run(args, &around),
+        Some(Command::Try(args)) => trial::run(args, &around),
+        Some(Command::Rules(args)) => rules::run(args, &around),
+        Some(Command::Schema(args)) => {
+            schema::run(args);
+            Ok(())
+        }
+        Some(Command::Demo(args)) => demo::run(args, &around),
+        Some(Command::DemoRunaway(args)) => runaway::run(args),
+        None => {
+            say(&Cli::command().render_help().to_string());
+            Ok(())
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            complain(&failure.text);
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+impl Surroundings {
+    /// Looks around.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place where the environment is read"
+    )]
+    fn look() -> Self {
+        let folder = |name| {
+            std::env::var_os(name)
+                .map(PathBuf::from)
+                .filter(|path| path.is_absolute())
+        };
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+            || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let paint = |terminal: bool| {
+            if terminal && !plain {
+                Paint::Color
+            } else {
+                Paint::Plain
+            }
+        };
+        Self {
+            uid: Uid(rustix::process::geteuid().as_raw()),
+            runtime: folder("XDG_RUNTIME_DIR"),
+            config_home: folder("XDG_CONFIG_HOME")
+                .or_else(|| Some(folder("HOME")?.join(".config"))),
+            out: paint(std::io::stdout().is_terminal()),
+            err: paint(std::io::stderr().is_terminal()),
+        }
+    }
+}
+
+/// Writes to standard output. Somebody who closed the pipe has read enough.
+fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Writes to standard error.
+fn complain(text: &str) {
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// The same choice, for the rule files' own diagnostics.
+const fn in_config(paint: Paint) -> config::Paint {
+    match paint {
+        Paint::Plain => config::Paint::Plain,
+        Paint::Color => config::Paint::Color,
+    }
+}
+
+/// A value as one line of JSON.
+fn json(value: &impl serde::Serialize) -> String {
+    // Our own types: maps with string keys, nothing that can fail.
+    let mut line = serde_json::to_string(value).unwrap_or_default();
+    line.push('\n');
+    line
+}

@@ -7,9 +7,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use annotate_snippets::renderer::DecorStyle;
-use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
 
-use super::source::Spot;
+use super::source::{Excerpt, Spot};
 
 /// How many problems of one severity are kept; the rest are counted.
 const KEPT: usize = 100;
@@ -77,22 +77,22 @@ impl Severity {
 
 impl Problem {
     pub(super) fn error(spot: Spot, message: impl Into<String>) -> Self {
-        Self::new(Severity::Error, Place::Text(spot), message.into())
+        Self::new(Severity::Error, Place::Text(spot), &message.into())
     }
 
     pub(super) fn warning(spot: Spot, message: impl Into<String>) -> Self {
-        Self::new(Severity::Warning, Place::Text(spot), message.into())
+        Self::new(Severity::Warning, Place::Text(spot), &message.into())
     }
 
     pub(super) fn of_path(severity: Severity, path: &Path, message: impl Into<String>) -> Self {
-        Self::new(severity, Place::Path(path.to_owned()), message.into())
+        Self::new(severity, Place::Path(path.to_owned()), &message.into())
     }
 
-    fn new(severity: Severity, at: Place, message: String) -> Self {
+    fn new(severity: Severity, at: Place, message: &str) -> Self {
         Self {
             severity,
             at,
-            message,
+            message: clean(message).into_owned(),
             label: None,
             help: None,
         }
@@ -100,13 +100,13 @@ impl Problem {
 
     #[must_use]
     pub(super) fn label(mut self, label: impl Into<String>) -> Self {
-        self.label = Some(label.into());
+        self.label = Some(clean(&label.into()).into_owned());
         self
     }
 
     #[must_use]
     pub(super) fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+        self.help = Some(clean(&help.into()).into_owned());
         self
     }
 
@@ -147,26 +147,28 @@ impl Problem {
             Severity::Warning => Level::WARNING,
         };
         let path = self.path();
+        let title = level.primary_title(&*self.message);
+        let label = self.label.as_deref();
         let mut group = match &self.at {
             Place::Text(spot) => {
-                let (line, range) = spot.excerpt();
-                let mark = AnnotationKind::Primary
-                    .span(range)
-                    .label(self.label.as_deref());
+                let Excerpt { line, range, whole } = spot.excerpt();
+                let mark = AnnotationKind::Primary.span(range).label(label);
                 let snippet = Snippet::source(line)
                     .line_start(spot.line())
-                    .path(path)
                     .annotation(mark);
-                level.primary_title(&*self.message).element(snippet)
+                if whole {
+                    title.element(snippet.path(path))
+                } else {
+                    // The library would count columns in the excerpt.
+                    let origin = Origin::path(path).line(spot.line());
+                    title
+                        .element(origin.char_column(spot.column()))
+                        .element(snippet)
+                }
             }
             Place::Path(_) => {
-                let origin = annotate_snippets::Origin::path(path);
-                let group = level.primary_title(&*self.message).element(origin);
-                let note = self
-                    .label
-                    .as_deref()
-                    .map(|label| Level::NOTE.message(label));
-                group.elements(note)
+                let note = label.map(|label| Level::NOTE.message(label));
+                title.element(Origin::path(path)).elements(note)
             }
         };
         if let Some(help) = self.help.as_deref() {
@@ -197,7 +199,8 @@ impl fmt::Display for Problem {
 impl Refusal {
     /// All problems and a summary, as people read them.
     pub fn render(&self, paint: Paint) -> String {
-        format!("{}\n{}\n", render(&self.problems, paint), self.summary())
+        let problems = render(&self.problems, paint);
+        format!("{problems}\n{}\n", self.summary())
     }
 
     /// `5 problems in 1 file; nothing was loaded`.
@@ -236,11 +239,13 @@ pub fn render(problems: &[Problem], paint: Paint) -> String {
         Paint::Color => Renderer::styled(),
     };
     let renderer = renderer.decor_style(DecorStyle::Ascii).term_width(120);
-    problems.iter().fold(String::new(), |mut text, problem| {
+    let mut text = String::new();
+    for (place, problem) in problems.iter().enumerate() {
+        text.push_str(if place == 0 { "" } else { "\n" });
         text.push_str(&problem.render(&renderer));
-        text.push_str("\n\n");
-        text
-    })
+        text.push('\n');
+    }
+    text
 }
 
 fn counted(count: usize, what: &str) -> String {
@@ -268,6 +273,11 @@ impl Findings {
         }
     }
 
+    /// Whether another error would only be counted: its words are not worth looking for.
+    pub(super) fn full(&self) -> bool {
+        self.errors.len() >= KEPT
+    }
+
     /// How many errors there are, to see whether some step found any.
     pub(super) fn errors(&self) -> usize {
         self.errors.len() + self.unsaid
@@ -277,13 +287,13 @@ impl Findings {
     pub(super) fn settle(mut self) -> Result<Vec<Problem>, Refusal> {
         self.errors.sort_by_key(Problem::order);
         self.warnings.sort_by_key(Problem::order);
-        match self.errors.is_empty() {
-            true => Ok(self.warnings),
-            false => Err(Refusal {
-                problems: self.errors,
-                unsaid: self.unsaid,
-            }),
+        if self.errors.is_empty() {
+            return Ok(self.warnings);
         }
+        Err(Refusal {
+            problems: self.errors,
+            unsaid: self.unsaid,
+        })
     }
 }
 
@@ -298,10 +308,10 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 fn clean(text: &str) -> Cow<'_, str> {
-    match text.chars().any(|c| printable(c) != c) {
-        true => Cow::Owned(text.chars().map(printable).collect()),
-        false => Cow::Borrowed(text),
+    if text.chars().all(|c| printable(c) == c) {
+        return Cow::Borrowed(text);
     }
+    Cow::Owned(text.chars().map(printable).collect())
 }
 
 /// The character, or U+FFFD where it could move the cursor, color the terminal or turn the writing direction.
@@ -331,7 +341,7 @@ mod tests {
         assert_eq!(bad.to_string(), "a.yaml:2:1: error: bad: worse; mend it");
         assert_eq!(
             render(&[bad], Paint::Plain),
-            "error: bad\n --> a.yaml:2:1\n  |\n2 | yy: 2\n  | ^^ worse\n  |\n  = help: mend it\n\n"
+            "error: bad\n --> a.yaml:2:1\n  |\n2 | yy: 2\n  | ^^ worse\n  |\n  = help: mend it\n"
         );
     }
 

@@ -134,12 +134,7 @@ impl Search<'_> {
     }
 
     fn file(&mut self, path: &Path) {
-        if !self
-            .found
-            .watch
-            .iter()
-            .any(|watched| path.starts_with(watched))
-        {
+        if !self.found.watch.iter().any(|watched| watched == path) {
             self.found.watch.push(path.to_owned());
         }
         // Before opening: a FIFO would wait for its writer.

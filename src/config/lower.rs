@@ -1,7 +1,7 @@
 //! All files together with the built-in packs: values that are missing filled in, modes capped, rules replaced by name,
 //! and what contradicts itself told.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +14,8 @@ use super::words::nearest;
 use super::{Request, builtin, doubt};
 use crate::engine::matcher::{Field, Matcher};
 use crate::engine::rule::{
-    Breaker, Channels, Clause, Metric, Mode, Origin, Rule, RuleSet, Scope, Stage, StageAct,
+    Breaker, Channels, Clause, Metric, Mode, Origin, Rule, RuleName, RuleSet, Scope, Stage,
+    StageAct,
 };
 
 /// How long a unit is left in peace after an incident closed.
@@ -60,11 +61,12 @@ pub(super) fn lower(
         }
         rules.extend(draft.over(&whole.defaults).own(&terms, findings));
     }
-    let variables = variables(&rules.0, &whole);
+    let rules = rules.into_rules();
+    let variables = variables(&rules, &whole);
     RuleSet {
         mode,
         interval: whole.interval.unwrap_or(INTERVAL),
-        rules: rules.0.into_iter().map(Arc::new).collect(),
+        rules: rules.into_iter().map(Arc::new).collect(),
         remind: whole.nudge.remind,
         channels: whole.nudge.channels(),
         protect: whole.protect,
@@ -80,31 +82,45 @@ struct Terms {
     breaker: Breaker,
 }
 
-/// The rules so far; names are unique.
+/// The rules so far, in the order they were written; names are unique.
 #[derive(Default)]
-struct Rules(Vec<Rule>);
+struct Rules {
+    rules: Vec<Option<Rule>>,
+    /// Where each name stands.
+    places: BTreeMap<RuleName, usize>,
+}
 
 impl Rules {
     fn extend(&mut self, rule: Option<Rule>) {
         if let Some(rule) = rule {
-            self.0.retain(|other| other.name != rule.name);
-            self.0.push(rule);
+            self.remove(&rule.name);
+            self.places.insert(Arc::clone(&rule.name), self.rules.len());
+            self.rules.push(Some(rule));
         }
+    }
+
+    /// Takes the rule of this name out, if there is one.
+    fn remove(&mut self, name: &str) -> Option<Rule> {
+        let place = self.places.remove(name)?;
+        self.rules.get_mut(place)?.take()
     }
 
     fn switch_off(&mut self, draft: &RuleDraft, findings: &mut Findings) {
         let Some(name) = &draft.name else { return };
-        let before = self.0.len();
-        self.0.retain(|rule| *rule.name != *name.value);
-        if self.0.len() == before && draft.matcher.is_none() {
-            let known = self.0.iter().map(|rule| &*rule.name);
-            let hint = nearest(&name.value, known).map_or_else(
-                || "nothing is switched off".to_owned(),
-                |word| format!("did you mean {}?", quoted(word)),
-            );
-            let message = format!("no rule {} comes before this", quoted(&name.value));
-            findings.push(Problem::warning(name.spot.clone(), message).label(hint));
+        if self.remove(&name.value).is_some() || draft.matcher.is_some() {
+            return;
         }
+        let known = self.places.keys().map(|name| &**name);
+        let hint = nearest(&name.value, known).map_or_else(
+            || "nothing is switched off".to_owned(),
+            |word| format!("did you mean {}?", quoted(word)),
+        );
+        let message = format!("no rule {} comes before this", quoted(&name.value));
+        findings.push(Problem::warning(name.spot.clone(), message).label(hint));
+    }
+
+    fn into_rules(self) -> Vec<Rule> {
+        self.rules.into_iter().flatten().collect()
     }
 }
 
@@ -243,7 +259,7 @@ impl RuleDraft {
         let scope = self.scope.as_ref().map_or(Scope::Tree, |scope| scope.value);
         let clauses = self.clauses.unwrap_or_default();
         if scope == Scope::Process {
-            refuse_for_one(&clauses, findings);
+            refuse_for_one(&name.value, &clauses, findings);
         }
         let matcher = self.matcher?;
         doubt::every_process(&matcher, findings);
@@ -279,7 +295,7 @@ fn clause(draft: ClauseDraft) -> Clause {
 }
 
 /// Limits that mean nothing for a process by itself.
-fn refuse_for_one(clauses: &[ClauseDraft], findings: &mut Findings) {
+fn refuse_for_one(rule: &str, clauses: &[ClauseDraft], findings: &mut Findings) {
     for Marked { value: limit, spot } in clauses.iter().flatten() {
         let metric = limit.bound.metric();
         let expected = match metric {
@@ -295,7 +311,10 @@ fn refuse_for_one(clauses: &[ClauseDraft], findings: &mut Findings) {
             "{} cannot be used with scope `process`",
             quoted(metric.word())
         );
-        findings.push(Problem::error(spot.clone(), message).label(expected));
+        let problem = Problem::error(spot.clone(), message)
+            .label(expected)
+            .help(format!("rule {} has that scope", quoted(rule)));
+        findings.push(problem);
     }
 }
 
@@ -358,9 +377,9 @@ fn collect_variables(matcher: &Matcher, names: &mut BTreeSet<String>) {
         match field {
             Field::Env(variables) => names.extend(variables.iter().map(|(name, _)| name.clone())),
             Field::Parent(nested) | Field::Ancestor(nested) | Field::Not(nested) => {
-                nested
-                    .iter()
-                    .for_each(|matcher| collect_variables(matcher, names));
+                for matcher in nested {
+                    collect_variables(matcher, names);
+                }
             }
             Field::Program(_)
             | Field::Exe(_)
@@ -377,5 +396,44 @@ fn collect_variables(matcher: &Matcher, names: &mut BTreeSet<String>) {
             | Field::Container(_)
             | Field::Age { .. } => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::raw::document;
+    use crate::config::reader::Reader;
+    use crate::config::source::Source;
+    use crate::config::{Names, yaml};
+
+    struct Nobody;
+
+    impl Names for Nobody {
+        fn user(&self, _: &str) -> Option<u32> {
+            None
+        }
+
+        fn group(&self, _: &str) -> Option<u32> {
+            None
+        }
+    }
+
+    #[test]
+    fn a_built_in_rule_only_nudges_whatever_its_pack_says() {
+        let text = "rules: [{ name: a, mode: enforce, match: { program: a }, limits: { age: 1h }, \
+                    ladder: [nudge, { after: 1s, signal: TERM }] }]";
+        let source = Source::new("pack.yaml", format!("version: 1\n{text}\n"), 0);
+        let mut findings = Findings::default();
+        let node = yaml::parse(&source, &mut findings).unwrap();
+        let mut reader = Reader::new(&source, &Nobody, &mut findings);
+        let draft = document::read(&node, &mut reader).rules.remove(0);
+        let breaker = Breaker::default();
+        let rule = draft
+            .built_in("pack", Mode::Nudge, breaker, &mut findings)
+            .unwrap();
+        assert_eq!(rule.mode, Mode::Nudge);
+        assert_eq!(rule.ladder, nudge_only());
+        assert!(findings.settle().unwrap().is_empty());
     }
 }

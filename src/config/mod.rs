@@ -1,7 +1,7 @@
 //! From YAML files to the rules in force.
 //!
-//! [`load`] finds the files ([`discover`]), reads them into trees of places ([`yaml`]), decodes each by the tables of
-//! keys ([`raw`]), puts them together with the built-in packs ([`lower`]), and gives either all of it or a
+//! [`load`] finds the files (`discover`), reads them into trees of places (`yaml`), decodes each by the tables of
+//! keys (`raw`), puts them together with the built-in packs (`lower`), and gives either all of it or a
 //! [`Refusal`] with every problem of every file.
 //!
 //! **Invariants.** Nothing is loaded by half. What a file can cost is bounded: bytes, values, depth, rules, patterns,
@@ -9,7 +9,7 @@
 //!
 //! # Why an own decoder
 //! Whoever edits a rule that kills wants all mistakes at once, each with a caret; and an editor's completion that
-//! cannot disagree with what is accepted. Both come from one table of keys ([`table`]).
+//! cannot disagree with what is accepted. Both come from one table of keys (`table`).
 
 pub mod builtin;
 pub mod diagnostic;
@@ -27,6 +27,7 @@ mod yaml;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use self::diagnostic::{Paint, Place, Problem, Refusal, Severity, render};
 
@@ -87,6 +88,11 @@ pub fn load(request: &Request<'_>) -> Result<Loaded, Refusal> {
         files: found.files,
         watch: found.watch,
     })
+}
+
+/// A duration as rules write it, `1h30m`; or why it is none.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    quantity::duration(text).map_err(|misread| format!("{}: {}", misread.message, misread.expected))
 }
 
 /// The JSON Schema (draft 2020-12) of a rule file, for editors.

@@ -184,10 +184,10 @@ pub(super) fn count(text: &str) -> Result<u64, Misread> {
 }
 
 fn refuse_sign(text: &str, what: &str, expected: &str) -> Result<(), Misread> {
-    match text.starts_with('-') {
-        true => Err(Misread::new(format!("{what} cannot be negative"), expected)),
-        false => Ok(()),
+    if text.starts_with('-') {
+        return Err(Misread::new(format!("{what} cannot be negative"), expected));
     }
+    Ok(())
 }
 
 /// Numbers with their units: `1h 30m` → `1 h`, `30 m`. `None` when it does not begin with a number.

@@ -8,17 +8,32 @@ use super::quantity::Misread;
 use super::source::{Marked, Source, Span, Spot};
 use super::words::nearest;
 use super::yaml::{Node, Value};
-use crate::engine::pattern::{Anchor, Glob, Pattern};
+use crate::engine::pattern::{Anchor, Glob, LONGEST, Pattern};
 
 /// The most patterns of one file: each is compiled, and takes memory for as long as beadle runs.
 const MOST_PATTERNS: usize = 20_000;
+/// The most bytes of all patterns of one file.
+const MOST_BYTES: usize = 1 << 20;
+/// The most patterns of one file that repeat something so many times. Each may compile to a mebibyte.
+const MOST_REPEATING: usize = 200;
 
 /// Reads the values of one file.
 pub(super) struct Reader<'a> {
     pub(super) source: &'a Arc<Source>,
     pub(super) names: &'a dyn Names,
     pub(super) findings: &'a mut Findings,
-    patterns: usize,
+    /// Values that were complained about before they came here.
+    broken: usize,
+    patterns: Patterns,
+}
+
+/// What the patterns read so far may cost.
+#[derive(Default)]
+struct Patterns {
+    count: usize,
+    bytes: usize,
+    /// Those that repeat something so many times: a few bytes of text that compile to many.
+    repeating: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -31,7 +46,28 @@ impl<'a> Reader<'a> {
             source,
             names,
             findings,
-            patterns: 0,
+            broken: 0,
+            patterns: Patterns::default(),
+        }
+    }
+
+    /// Grows with everything that is wrong: what was read since it grew is not to be relied on.
+    pub(super) fn trouble(&self) -> usize {
+        self.findings.errors() + self.broken
+    }
+
+    /// What a value is, in words; `None` when it was complained about before.
+    pub(super) fn describe(&mut self, node: &Node) -> Option<&'static str> {
+        match &node.value {
+            Value::Text(text) if text.is_empty() => Some("empty text"),
+            Value::Text(_) => Some("text"),
+            Value::Null => Some("nothing"),
+            Value::List(_) => Some("a list"),
+            Value::Map(_) => Some("a map"),
+            Value::Broken => {
+                self.broken += 1;
+                None
+            }
         }
     }
 
@@ -80,14 +116,12 @@ impl<'a> Reader<'a> {
 
     /// Text as written. `what` says what it is for: "a signal".
     pub(super) fn text<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n str> {
-        let found = match &node.value {
-            Value::Text(text) if !text.is_empty() => return Some(text),
-            Value::Text(_) => "empty text",
-            Value::Null => "nothing",
-            Value::List(_) => "a list",
-            Value::Map(_) => "a map",
-            Value::Broken => return None,
-        };
+        if let Value::Text(text) = &node.value
+            && !text.is_empty()
+        {
+            return Some(text);
+        }
+        let found = self.describe(node)?;
         self.refuse(
             node.span,
             format!("found {found}"),
@@ -180,7 +214,7 @@ impl<'a> Reader<'a> {
 
     pub(super) fn glob(&mut self, node: &Node) -> Option<Glob> {
         let text = self.text(node, "a pattern such as `pytest` or `python3*`")?;
-        self.count_pattern(node.span)?;
+        self.count_pattern(node.span, text)?;
         Glob::new(text)
             .map_err(|error| self.refuse(node.span, "not a pattern", error))
             .ok()
@@ -188,18 +222,34 @@ impl<'a> Reader<'a> {
 
     pub(super) fn pattern(&mut self, node: &Node, anchor: Anchor) -> Option<Pattern> {
         let text = self.text(node, "a regular expression")?;
-        self.count_pattern(node.span)?;
+        self.count_pattern(node.span, text)?;
         Pattern::new(text, anchor)
             .map_err(|error| self.refuse(node.span, "not a regular expression", error))
             .ok()
     }
 
-    fn count_pattern(&mut self, span: Span) -> Option<()> {
-        self.patterns += 1;
-        if self.patterns == MOST_PATTERNS + 1 {
-            let message = format!("more than {MOST_PATTERNS} patterns in one file");
-            self.refuse(span, message, "the rest is not read");
+    fn count_pattern(&mut self, span: Span, text: &str) -> Option<()> {
+        let repeats = |pair: &[u8]| matches!(pair, [b'{', digit] if digit.is_ascii_digit());
+        self.patterns.count += 1;
+        self.patterns.bytes += text.len().min(LONGEST);
+        self.patterns.repeating += usize::from(text.as_bytes().windows(2).any(repeats));
+        let Patterns {
+            count,
+            bytes,
+            repeating,
+        } = self.patterns;
+        if count <= MOST_PATTERNS && bytes <= MOST_BYTES && repeating <= MOST_REPEATING {
+            return Some(());
         }
-        (self.patterns <= MOST_PATTERNS).then_some(())
+        let message = match repeating {
+            0..=MOST_REPEATING => format!(
+                "more than {MOST_PATTERNS} patterns, or {MOST_BYTES} bytes of them, in one file"
+            ),
+            _ => format!(
+                "more than {MOST_REPEATING} patterns with a repetition such as `{{8}}` in one file"
+            ),
+        };
+        self.refuse(span, message, "this pattern is not read");
+        None
     }
 }

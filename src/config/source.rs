@@ -101,33 +101,40 @@ impl Spot {
         self.source.text.floor_char_boundary(self.span.start)
     }
 
-    /// The line that the place begins on, made printable and cut around the place when it is long; and the place's
-    /// bytes in it.
-    pub(super) fn excerpt(&self) -> (String, Range<usize>) {
-        const AROUND: usize = 160;
+    /// The line that the place begins on, made printable, and cut around the place when it is very long.
+    pub(super) fn excerpt(&self) -> Excerpt {
+        const BEFORE: usize = 2000;
+        const AFTER: usize = 200;
         let text = self.source.text();
         let start = self.start();
         let first = self.source.line_start(start);
         let rest = text.get(start..).unwrap_or_default();
         let last = start + rest.find(['\n', '\r']).unwrap_or(rest.len());
-        let end = text.ceil_char_boundary(self.span.end).clamp(start, last);
 
-        let from = text.ceil_char_boundary(first.max(start.saturating_sub(AROUND)));
-        let to = text
-            .floor_char_boundary(last.min(start + AROUND))
-            .max(start);
-        let end = end.min(to);
+        let from = text.ceil_char_boundary(first.max(start.saturating_sub(BEFORE)));
+        let to = text.floor_char_boundary(last.min(start + AFTER)).max(start);
+        let end = text.ceil_char_boundary(self.span.end).clamp(start, to);
         let clean = |range: Range<usize>| {
             let piece = text.get(range).unwrap_or_default();
             piece.chars().map(printable).collect::<String>()
         };
-        let mut line = clean(from..start);
-        let begin = line.len();
-        line.push_str(&clean(start..end));
-        let finish = line.len();
-        line.push_str(&clean(end..to));
-        (line, begin..finish)
+        let (before, inside) = (clean(from..start), clean(start..end));
+        Excerpt {
+            range: before.len()..before.len() + inside.len(),
+            line: before + &inside + &clean(end..to),
+            whole: from == first,
+        }
     }
+}
+
+/// A line of a file as it may be shown.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Excerpt {
+    pub(super) line: String,
+    /// The bytes of `line` that are meant.
+    pub(super) range: Range<usize>,
+    /// Whether it begins where the line begins, so that columns count true.
+    pub(super) whole: bool,
 }
 
 #[cfg(test)]
@@ -145,21 +152,21 @@ mod tests {
     fn lines_and_columns_count_from_one_in_characters() {
         let at = spot("a: 1\nbä: ö\n", 10, 12);
         assert_eq!((at.line(), at.column()), (2, 5));
-        assert_eq!(at.excerpt(), ("bä: ö".to_owned(), 5..7));
+        assert_eq!((&*at.excerpt().line, at.excerpt().range), ("bä: ö", 5..7));
     }
 
     #[test]
     fn a_place_beyond_the_text_or_inside_a_character_does_no_harm() {
-        assert_eq!(spot("ä", 1, 900).excerpt(), ("ä".to_owned(), 0..2));
-        assert_eq!(spot("ab", 70, 9).excerpt(), ("ab".to_owned(), 2..2));
+        assert_eq!(spot("ä", 1, 900).excerpt().range, 0..2);
+        assert_eq!(spot("ab", 70, 9).excerpt().range, 2..2);
         assert_eq!(spot("", 0, 0).line(), 1);
     }
 
     #[test]
     fn long_lines_are_cut_and_controls_do_not_get_through() {
         let text = format!("{}\u{1b}[2J{}", "x".repeat(9000), "y".repeat(9000));
-        let (line, range) = spot(&text, 9000, 9004).excerpt();
-        assert!(line.len() < 400 && !line.contains('\u{1b}'));
+        let Excerpt { line, range, whole } = spot(&text, 9000, 9004).excerpt();
+        assert!(line.len() < 3000 && !line.contains('\u{1b}') && !whole);
         assert_eq!(line.get(range), Some("\u{fffd}[2J"));
     }
 }

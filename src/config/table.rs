@@ -124,9 +124,9 @@ impl<D> Table<D> {
     ) -> Vec<&'static str> {
         let mut given = Vec::new();
         let Value::Map(entries) = &node.value else {
-            if !matches!(node.value, Value::Broken) {
+            if let Some(found) = reader.describe(node) {
                 let expected = format!("expected {}: a map of keys", self.what);
-                reader.refuse(node.span, format!("not {}", self.what), expected);
+                reader.refuse(node.span, format!("found {found}"), expected);
             }
             return given;
         };
@@ -154,15 +154,22 @@ impl<D> Table<D> {
 
     fn refuse_unknown(&self, entry: &Entry, reader: &mut Reader<'_>) {
         let known = self.keys.iter().map(|key| key.name);
-        let foreign = self.foreign.iter().find(|(word, _)| *word == entry.key);
-        let list = || {
-            let known: Vec<_> = known.clone().map(quoted).collect();
-            format!("expected {}", known.join(", "))
-        };
-        let expected = match foreign {
-            Some((_, instead)) => (*instead).to_owned(),
-            None => nearest(&entry.key, known.clone())
-                .map_or_else(list, |word| format!("did you mean {}?", quoted(word))),
+        let foreign = self.foreign.iter().map(|(word, _)| *word);
+        let expected = if reader.findings.full() {
+            String::new()
+        } else if let Some(word) = nearest(&entry.key, known.chain(foreign)) {
+            let instead = self.foreign.iter().find(|(foreign, _)| *foreign == word);
+            instead.map_or_else(
+                || format!("did you mean {}?", quoted(word)),
+                |(_, instead)| (*instead).to_owned(),
+            )
+        } else {
+            let available = self
+                .keys
+                .iter()
+                .filter(|key| matches!(key.does, Does::Sets(_)));
+            let available: Vec<_> = available.map(|key| quoted(key.name)).collect();
+            format!("expected {}", available.join(", "))
         };
         let message = format!("{} is not a key of {}", quoted(&entry.key), self.what);
         reader.refuse(entry.at, message, expected);

@@ -19,6 +19,8 @@ use super::source::{Source, Span, Spot};
 pub(super) const LARGEST_FILE: u64 = 4 << 20;
 /// The most values of one file, each alias counted as all that it stands for.
 const MOST_VALUES: usize = 500_000;
+/// So many bytes of text count as one more value.
+const TEXT: usize = 64;
 /// The deepest nesting.
 const DEEPEST: usize = 64;
 
@@ -50,10 +52,11 @@ pub(super) struct Entry {
 }
 
 impl Node {
-    /// How many values it holds, itself included.
+    /// How many values it holds, itself included; long text counts as several.
     fn weight(&self) -> usize {
         1 + match &self.value {
-            Value::Null | Value::Text(_) | Value::Broken => 0,
+            Value::Null | Value::Broken => 0,
+            Value::Text(text) => text.len() / TEXT,
             Value::List(items) => items.iter().map(Self::weight).sum(),
             Value::Map(entries) => entries.iter().map(|entry| 1 + entry.node.weight()).sum(),
         }
@@ -281,40 +284,42 @@ impl Builder<'_> {
         let (mut kept, mut merged) = (Vec::with_capacity(entries.len()), Vec::new());
         for entry in entries {
             if entry.key == "<<" {
-                match entry.node.value {
-                    Value::Map(inner) => merged.extend(inner),
-                    Value::List(maps) => {
-                        merged.extend(maps.into_iter().flat_map(|map| match map.value {
-                            Value::Map(inner) => inner,
-                            Value::Null | Value::Text(_) | Value::List(_) | Value::Broken => {
-                                Vec::new()
-                            }
-                        }))
-                    }
-                    Value::Null | Value::Text(_) | Value::Broken => {}
-                }
+                self.merge(entry.node, &mut merged);
                 continue;
             }
             if let Some(span) = first.get(&entry.key) {
                 let line = self.spot(*span).line();
-                let problem = Problem::error(
-                    self.spot(entry.at),
-                    format!("the key {} is given twice", quoted(&entry.key)),
-                )
-                .label(format!("first on line {line}"));
-                self.findings.push(problem);
+                let message = format!("the key {} is given twice", quoted(&entry.key));
+                let problem = Problem::error(self.spot(entry.at), message);
+                self.findings
+                    .push(problem.label(format!("first on line {line}")));
                 continue;
             }
             first.insert(entry.key.clone(), entry.at);
             kept.push(entry);
         }
         let mut seen: BTreeSet<String> = first.into_keys().collect();
-        kept.extend(
-            merged
-                .into_iter()
-                .filter(|entry| seen.insert(entry.key.clone())),
-        );
+        merged.retain(|entry: &Entry| seen.insert(entry.key.clone()));
+        kept.append(&mut merged);
         kept
+    }
+
+    /// The entries of the map, or the list of maps, that stands after `<<`.
+    fn merge(&mut self, node: Node, merged: &mut Vec<Entry>) {
+        match node.value {
+            Value::Map(mut inner) => merged.append(&mut inner),
+            Value::List(maps) => {
+                for map in maps {
+                    self.merge(map, merged);
+                }
+            }
+            Value::Null | Value::Text(_) => {
+                let problem = Problem::error(self.spot(node.span), "`<<` takes in a map")
+                    .label("expected an alias such as `*name`");
+                self.findings.push(problem);
+            }
+            Value::Broken => {}
+        }
     }
 
     fn charge(&mut self, values: usize, span: Span) -> Result<(), Stop> {
@@ -403,6 +408,8 @@ fn syntax(source: &Arc<Source>, error: &ScanError) -> Problem {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write;
+
     use super::*;
 
     fn read(text: &str) -> Result<Node, String> {
@@ -472,7 +479,8 @@ mod tests {
         let mut laughs = String::from("a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n");
         for n in 1..12 {
             let before = format!("*a{}", n - 1);
-            laughs += &format!("a{n}: &a{n} [{}]\n", vec![before; 10].join(","));
+            let ten = vec![before; 10].join(",");
+            writeln!(laughs, "a{n}: &a{n} [{ten}]").unwrap();
         }
         assert!(read(&laughs).unwrap_err().contains("values"));
         for deep in ["[".repeat(5000), "{a: ".repeat(5000), "- ".repeat(5000)] {
@@ -480,9 +488,15 @@ mod tests {
         }
         let mut tower = String::from("a0: &a0 [x]\n");
         for n in 1..100 {
-            tower += &format!("a{n}: &a{n} [*a{}]\n", n - 1);
+            writeln!(tower, "a{n}: &a{n} [*a{}]", n - 1).unwrap();
         }
         assert!(read(&tower).unwrap_err().contains("nested"));
+        let long = format!(
+            "a: &a {}\nb: [{}]\n",
+            "x".repeat(1 << 20),
+            "*a,".repeat(100)
+        );
+        assert!(read(&long).unwrap_err().contains("values"));
         assert!(read("a: &a [*a]").is_err());
         assert!(
             read(&format!("[{}]", "a,".repeat(600_000)))

@@ -12,9 +12,11 @@
 //! | `voice` | what is told: the log, the journal, terminals |
 //! | `rules` | rule files, and when they change |
 //! | `faults` | what does not work, while the watch goes on |
+//! | `glance` | the judge alone, for a moment, without the means to act |
 //! | `pursue` | the one hot loop: events and pursuits |
 
 mod faults;
+mod glance;
 mod inbox;
 pub mod pursue;
 mod rules;
@@ -23,4 +25,6 @@ mod start;
 mod voice;
 mod watch;
 
+pub(crate) use glance::glance;
+pub(crate) use rules::Rules;
 pub use start::{LogForm, Options, StartError, TierChoice, watch};

@@ -21,7 +21,7 @@ const SETTLED_NANOS: i64 = 250_000_000;
 
 /// Where rules come from, the same at start and at every reload.
 #[derive(Debug)]
-pub(super) struct Rules {
+pub(crate) struct Rules {
     explicit: Option<PathBuf>,
     home: Option<PathBuf>,
     user: Uid,
@@ -30,7 +30,7 @@ pub(super) struct Rules {
 
 impl Rules {
     /// Nothing is read yet.
-    pub(super) fn new(
+    pub(crate) fn new(
         explicit: Option<PathBuf>,
         home: Option<PathBuf>,
         user: Uid,
@@ -45,7 +45,7 @@ impl Rules {
     }
 
     /// Reads everything, or says everything that is wrong.
-    pub(super) fn load(&self, users: &Users) -> Result<Loaded, Refusal> {
+    pub(crate) fn load(&self, users: &Users) -> Result<Loaded, Refusal> {
         config::load(&Request {
             explicit: self.explicit.clone(),
             home: self.home.clone(),

@@ -135,7 +135,7 @@ impl StartError {
 }
 
 /// Watches until told to stop.
-pub fn watch(options: Options) -> Result<(), StartError> {
+pub fn watch(options: &Options) -> Result<(), StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -147,7 +147,7 @@ pub fn watch(options: Options) -> Result<(), StartError> {
     })
 }
 
-fn prepare(options: Options) -> Result<(Watch, Inbox), StartError> {
+fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
     let procfs = Procfs::open(Path::new("/proc")).map_err(|source| StartError::Proc {
         path: PathBuf::from("/proc"),
         source,

@@ -156,13 +156,12 @@ impl Voice {
     }
 
     fn complaint(&mut self, sink: &'static str, health: Health) -> Option<String> {
-        let told = match self.told.iter_mut().find(|(name, _)| *name == sink) {
-            Some((_, told)) => std::mem::replace(told, health.dropped),
-            None => {
-                self.told.push((sink, health.dropped));
-                0
-            }
-        };
+        let known = self.told.iter_mut().find(|(name, _)| *name == sink);
+        let told = known.map(|(_, told)| std::mem::replace(told, health.dropped));
+        let told = told.unwrap_or_else(|| {
+            self.told.push((sink, health.dropped));
+            0
+        });
         let lost = health.dropped.saturating_sub(told);
         match (health.stuck, lost) {
             (Some(stuck), _) => Some(format!(

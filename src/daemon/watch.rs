@@ -106,10 +106,10 @@ impl Watch {
     }
 
     fn step(&mut self, input: Input, inbox: &mut Inbox) {
-        if let Input::Report(report) = &input {
-            if let Some(warrant) = self.shells.settled(report.warrant) {
-                self.voice.outcome(&warrant, report);
-            }
+        if let Input::Report(report) = &input
+            && let Some(warrant) = self.shells.settled(report.warrant)
+        {
+            self.voice.outcome(&warrant, report);
         }
         let now = self.shells.now();
         for decision in self.judge.step(now, input) {

@@ -95,13 +95,13 @@ pub struct Past {
 }
 
 impl Incident {
-    /// A new case.
-    pub const fn open(id: IncidentId, now: Mono) -> Self {
+    /// A new case, opened on figures of this moment: what follows at once needs no newer ones.
+    pub const fn open(id: IncidentId, sampled: Mono) -> Self {
         Self {
             id,
-            opened: now,
+            opened: sampled,
             next: 0,
-            clock: now,
+            clock: sampled,
             phase: Phase::Climbing,
             clear: None,
             told: None,

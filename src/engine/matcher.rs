@@ -11,7 +11,7 @@
 mod change;
 mod reason;
 #[cfg(test)]
-mod tests;
+pub(in crate::engine) mod tests;
 
 use std::borrow::Cow;
 use std::time::Duration;

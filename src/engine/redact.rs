@@ -136,10 +136,11 @@ impl Line {
         self.pending = Pending::Nothing;
         if let Some(name) = secret::assigned(word) {
             self.shown.extend_from_slice(name);
-            match name.len() == word.len() {
+            if name.len() == word.len() {
                 // The value follows in quotes.
-                true => self.pending = Pending::Secret,
-                false => self.shown.extend_from_slice(REDACTED),
+                self.pending = Pending::Secret;
+            } else {
+                self.shown.extend_from_slice(REDACTED);
             }
             return rest;
         }

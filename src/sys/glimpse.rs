@@ -5,9 +5,9 @@
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
-use rustix::time::{ClockId, clock_gettime};
 
-use super::stat::{Stat, TICKS_A_SECOND};
+use super::clock::Clock;
+use super::stat::Stat;
 use crate::engine::process::{Pid, StartTicks};
 use crate::engine::pursuit::{Glimpse, Motion};
 
@@ -109,11 +109,7 @@ fn numbers(folder: &str) -> impl Iterator<Item = Pid> + use<> {
 
 /// Now, in the unit of start ticks.
 fn boot_ticks() -> StartTicks {
-    let time = clock_gettime(ClockId::Boottime);
-    let secs = u64::try_from(time.tv_sec).unwrap_or_default();
-    let nanos = u64::try_from(time.tv_nsec).unwrap_or_default();
-    let part = nanos / (1_000_000_000 / TICKS_A_SECOND);
-    StartTicks(secs.saturating_mul(TICKS_A_SECOND).saturating_add(part))
+    Clock.start_ticks_of(Clock.now())
 }
 
 #[cfg(test)]

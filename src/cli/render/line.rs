@@ -1,9 +1,12 @@
 //! A log entry as one line of text.
 
+use std::time::Duration;
+
 use super::entry::{Case, Edge, Entry, Event, Fate, Left, Reloaded, Start, StartRule};
 use super::paint::{Paint, Tone};
 use super::words;
 use crate::control::wire::{Evidence, Next, Rest, Safe};
+use crate::engine::units::Span;
 
 /// Columns of the second field: as wide as `incident`.
 const WIDTH: usize = 8;
@@ -197,11 +200,11 @@ fn outcome(signal: &Safe, each: &[Fate], continued: &[u32], left: &[Left], took:
     } else if signal.as_str() == "KILL" && sent.len() + gone.len() == each.len() {
         parts.push("none left".to_owned());
     }
-    format!(
-        "SIG{signal} {} (in {}).",
-        parts.join(", "),
-        words::span(took)
-    )
+    let took = match words::span(took) {
+        Span(Duration::ZERO) => "less than 1 ms".to_owned(),
+        took => took.to_string(),
+    };
+    format!("SIG{signal} {} (in {took}).", parts.join(", "))
 }
 
 fn held_back(why: &str) -> &str {

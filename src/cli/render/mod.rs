@@ -13,6 +13,7 @@ mod page;
 mod paint;
 mod ps;
 mod status;
+mod trial;
 mod why;
 pub mod words;
 
@@ -21,6 +22,7 @@ pub use line::line;
 pub use paint::{Paint, Tone};
 pub use ps::ps;
 pub use status::{pauses, status};
+pub use trial::{Trial, TrialRule, rule_list, trial};
 pub use why::why;
 
 #[cfg(test)]

@@ -44,12 +44,10 @@ fn row(unit: &Judged) -> Vec<String> {
         words::grouped(u64::from(unit.evidence.members)),
         unit.finding.verdict.to_string(),
         nearest(&unit.evidence.readings).map_or_else(|| "not known".to_owned(), words::level),
-        unit.incident
-            .as_ref()
-            .map_or_else(String::new, |incident| match &incident.next {
-                Some(next) => format!("{}: {}", incident.id, words::coming(next)),
-                None => format!("{}: {}", incident.id, incident.stage),
-            }),
+        unit.incident.as_ref().map_or_else(String::new, |incident| {
+            let outlook = words::outlook(incident, &unit.finding);
+            format!("{}: {}; {outlook}", incident.id, incident.stage)
+        }),
     ]
 }
 

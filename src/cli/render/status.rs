@@ -44,16 +44,21 @@ pub fn pauses(pauses: &[Pause], paint: Paint) -> String {
 }
 
 /// `rule pytest for another 29 min, by user 1000`
-pub(super) fn paused(pause: &Pause) -> String {
+fn paused(pause: &Pause) -> String {
     let what = match &pause.rule {
         Some(rule) => format!("rule {rule}"),
         None => "every rule".to_owned(),
     };
+    format!("{what} {}", lasting(pause))
+}
+
+/// `for another 29 min, by user 1000`
+pub(super) fn lasting(pause: &Pause) -> String {
     let left = match pause.left {
         Some(left) => format!("for another {}", words::span(left)),
         None => "until resumed".to_owned(),
     };
-    format!("{what} {left}, by user {}", pause.by)
+    format!("{left}, by user {}", pause.by)
 }
 
 fn heading(status: &Status, paint: Paint, page: &mut Page) {
@@ -101,13 +106,8 @@ fn incidents(open: &[Judged], paint: Paint, page: &mut Page) {
         let Some(incident) = &unit.incident else {
             continue;
         };
-        let then = match (&incident.next, &incident.rests) {
-            (Some(next), _) => words::next(next, &unit.evidence),
-            (None, Some(rest)) => format!("goes no further: {}", words::rest(rest)),
-            (None, None) => "nothing comes next".to_owned(),
-        };
         page.line(format_args!(
-            "{} {}[{}] rule {}: {}; open for {}: {}; {then}",
+            "{} {}[{}] rule {}: {}; open for {}: {}; {}",
             paint.tone(Tone::Warn, format!("incident {}:", incident.id)),
             unit.subject.program,
             unit.subject.root,
@@ -115,6 +115,7 @@ fn incidents(open: &[Judged], paint: Paint, page: &mut Page) {
             words::evidence(&unit.evidence),
             words::span(incident.lasted),
             incident.stage,
+            words::outlook(incident, &unit.finding),
         ));
     }
 }

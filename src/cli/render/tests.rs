@@ -5,28 +5,24 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Zoned;
-
-use super::entry::{Edge, Entry, Start, StartRule};
+use super::entry::Entry;
 use super::message::{message, tap};
+use super::trial::{Trial, TrialRule, trial};
 use super::{Paint, line, ps, status, why};
-use crate::control::wire::{Daemon, Fault, Ps, Safe, Status, Why};
-use crate::engine::decision::{
-    Closing, Explanation, IncidentView, Notice, PauseView, Relation, Rest, RuleExplanation,
-    RuleView, UnitView, View, What,
-};
-use crate::engine::evidence::{
-    Evidence, Exemption, Finding, IncidentId, Quantity, Reading, Subject, UnitKey, Verdict,
-};
-use crate::engine::process::{ExecGen, Mark, Pid, ProcKey, StartTicks, Text, Uid};
-use crate::engine::rule::{Metric, Mode, Origin, Scope, Signal};
-use crate::engine::units::{Bytes, Millicores, Mono, Range, Tier};
-use crate::engine::warrant::{
-    Epoch, EventCount, HardTie, Newborn, Order, Outcome, Report, Spare, Survivor, Target, Warrant,
-    WarrantId, Withheld,
+use crate::control::wire::{Daemon, Ps, Safe, Status, Why};
+use crate::engine::decision::{Explanation, Relation, RuleExplanation};
+use crate::engine::evidence::{Finding, Quantity, Reading, UnitKey, Verdict};
+use crate::engine::process::{Text, Uid};
+use crate::engine::rule::{Metric, Mode, Signal, Stage, StageAct};
+use crate::engine::units::{Mono, Range, Tier};
+
+mod fixtures;
+
+use self::fixtures::{
+    all, cpu_time, daemon, figures, incident, key, memory, notice, notices, nudge, over, pid,
+    reading, view, wall,
 };
 
 fn golden(name: &str, text: &str) {
@@ -44,334 +40,6 @@ fn golden(name: &str, text: &str) {
         "{} differs: UPDATE_GOLDEN=1 rewrites it",
         path.display()
     );
-}
-
-fn secs(n: u64) -> Duration {
-    Duration::from_secs(n)
-}
-
-fn pid(n: u32) -> Pid {
-    Pid::new(n).unwrap()
-}
-
-fn key(n: u32) -> ProcKey {
-    ProcKey::new(pid(n), Mark::Inode(u64::from(n) * 10))
-}
-
-fn wall(offset: u64) -> Zoned {
-    let zoned: Zoned = "2026-11-22T14:03:07.25+01:00[+01:00]".parse().unwrap();
-    zoned.checked_add(secs(offset)).unwrap()
-}
-
-fn reading(metric: Metric, now: Quantity, limit: Quantity, finding: Finding) -> Reading {
-    Reading {
-        metric,
-        now: Some(Range::exactly(now, Tier::Events)),
-        limit,
-        lasting: None,
-        held: Duration::ZERO,
-        finding,
-    }
-}
-
-fn cpu_time(millis: u64, limit: u64, finding: Finding) -> Reading {
-    let (now, limit) = (Duration::from_millis(millis), secs(limit));
-    let (now, limit) = (Quantity::Time(now), Quantity::Time(limit));
-    reading(Metric::CpuTime, now, limit, finding)
-}
-
-fn memory(now: u64, limit: u64, lasting: u64, held: u64, finding: Finding) -> Reading {
-    let (now, limit) = (Bytes::mib(now), Bytes::mib(limit));
-    Reading {
-        lasting: Some(secs(lasting)),
-        held: secs(held),
-        ..reading(
-            Metric::Memory,
-            Quantity::Size(now),
-            Quantity::Size(limit),
-            finding,
-        )
-    }
-}
-
-fn evidence(readings: Vec<Reading>) -> Evidence {
-    Evidence {
-        rule: "pytest".into(),
-        about: Some("test runs that never end".to_owned()),
-        unit: UnitKey::Tree(key(4711)),
-        subject: Subject {
-            key: key(4711),
-            program: Text::from("pytest"),
-            command: Text::from("python -m pytest -q tests"),
-            cwd: Some(Text::from("/home/ann/shop")),
-            owner: Some(Uid(1000)),
-            audience: Some(Uid(1000)),
-            tty: Some(Text::from("/dev/pts/4")),
-        },
-        sampled: Mono::from_secs(5_000),
-        readings,
-        members: 3,
-        pids: vec![pid(4711), pid(4712), pid(4715)],
-    }
-}
-
-fn over() -> Evidence {
-    evidence(vec![
-        cpu_time(9_100, 8, Finding::Sustained),
-        memory(310, 8192, 30, 0, Finding::Clear),
-    ])
-}
-
-fn notice(evidence: Evidence, what: What) -> Notice {
-    Notice {
-        at: Mono::from_secs(5_001),
-        incident: IncidentId(3),
-        mode: Mode::Enforce,
-        evidence: Arc::new(evidence),
-        what,
-    }
-}
-
-fn warrant(order: Order) -> Warrant {
-    let target = |n| Target {
-        key: key(n),
-        start: StartTicks(1),
-        tie: HardTie::Root,
-        exec: ExecGen(1),
-        stopped: false,
-    };
-    Warrant {
-        unbound: Vec::new(),
-        id: WarrantId(7),
-        incident: IncidentId(3),
-        unit: UnitKey::Tree(key(4711)),
-        order,
-        targets: [4711, 4712, 4715].map(target).to_vec(),
-        newborn: Newborn::Refuse,
-        spare: Arc::new(Spare::default()),
-        evidence: Arc::new(over()),
-        sampled: Mono::from_secs(5_000),
-        expires: Mono::from_secs(5_010),
-        epoch: Epoch(0),
-        seen: EventCount(0),
-    }
-}
-
-fn report(each: &[(u32, Outcome)]) -> Report {
-    Report {
-        warrant: WarrantId(7),
-        each: each
-            .iter()
-            .map(|(n, outcome)| (key(*n), *outcome))
-            .collect(),
-        continued: Vec::new(),
-        heard: Vec::new(),
-        left: Vec::new(),
-        first: Some(Mono::from_secs(5_004)),
-        at: Mono::from_secs(5_004),
-        took: Duration::from_micros(3_400),
-    }
-}
-
-fn nudge(next: Option<(Signal, u64)>, rests: Option<Rest>, again: bool) -> What {
-    What::Nudge {
-        next: next.map(|(signal, left)| (signal, secs(left))),
-        rests,
-        again,
-    }
-}
-
-fn withheld(why: Rest) -> What {
-    What::Withheld {
-        signal: Signal::Term,
-        targets: 3,
-        why,
-    }
-}
-
-fn notices() -> Vec<Notice> {
-    let signal = |signal, served| What::Signal {
-        warrant: WarrantId(7),
-        signal,
-        targets: vec![pid(4711), pid(4712), pid(4715)],
-        served: secs(served),
-    };
-    let respawn = Rest::Respawn {
-        by: Some(Text::from("make\x1b[2J")),
-    };
-    let closed = |how| What::Closed {
-        how,
-        lasted: secs(5),
-    };
-    let mut all = vec![
-        notice(over(), What::Opened),
-        notice(over(), nudge(Some((Signal::Term, 3)), None, false)),
-        notice(over(), nudge(None, None, false)),
-        notice(over(), nudge(None, Some(Rest::Mode(Mode::Nudge)), true)),
-        notice(over(), nudge(None, Some(respawn), false)),
-        notice(over(), signal(Signal::Term, 3)),
-        notice(over(), signal(Signal::Kill, 2)),
-        notice(over(), withheld(Rest::Mode(Mode::Observe))),
-        notice(over(), withheld(Rest::Breaker)),
-        notice(over(), withheld(Rest::Denied)),
-        notice(over(), withheld(Rest::Protected)),
-        notice(over(), withheld(Rest::Respawn { by: None })),
-    ];
-    let ways = [
-        Closing::Recovered,
-        Closing::Exited,
-        Closing::Ended,
-        Closing::Denied,
-        Closing::Answered,
-        Closing::Merged,
-        Closing::Unmatched,
-        Closing::RuleRemoved,
-    ];
-    all.extend(ways.map(|how| notice(over(), closed(how))));
-    all
-}
-
-/// Evidence of every metric, and of every kind of range.
-fn figures() -> Vec<Notice> {
-    let time = |metric, now, limit| {
-        let (now, limit) = (Quantity::Time(secs(now)), Quantity::Time(secs(limit)));
-        reading(metric, now, limit, Finding::Sustained)
-    };
-    let many = |metric, now, limit| {
-        let (now, limit) = (Quantity::Count(now), Quantity::Count(limit));
-        reading(metric, now, limit, Finding::Sustained)
-    };
-    let cpu = Reading {
-        lasting: Some(secs(600)),
-        ..reading(
-            Metric::Cpu,
-            Quantity::Cores(Millicores(970)),
-            Quantity::Cores(Millicores(900)),
-            Finding::Sustained,
-        )
-    };
-    let nothing = Reading {
-        now: None,
-        ..time(Metric::Age, 1, 2)
-    };
-    [
-        vec![cpu, memory(8400, 8192, 30, 31, Finding::Sustained)],
-        vec![time(Metric::Age, 7_300, 7_200)],
-        vec![time(Metric::Orphaned, 360, 300)],
-        vec![time(Metric::Leftover, 6, 5)],
-        vec![many(Metric::Processes, 1_200, 100)],
-        vec![many(Metric::Threads, 5_000, 1_000)],
-        vec![many(Metric::OpenFiles, 65_000, 50_000)],
-        vec![many(Metric::Zombies, 40, 10)],
-        // Rounded for people, both sides would read the same.
-        vec![cpu_time(45_300, 45, Finding::Sustained)],
-        vec![nothing],
-        vec![cpu_time(3_000, 8, Finding::Clear)],
-        vec![],
-    ]
-    .map(|readings| {
-        notice(
-            evidence(readings),
-            nudge(Some((Signal::Term, 300)), None, false),
-        )
-    })
-    .to_vec()
-}
-
-fn outcomes() -> Vec<Entry> {
-    let asked = report(&[
-        (4711, Outcome::Sent),
-        (4712, Outcome::Gone),
-        (4715, Outcome::Denied),
-    ]);
-    let asked = Report {
-        continued: vec![key(4711)],
-        ..asked
-    };
-    let ended = report(&[4711, 4712, 4715].map(|n| (n, Outcome::Sent)));
-    let stuck = Report {
-        left: vec![Survivor {
-            key: key(4712),
-            state: 'D',
-        }],
-        took: secs(5),
-        ..report(&[(4711, Outcome::Sent), (4712, Outcome::Survived)])
-    };
-    let held = report(
-        &[
-            Withheld::Protected,
-            Withheld::Recalled,
-            Withheld::Expired,
-            Withheld::Unsure,
-        ]
-        .map(|why| (4712, Outcome::Withheld(why))),
-    );
-    let term = warrant(Order::Ask(Signal::Term));
-    let kill = warrant(Order::End);
-    [
-        (&term, asked),
-        (&kill, ended),
-        (&kill, stuck),
-        (&kill, held),
-    ]
-    .map(|(warrant, report)| Entry::outcome(warrant, Mode::Enforce, &report, &wall(3)))
-    .to_vec()
-}
-
-fn ours() -> Vec<Entry> {
-    let at = Mono::from_secs(5_000);
-    let rule = |name: &str, mode: &str| StartRule {
-        name: Safe::word(name),
-        mode: Safe::word(mode),
-    };
-    let start = Start {
-        version: Safe::word("0.1.0"),
-        daemon: 900,
-        mode: Safe::word("nudge"),
-        tier: Safe::word("events"),
-        config: Vec::new(),
-        rules: vec![rule("tests", "nudge"), rule("browsers", "nudge")],
-        leash: None,
-        socket: Some(Safe::word("/run/beadle/socket")),
-    };
-    let leashed = Start {
-        mode: Safe::word("enforce"),
-        tier: Safe::word("scan"),
-        config: vec![Safe::word("/etc/beadle/beadle.yaml")],
-        rules: vec![rule("pytest", "enforce")],
-        leash: Some(812),
-        ..start.clone()
-    };
-    let problems = [
-        "beadle.yaml:7:5: `memroy`: did you mean `memory`?",
-        "b.yaml:1:1: x",
-    ];
-    let lost = "12 messages did not fit";
-    vec![
-        Entry::start(start, at, &wall(0)),
-        Entry::start(leashed, at, &wall(0)),
-        Entry::fault(
-            "journal",
-            Edge::Began,
-            "the socket does not read",
-            1,
-            at,
-            &wall(1),
-        ),
-        Entry::fault("journal", Edge::Over, lost, 12, at, &wall(2)),
-        Entry::reloaded(7, at, &wall(3)),
-        Entry::not_reloaded(7, problems.map(Safe::word).to_vec(), at, &wall(4)),
-        Entry::stop("SIGTERM", at, &wall(5)),
-    ]
-}
-
-fn all() -> Vec<Entry> {
-    let told = notices().into_iter().chain(figures());
-    ours()
-        .into_iter()
-        .chain(told.map(|notice| Entry::notice(&notice, &wall(0))))
-        .chain(outcomes())
-        .collect()
 }
 
 fn lines(entries: &[Entry], paint: Paint) -> String {
@@ -448,109 +116,6 @@ fn color_changes_no_word() {
         bare = bare.replace(&format!("\x1b[{code}m"), "");
     }
     assert_eq!(bare, lines(&all(), Paint::Plain));
-}
-
-fn incident(next: Option<(Signal, u64)>, rests: Option<Rest>) -> IncidentView {
-    IncidentView {
-        id: IncidentId(3),
-        since: Mono::from_secs(4_990),
-        stage: "nudged".to_owned(),
-        next: next.map(|(signal, at)| (signal, Mono::from_secs(at))),
-        rests,
-    }
-}
-
-fn unit(readings: Vec<Reading>, verdict: Verdict, incident: Option<IncidentView>) -> UnitView {
-    let evidence = evidence(readings);
-    UnitView {
-        nearness: crate::engine::decision::nearness(&evidence.readings),
-        evidence,
-        verdict,
-        incident,
-        members: vec![key(4711), key(4712), key(4715)],
-    }
-}
-
-fn view() -> View {
-    let rule = |name: &str, origin| RuleView {
-        name: name.into(),
-        about: Some(format!("what {name} is for")),
-        origin,
-        mode: Mode::Enforce,
-        scope: Scope::Tree,
-        units: 2,
-    };
-    let file = Origin::File {
-        path: "/etc/beadle/beadle.yaml".into(),
-        line: 4,
-    };
-    let paused = Verdict::Exempt(Exemption::Paused {
-        until: Mono::NEVER,
-        by: Uid(1000),
-    });
-    let rests = Some(Rest::Mode(Mode::Nudge));
-    View {
-        at: Mono::from_secs(5_000),
-        tier: Tier::Events,
-        gaps: 2,
-        processes: 1_234,
-        pending: 5,
-        mode: Mode::Enforce,
-        rules: vec![
-            rule("pytest", file),
-            rule("browsers", Origin::Builtin { pack: "browsers" }),
-        ],
-        units: vec![
-            unit(
-                over().readings,
-                Verdict::Sustained,
-                Some(incident(Some((Signal::Term, 5_002)), None)),
-            ),
-            unit(
-                over().readings,
-                Verdict::Sustained,
-                Some(incident(None, rests)),
-            ),
-            unit(
-                vec![
-                    memory(7_000, 8_192, 30, 0, Finding::Clear),
-                    cpu_time(1_000, 8, Finding::Clear),
-                ],
-                paused,
-                None,
-            ),
-            unit(vec![], Verdict::Unknown, None),
-        ],
-        pauses: vec![
-            PauseView {
-                by: Uid(1000),
-                rule: Some("pytest".into()),
-                until: Mono::from_secs(6_800),
-            },
-            PauseView {
-                by: Uid(0),
-                rule: None,
-                until: Mono::NEVER,
-            },
-        ],
-    }
-}
-
-fn daemon() -> Daemon {
-    Daemon {
-        version: Safe::word("0.1.0"),
-        pid: 900,
-        owner: 0,
-        up: 3_723.0,
-        config: vec![Safe::word("/etc/beadle/beadle.yaml")],
-        leash: Some(812),
-        faults: vec![Fault {
-            part: Safe::word("journal"),
-            text: Safe::word("the socket does not read"),
-            count: 12,
-            lasted: 40.0,
-        }],
-    }
 }
 
 #[test]
@@ -653,4 +218,39 @@ fn why_page() {
     };
     let seen = Why::seen(&unknown, Mono::from_secs(5_000));
     golden("why-unknown.txt", &why(&seen, Paint::Plain));
+}
+
+#[test]
+fn trial_page() {
+    let stage = |after, act| Stage {
+        after: Duration::from_secs(after),
+        act,
+    };
+    let ladder = super::words::ladder(&[
+        stage(0, StageAct::Nudge),
+        stage(300, StageAct::Signal(Signal::Term)),
+        stage(10, StageAct::Signal(Signal::Kill)),
+    ]);
+    let rule = |name: &str, mode: Mode| TrialRule {
+        name: Safe::word(name),
+        mode: Safe::word(mode.word()),
+        ladder: ladder.clone(),
+        signals: mode == Mode::Enforce,
+    };
+    let units = Ps::from(&view()).units;
+    let pages: Vec<String> = [Mode::Enforce, Mode::Nudge, Mode::Observe]
+        .map(|mode| {
+            trial(
+                &Trial {
+                    rules: &[rule("pytest", mode), rule("other", mode)],
+                    units: &units,
+                    processes: 1_234,
+                    pending: 1,
+                    span: Duration::from_secs(4),
+                },
+                Paint::Plain,
+            )
+        })
+        .to_vec();
+    golden("trial.txt", &pages.join("\n"));
 }

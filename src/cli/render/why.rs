@@ -2,7 +2,7 @@
 
 use super::page::Page;
 use super::paint::{Paint, Tone};
-use super::status::paused;
+use super::status::lasting;
 use super::words;
 use crate::control::wire::{Finding, Incident, Reading, Relation, RuleWhy, Safe, Why};
 
@@ -86,7 +86,7 @@ fn one(rule: &RuleWhy, pid: u32, paint: Paint, page: &mut Page) {
                 "{strong} {place}: {}",
                 verdict(finding, paint)
             ));
-            limits(readings, page);
+            limits(readings, "  ", page);
             if let Some(soonest) = soonest {
                 page.line(format_args!(
                     "  at this pace the next limit is over in {}",
@@ -94,7 +94,10 @@ fn one(rule: &RuleWhy, pid: u32, paint: Paint, page: &mut Page) {
                 ));
             }
             if let Some(incident) = incident {
-                page.line(format_args!("  {}", paint.tone(Tone::Warn, open(incident))));
+                page.line(format_args!(
+                    "  {}",
+                    paint.tone(Tone::Warn, open(incident, finding))
+                ));
             }
         }
         Relation::Barred { because } => {
@@ -119,13 +122,13 @@ fn verdict(finding: &Finding, paint: Paint) -> String {
     };
     let word = paint.tone(tone, &finding.verdict);
     match &finding.paused {
-        Some(pause) => format!("{word}: paused {}", paused(pause)),
+        Some(pause) => format!("{word}: paused {}", lasting(pause)),
         None => word,
     }
 }
 
 /// One line a limit, in columns: metric, now, limit, finding.
-fn limits(readings: &[Reading], page: &mut Page) {
+pub(super) fn limits(readings: &[Reading], indent: &str, page: &mut Page) {
     let rows: Vec<[String; 4]> = readings
         .iter()
         .map(|reading| {
@@ -150,7 +153,9 @@ fn limits(readings: &[Reading], page: &mut Page) {
     };
     let (metric, now, limit) = (width(0), width(1), width(2));
     for [a, b, c, d] in &rows {
-        page.line(format_args!("  {a:<metric$}  {b:<now$}  {c:<limit$}  {d}"));
+        page.line(format_args!(
+            "{indent}{a:<metric$}  {b:<now$}  {c:<limit$}  {d}"
+        ));
     }
 }
 
@@ -172,16 +177,12 @@ fn found(reading: &Reading) -> String {
     format!("{finding}{tier}")
 }
 
-fn open(incident: &Incident) -> String {
-    let then = match (&incident.next, &incident.rests) {
-        (Some(next), _) => words::coming(next),
-        (None, Some(rest)) => format!("goes no further: {}", words::rest(rest)),
-        (None, None) => "nothing comes next".to_owned(),
-    };
+fn open(incident: &Incident, finding: &Finding) -> String {
     format!(
-        "incident {}, open for {}: {}; {then}",
+        "incident {}, open for {}: {}; {}",
         incident.id,
         words::span(incident.lasted),
-        incident.stage
+        incident.stage,
+        words::outlook(incident, finding)
     )
 }

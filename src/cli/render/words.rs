@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::control::wire::{Evidence, Figure, Next, Reading, Rest, Safe, Unit};
+use crate::control::wire::{Evidence, Figure, Finding, Incident, Next, Reading, Rest, Safe, Unit};
 use crate::engine::evidence::Quantity;
-use crate::engine::rule::Metric;
+use crate::engine::rule::{Metric, Stage, StageAct};
 use crate::engine::units::{Bytes, Millicores, Span};
 
 /// Words with commas.
@@ -148,6 +148,16 @@ pub fn coming(next: &Next) -> String {
     }
 }
 
+/// What is to be expected of an open incident.
+pub fn outlook(incident: &Incident, finding: &Finding) -> String {
+    match (&finding.paused, &incident.next, &incident.rests) {
+        (Some(_), _, _) => "waits while paused".to_owned(),
+        (None, Some(next), _) => coming(next),
+        (None, None, Some(why)) => format!("goes no further: {}", rest(why)),
+        (None, None, None) => "nothing comes next".to_owned(),
+    }
+}
+
 /// Why a ladder rests.
 pub fn rest(rest: &Rest) -> String {
     match rest {
@@ -162,6 +172,24 @@ pub fn rest(rest: &Rest) -> String {
         Rest::Denied => "the kernel refused our signal before".to_owned(),
         Rest::Protected => "all of it is protected, or outside the leash".to_owned(),
     }
+}
+
+/// A ladder: `nudge, SIGTERM after 5 min, SIGKILL after 10 s more`.
+pub fn ladder(stages: &[Stage]) -> String {
+    let mut words = Vec::with_capacity(stages.len());
+    for (place, stage) in stages.iter().enumerate() {
+        let act = match stage.act {
+            StageAct::Nudge => "nudge".to_owned(),
+            StageAct::Signal(signal) => format!("SIG{}", signal.word()),
+        };
+        let after = match (stage.after, place) {
+            (Duration::ZERO, _) => String::new(),
+            (after, 0 | 1) => format!(" after {}", Span(after)),
+            (after, _) => format!(" after {} more", Span(after)),
+        };
+        words.push(format!("{act}{after}"));
+    }
+    words.join(", ")
 }
 
 /// What a metric measures, for the middle of a sentence.

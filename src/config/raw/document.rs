@@ -68,7 +68,7 @@ pub(in crate::config) struct BreakerDraft {
 /// The keys of the top level.
 pub(in crate::config) static DOCUMENT: Table<Document> = Table {
     name: "beadle",
-    what: "the top level",
+    what: "the top level of a file",
     keys: &[
         Key::sets(
             "version",
@@ -93,7 +93,7 @@ pub(in crate::config) static DOCUMENT: Table<Document> = Table {
             "builtin",
             "The built-in rule packs that run: a list, `all` (the default) or `none`.",
             Shape::WordsOrList(&["all", "none"]),
-            |draft, entry, reader| draft.builtin = packs(&entry.node, reader),
+            |draft, entry, reader| draft.builtin = Some(packs(&entry.node, reader)),
         ),
         Key::sets(
             "protect",
@@ -106,7 +106,7 @@ pub(in crate::config) static DOCUMENT: Table<Document> = Table {
             "Processes at which lineage ends, besides the built-in list: never a root, never a member, never signalled.",
             Shape::MapOrMaps("match"),
             |draft, entry, reader| {
-                draft.boundaries = matcher::list(&entry.node, Place::Aside, reader)
+                draft.boundaries = matcher::list(&entry.node, Place::Aside, reader);
             },
         ),
         Key::sets(
@@ -254,11 +254,11 @@ fn interval(node: &Node, reader: &mut Reader<'_>) -> Option<Duration> {
     None
 }
 
-fn packs(node: &Node, reader: &mut Reader<'_>) -> Option<Packs> {
+fn packs(node: &Node, reader: &mut Reader<'_>) -> Packs {
     match &node.value {
-        Value::Text(text) if text == "all" => return Some(Packs::All),
-        Value::Text(text) if text == "none" => return Some(Packs::None),
-        Value::List(items) if items.is_empty() => return Some(Packs::None),
+        Value::Text(text) if text == "all" => return Packs::All,
+        Value::Text(text) if text == "none" => return Packs::None,
+        Value::List(items) if items.is_empty() => return Packs::None,
         Value::List(_) | Value::Text(_) | Value::Null | Value::Map(_) | Value::Broken => {}
     }
     let items = reader.each(node, "`all`, `none` or a list of packs");
@@ -268,7 +268,7 @@ fn packs(node: &Node, reader: &mut Reader<'_>) -> Option<Packs> {
             names.push(reader.mark(name.to_owned(), item.span));
         }
     }
-    Some(Packs::These(names))
+    Packs::These(names)
 }
 
 fn trees(node: &Node, reader: &mut Reader<'_>) -> Option<u32> {

@@ -138,18 +138,18 @@ struct Placed {
 
 /// Decodes a ladder; `None` when any of it is wrong.
 pub(super) fn read(entry: &Entry, reader: &mut Reader<'_>) -> Option<LadderDraft> {
-    let before = reader.findings.errors();
-    let mut stages: Vec<Placed> = Vec::new();
-    for (place, node) in reader
-        .each(&entry.node, "stages such as `nudge`")
-        .iter()
+    let before = reader.trouble();
+    let nodes = reader.each(&entry.node, "stages such as `nudge`").iter();
+    let stages: Vec<Option<Placed>> = nodes
         .enumerate()
-    {
-        stages.extend(stage(node, place, reader));
-    }
+        .map(|(place, node)| stage(node, place, reader))
+        .collect();
     check(&stages, reader);
-    let sound = reader.findings.errors() == before;
-    sound.then(|| stages.into_iter().map(|placed| placed.stage).collect())
+    if reader.trouble() > before {
+        return None;
+    }
+    let placed = stages.into_iter().flatten();
+    Some(placed.map(|placed| placed.stage).collect())
 }
 
 fn stage(node: &Node, place: usize, reader: &mut Reader<'_>) -> Option<Placed> {
@@ -157,9 +157,9 @@ fn stage(node: &Node, place: usize, reader: &mut Reader<'_>) -> Option<Placed> {
         return bare(node, word, reader);
     }
     let mut draft = StageDraft::default();
-    let before = reader.findings.errors();
+    let before = reader.trouble();
     let given = STAGE.read(node, &mut draft, reader);
-    if reader.findings.errors() > before {
+    if reader.trouble() > before {
         return None;
     }
     let act = match draft.acts.as_slice() {
@@ -302,9 +302,15 @@ fn height(act: StageAct) -> u8 {
     }
 }
 
-fn check(stages: &[Placed], reader: &mut Reader<'_>) {
+/// Holds the stages against each other; one that could not be read may have been anything.
+fn check(stages: &[Option<Placed>], reader: &mut Reader<'_>) {
     let mut below: Vec<StageAct> = Vec::new();
-    for placed in stages {
+    let mut whole = true;
+    for stage in stages {
+        let Some(placed) = stage else {
+            whole = false;
+            continue;
+        };
         let act = placed.stage.act;
         let highest = below.iter().copied().max_by_key(|act| height(*act));
         if let Some(highest) = highest
@@ -315,13 +321,12 @@ fn check(stages: &[Placed], reader: &mut Reader<'_>) {
                 word(act),
                 word(highest)
             );
-            reader.refuse(
-                placed.span,
-                message,
-                "nudges come first, then signals that ask, KILL last",
-            );
+            let expected = "nudges come first, then signals that ask, KILL last";
+            reader.refuse(placed.span, message, expected);
         }
-        check_manners(placed, act, &below, reader);
+        if whole {
+            check_manners(placed, act, &below, reader);
+        }
         below.push(act);
     }
 }
@@ -357,7 +362,7 @@ fn check_manners(placed: &Placed, act: StageAct, below: &[StageAct], reader: &mu
         (true, true) => reader.doubt(
             placed.span,
             message,
-            "nothing can be saved, and nobody is asked",
+            "`abrupt` permits it; nobody can save anything first",
         ),
         (false, false) => reader.doubt(placed.span, message, "nobody is told before"),
         (false, true) => {}

@@ -362,17 +362,17 @@ impl LimitsDraft {
 
 /// Decodes `limits`; `None` when any of it is wrong, so that nothing is concluded from the rest.
 pub(super) fn read(entry: &Entry, reader: &mut Reader<'_>) -> Option<Vec<ClauseDraft>> {
-    let before = reader.findings.errors();
+    let before = reader.trouble();
     let mut draft = LimitsDraft::default();
     LIMITS.read(&entry.node, &mut draft, reader);
-    if draft.clauses.is_empty() && reader.findings.errors() == before {
+    if draft.clauses.is_empty() && reader.trouble() == before {
         reader.refuse(
             entry.at,
             "a rule without a limit",
             "add one, such as `age: 2h`",
         );
     }
-    (reader.findings.errors() == before).then_some(draft.clauses)
+    (reader.trouble() == before).then_some(draft.clauses)
 }
 
 fn all(draft: &mut LimitsDraft, entry: &Entry, reader: &mut Reader<'_>) {

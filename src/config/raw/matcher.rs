@@ -2,6 +2,8 @@
 //!
 //! **Invariants.** At least one field narrows: a matcher that means every process is refused, also inside another.
 
+use std::collections::BTreeSet;
+
 use super::narrow;
 use crate::config::diagnostic::quoted;
 use crate::config::quantity;
@@ -39,7 +41,8 @@ pub(in crate::config) static MATCH: Table<MatcherDraft> = Table {
     keys: &[
         Key::sets(
             "program",
-            "Glob on what really runs: the executable's file name, or the module or script of an interpreter, without folder and extension. `python -m pytest` is `pytest`.",
+            "Glob on what really runs: the executable's file name, or the module or script of an \
+             interpreter, without folder and extension. `python -m pytest` is `pytest`.",
             Shape::Texts,
             |draft, entry, reader| {
                 let globs = globs(entry, reader, narrow::program);
@@ -273,10 +276,10 @@ impl MatcherDraft {
 
 /// Decodes one matcher; `None` when any of it is wrong.
 pub(super) fn read(node: &Node, place: Place, reader: &mut Reader<'_>) -> Option<Matcher> {
-    let before = reader.findings.errors();
+    let before = reader.trouble();
     let mut draft = MatcherDraft::default();
     MATCH.read(node, &mut draft, reader);
-    if reader.findings.errors() > before || !matches!(node.value, Value::Map(_)) {
+    if reader.trouble() > before || !matches!(node.value, Value::Map(_)) {
         return None;
     }
     if !draft.narrows {
@@ -309,39 +312,34 @@ fn globs(
     check: fn(&Node, &Glob, &mut Reader<'_>),
 ) -> Vec<Glob> {
     let mut globs: Vec<Glob> = Vec::new();
-    for node in reader.each(&entry.node, "a pattern") {
-        let Some(glob) = reader.glob(node) else {
-            continue;
-        };
-        check(node, &glob, reader);
-        if globs.iter().any(|other| other.text() == glob.text()) {
-            twice(node, glob.text(), reader);
+    let nodes = reader.each(&entry.node, "a pattern");
+    doubt_twins(nodes, reader);
+    for node in nodes {
+        if let Some(glob) = reader.glob(node) {
+            check(node, &glob, reader);
+            globs.push(glob);
         }
-        globs.push(glob);
     }
     globs
 }
 
 fn patterns(entry: &Entry, anchor: Anchor, reader: &mut Reader<'_>) -> Vec<Pattern> {
-    let mut patterns: Vec<Pattern> = Vec::new();
-    for node in reader.each(&entry.node, "a regular expression") {
-        let Some(pattern) = reader.pattern(node, anchor) else {
-            continue;
-        };
-        if patterns.iter().any(|other| other.text() == pattern.text()) {
-            twice(node, pattern.text(), reader);
-        }
-        patterns.push(pattern);
-    }
-    patterns
+    let nodes = reader.each(&entry.node, "a regular expression");
+    doubt_twins(nodes, reader);
+    let patterns = nodes.iter().filter_map(|node| reader.pattern(node, anchor));
+    patterns.collect()
 }
 
-fn twice(node: &Node, text: &str, reader: &mut Reader<'_>) {
-    reader.doubt(
-        node.span,
-        format!("{} is listed twice", quoted(text)),
-        "once is enough",
-    );
+fn doubt_twins(nodes: &[Node], reader: &mut Reader<'_>) {
+    let mut seen = BTreeSet::new();
+    for node in nodes {
+        if let Value::Text(text) = &node.value
+            && !seen.insert(text)
+        {
+            let message = format!("{} is listed twice", quoted(text));
+            reader.doubt(node.span, message, "once is enough");
+        }
+    }
 }
 
 fn cmdline(draft: &mut MatcherDraft, entry: &Entry, reader: &mut Reader<'_>) {

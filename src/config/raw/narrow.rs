@@ -121,9 +121,10 @@ pub(super) fn doubt_cmdline(span: Span, pattern: &Pattern, reader: &mut Reader<'
         return;
     };
     let message = format!("this also matches {}", quoted(found));
-    let better = match word.is_empty() {
-        true => "anchor it, or use `program`".to_owned(),
-        false => format!("use `program: {word}`, or anchor it: `^`"),
+    let better = if word.is_empty() {
+        "anchor it, or use `program`".to_owned()
+    } else {
+        format!("use `program: {word}`, or anchor it: `^`")
     };
     reader.doubt(span, message, better);
 }

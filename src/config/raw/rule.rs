@@ -101,7 +101,8 @@ pub(in crate::config) static RULE: Table<RuleDraft> = Table {
         Key::not_yet("when", "Holds the rule back unless something else is so."),
         Key::sets(
             "warmup",
-            "Ignores limits but `cpu_time`, `age` and `processes` at the start. Default `30s` for `leftover` and `orphaned`, else none.",
+            "Ignores limits but `cpu_time`, `age` and `processes` at the start. Default `30s` for \
+             `leftover` and `orphaned`, else none.",
             Shape::Duration,
             |draft, entry, reader| {
                 draft.warmup =
@@ -150,6 +151,7 @@ pub(in crate::config) static RULE: Table<RuleDraft> = Table {
             "kill",
             "signals go into the `ladder`: `- { after: 10s, signal: KILL }`",
         ),
+        ("timeout", "did you mean `limits: { age: … }`?"),
         ("description", "did you mean `about`?"),
         ("disabled", "did you mean `enabled: false`?"),
         (

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::time::{ClockId, clock_gettime};
 
 use super::Heard;
 use super::births::{Births, Unseen, matters};
@@ -17,6 +16,7 @@ use crate::engine::pursuit::{
 };
 use crate::engine::units::Mono;
 use crate::engine::warrant::{EventCount, Outcome};
+use crate::sys::clock::Clock;
 use crate::sys::events::connector::Connector;
 use crate::sys::events::{Deafness, Drained};
 use crate::sys::glimpse;
@@ -426,8 +426,5 @@ fn look(key: ProcKey, signaller: &mut Signaller) -> Look {
 }
 
 fn now() -> Mono {
-    let time = clock_gettime(ClockId::Monotonic);
-    let secs = u64::try_from(time.tv_sec).unwrap_or_default();
-    let nanos = u64::try_from(time.tv_nsec).unwrap_or_default();
-    Mono::from_nanos(secs.saturating_mul(1_000_000_000).saturating_add(nanos))
+    Clock.now()
 }

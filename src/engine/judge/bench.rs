@@ -8,7 +8,7 @@ use super::unit::{Unit, UnitId};
 use crate::engine::decision::{Decision, Hearing};
 use crate::engine::evidence::{Evidence, Exemption, UnitKey, Verdict};
 use crate::engine::facts::{Hangup, Read};
-use crate::engine::forest::{FirstSign, Life, Serial};
+use crate::engine::forest::{FirstSign, Serial};
 use crate::engine::process::Pid;
 use crate::engine::snapshot::{RunState, Sample, Seen, Snapshot};
 use crate::engine::units::{Mono, Range, Tier};
@@ -40,11 +40,10 @@ impl Judge {
             if let Some(serial) = serial {
                 self.note_figures(serial, sample);
             }
-            if let (Seen::Gone, Some(holder)) = (&sample.seen, self.forest.holder(sample.pid)) {
-                self.release(holder);
+            if sample.seen == Seen::Gone {
+                self.reaped(sample);
             }
         }
-        self.sweep_zombies();
         let asked: Vec<UnitId> = self
             .units
             .iter()
@@ -97,19 +96,21 @@ impl Judge {
         }
     }
 
-    /// Drops the dead that were reaped from the units that count them.
-    fn sweep_zombies(&mut self) {
-        for unit in self
-            .units
-            .values_mut()
-            .filter(|unit| !unit.zombies.is_empty())
-        {
-            let dead = |serial: &Serial| {
-                self.forest
-                    .node(*serial)
-                    .is_some_and(|node| matches!(node.life, Life::Dead(_)))
-            };
-            unit.zombies.retain(dead);
+    /// One of the dead is gone for good: no unit counts it any more.
+    fn reaped(&mut self, sample: &Sample) {
+        let forest = &self.forest;
+        let meant = |serial: &Serial| {
+            forest
+                .node(*serial)
+                .is_none_or(|node| node.pid == sample.pid && node.key == sample.key)
+        };
+        let mut gone: Vec<Serial> = forest.holder(sample.pid).into_iter().collect();
+        for unit in self.units.values_mut() {
+            gone.extend(unit.zombies.iter().filter(|serial| meant(serial)));
+            unit.zombies.retain(|serial| !meant(serial));
+        }
+        for serial in gone {
+            self.release(serial);
         }
     }
 

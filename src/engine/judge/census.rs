@@ -12,6 +12,7 @@ use crate::engine::decision::{Closing, Decision};
 use crate::engine::evidence::UnitKey;
 use crate::engine::forest::{Change, FirstSign, Life, Serial};
 use crate::engine::guard::Standing;
+use crate::engine::incident::Phase;
 use crate::engine::usage::Bound;
 
 /// A process must live so long before its facts are read: a compile farm's children cost no regex.
@@ -222,12 +223,13 @@ impl Judge {
         }
     }
 
-    /// A unit whose last member died is over.
+    /// A unit whose last member died is over; while an act is under way, its report closes it.
     pub(super) fn close_if_empty(&mut self, id: UnitId, out: &mut Vec<Decision>) {
         let Some(unit) = self.units.get(&id) else {
             return;
         };
-        if !unit.members.is_empty() {
+        let phase = unit.incident.as_ref().map(|incident| &incident.phase);
+        if !unit.members.is_empty() || matches!(phase, Some(Phase::Acting(_))) {
             return;
         }
         let ours = unit

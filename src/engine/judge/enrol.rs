@@ -4,7 +4,6 @@
 //! of an image that is no longer run change nothing.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::Judge;
 use super::census::YOUTH;
@@ -79,31 +78,42 @@ impl Judge {
         self.hopeful.insert(serial);
     }
 
-    /// Holds every rule's matcher against a process.
-    pub(super) fn answer(&mut self, serial: Serial) {
+    /// A process as matchers see it.
+    pub(super) fn with_subject<T>(
+        &self,
+        serial: Serial,
+        hold: impl FnOnce(&matcher::Subject<'_>) -> T,
+    ) -> Option<T> {
+        let facts_of = |serial: Serial| {
+            self.dossiers
+                .get(&serial)
+                .and_then(|dossier| dossier.facts.as_deref())
+        };
         let above: Vec<Option<&Facts>> = self
             .forest
             .above(serial)
-            .map(|(above, _)| {
-                self.dossiers
-                    .get(&above)
-                    .and_then(|dossier| dossier.facts.as_deref())
-            })
+            .map(|(above, _)| facts_of(above))
             .collect();
-        let Some((node, dossier)) = self.forest.node(serial).zip(self.dossiers.get(&serial)) else {
-            return;
-        };
-        let subject = matcher::Subject {
-            facts: dossier.facts.as_deref(),
+        let node = self.forest.node(serial)?;
+        Some(hold(&matcher::Subject {
+            facts: facts_of(serial),
             age: self.now.since(node.exec_at),
             above: &above,
+        }))
+    }
+
+    /// Holds every rule's matcher against a process.
+    pub(super) fn answer(&mut self, serial: Serial) {
+        let test = |subject: &matcher::Subject<'_>| {
+            self.rules
+                .rules
+                .iter()
+                .map(|rule| rule.matcher.test(subject))
+                .collect()
         };
-        let answers = self
-            .rules
-            .rules
-            .iter()
-            .map(|rule| rule.matcher.test(&subject))
-            .collect();
+        let Some(answers) = self.with_subject(serial, test) else {
+            return;
+        };
         if let Some(dossier) = self.dossiers.get_mut(&serial) {
             dossier.answers = answers;
         }
@@ -165,48 +175,29 @@ impl Judge {
 
     /// Whether a process may be signalled, by its own facts.
     fn standing(&self, serial: Serial) -> Standing {
-        let Some(dossier) = self.dossiers.get(&serial) else {
+        let lists = guard::Lists::of(&self.rules, &self.settings.spare.keys);
+        let Some(standing) = self.with_subject(serial, |subject| guard::standing(subject, &lists))
+        else {
             return Standing::Plain;
         };
-        let Some(facts) = dossier.facts.as_deref() else {
-            return Standing::Plain;
-        };
-        if facts
-            .key
-            .is_some_and(|key| self.settings.spare.keys.contains(&key))
-        {
-            return Standing::Boundary(guard::Reason::from("beadle or one of its ancestors"));
-        }
-        let lists = guard::Lists {
-            protect: &self.rules.protect,
-            boundaries: &self.rules.boundaries,
-        };
-        let standing = guard::standing(facts, &dossier.program, &lists);
         // What already belongs to a judged tree cannot protect itself by running a protected program.
         let member = |id: &UnitId| self.units.get(id).is_some_and(|unit| unit.root != serial);
-        if dossier.units.iter().any(member) {
-            standing.for_member()
-        } else {
-            standing
+        match self.dossiers.get(&serial) {
+            Some(dossier) if dossier.units.iter().any(member) => standing.for_member(),
+            Some(_) | None => standing,
         }
     }
 
     fn is_kept(&self, serial: Serial, rule: usize) -> bool {
-        let Some((rule, dossier)) = self.rules.rules.get(rule).zip(self.dossiers.get(&serial))
-        else {
+        let Some(rule) = self.rules.rules.get(rule) else {
             return false;
         };
-        let subject = matcher::Subject {
-            facts: dossier.facts.as_deref(),
-            age: self
-                .forest
-                .node(serial)
-                .map_or(Duration::ZERO, |node| self.now.since(node.exec_at)),
-            above: &[],
+        let any = |subject: &matcher::Subject<'_>| {
+            rule.keep
+                .iter()
+                .any(|keep| keep.holds(subject) == Answer::Yes)
         };
-        rule.keep
-            .iter()
-            .any(|keep| keep.holds(&subject) == Answer::Yes)
+        self.with_subject(serial, any).unwrap_or(false)
     }
 
     /// Makes a process the root of every rule that it is the topmost match of.

@@ -73,7 +73,7 @@ impl Judge {
         if let Some(past) = unit.past.take().filter(|past| past.until > now) {
             unit.incident = Some(Incident::reopen(&past, now));
         } else {
-            unit.incident = Some(Incident::open(fresh, now));
+            unit.incident = Some(Incident::open(fresh, unit.sampled));
             self.tell(id, What::Opened, out);
         }
         // Whoever was born into it of late may be a boundary: known sooner from now on.
@@ -413,6 +413,7 @@ impl Judge {
             // Recalled or too old: nothing was sent, the stage is due again on the next snapshot.
             incident.called_off();
         }
+        self.close_if_empty(flight.unit, out);
     }
 
     /// Withdraws authority over a unit: whatever is under way sends nothing more.

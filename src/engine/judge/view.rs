@@ -9,11 +9,10 @@ use super::unit::{Unit, UnitId};
 use crate::engine::decision::{
     Explanation, IncidentView, Relation, RuleExplanation, RuleView, UnitView, View, nearness,
 };
-use crate::engine::facts::Facts;
 use crate::engine::forest::{Forest, Serial};
 use crate::engine::guard::Standing;
 use crate::engine::incident::{Incident, Phase};
-use crate::engine::matcher::{Answer, Reason, Subject};
+use crate::engine::matcher::{Answer, Reason};
 use crate::engine::process::{Pid, ProcKey, Text};
 use crate::engine::redact;
 use crate::engine::rule::{Rule, StageAct};
@@ -178,28 +177,10 @@ impl Judge {
     }
 
     fn unmatched(&self, serial: Serial, rule: &Rule) -> Relation {
-        let above: Vec<Option<&Facts>> = self
-            .forest
-            .above(serial)
-            .map(|(above, _)| {
-                self.dossiers
-                    .get(&above)
-                    .and_then(|dossier| dossier.facts.as_deref())
-            })
-            .collect();
-        let subject = Subject {
-            facts: self
-                .dossiers
-                .get(&serial)
-                .and_then(|dossier| dossier.facts.as_deref()),
-            age: self
-                .forest
-                .node(serial)
-                .map(|node| self.now.since(node.exec_at))
-                .unwrap_or_default(),
-            above: &above,
-        };
-        match rule.matcher.first_failing(&subject) {
+        match self
+            .with_subject(serial, |subject| rule.matcher.first_failing(subject))
+            .flatten()
+        {
             Some(Reason::Unmet(text)) => Relation::Unmatched(text),
             Some(Reason::Missing(text)) => Relation::Pending(text),
             None => {

@@ -47,10 +47,10 @@ impl Matcher {
         };
         let found = self.failing(&Look::at(subject));
         match (far, found) {
-            (Some(unmet @ Reason::Unmet(_)), _)
-            | (_, Some(unmet @ Reason::Unmet(_)))
-            | (Some(unmet), _) => Some(unmet),
-            (None, found) => found,
+            (Some(Reason::Unmet(why)), _) | (_, Some(Reason::Unmet(why))) => {
+                Some(Reason::Unmet(why))
+            }
+            (far, found) => far.or(found),
         }
     }
 

@@ -7,7 +7,8 @@ use crate::engine::units::Mono;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn facts() -> Facts {
+/// An ordinary process: pytest of user 1000, without a terminal.
+pub(in crate::engine) fn facts() -> Facts {
     Facts {
         pid: Pid::new(42).unwrap(),
         key: None,

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::roll::{Roll, Standing};
-use super::{Act, Look, Sighting, Slot, Turn, Wire};
+use super::roll::{Member, Roll, Standing};
+use super::{Act, Glimpse, Look, Sighting, Slot, Turn, Wire};
 use crate::engine::evidence::{Evidence, Quantity};
 use crate::engine::process::ProcKey;
 use crate::engine::rule::Metric;
@@ -109,6 +109,7 @@ impl Case {
             Outcome::Withheld(Withheld::Protected) => {
                 if let Some(pid) = self.roll.member(slot).map(|member| member.pid) {
                     self.roll.unbear(pid);
+                    self.roll.disown(slot, now);
                 }
             }
             Outcome::Withheld(Withheld::Unsure)
@@ -192,6 +193,58 @@ impl Case {
             self.roll
                 .stand(slot, Standing::Settled(Outcome::Survived), now);
         }
+    }
+
+    /// From now on nothing is told: who was told of and is not sure yet can only be found in the table.
+    pub(super) fn drop_told(&mut self, now: Mono) {
+        let unsure: Vec<Slot> = self
+            .roll
+            .open()
+            .filter(|(_, member)| match member.standing {
+                Standing::Heard | Standing::Held => true,
+                Standing::Due | Standing::Struck | Standing::Settled(_) | Standing::Dropped => {
+                    false
+                }
+            })
+            .map(|(slot, _)| slot)
+            .collect();
+        for slot in unsure {
+            self.roll.stand(slot, Standing::Dropped, now);
+        }
+    }
+
+    /// Notes who was taken hold of.
+    pub(super) fn hold(&mut self, slot: Slot, key: ProcKey, glimpse: &Glimpse) {
+        if let Some(member) = self.roll.member_mut(slot) {
+            member.key = Some(key);
+            member.start = glimpse.start;
+            member.state = glimpse.state;
+            member.sampled_stopped = glimpse.state == 'T';
+        }
+    }
+
+    /// The identity of who speaks for one, where that is certain: who is merely held may be a later bearer of the
+    /// number.
+    pub(super) fn anchor_of(&self, member: &Member) -> Option<ProcKey> {
+        let parent = self.roll.member(member.parent?)?;
+        match parent.standing {
+            Standing::Due | Standing::Struck | Standing::Settled(_) => parent.key,
+            Standing::Heard | Standing::Held | Standing::Dropped => None,
+        }
+    }
+
+    /// Whether the table shows it as the child of who speaks for it.
+    pub(super) fn is_child(&self, member: &Member, glimpse: &Glimpse) -> bool {
+        let parent = member.parent.and_then(|slot| self.roll.member(slot));
+        parent.is_some_and(|parent| glimpse.ppid == Some(parent.pid))
+    }
+
+    /// A look at each whose outcome is open.
+    pub(super) fn looks(&self) -> impl Iterator<Item = Act> {
+        self.roll.open().filter_map(|(slot, member)| {
+            let key = member.key?;
+            Some(Act::Look { slot, key })
+        })
     }
 
     /// Orders CONT for everyone who was stopped by us and not killed; whether there was anyone.

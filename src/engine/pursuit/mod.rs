@@ -13,13 +13,15 @@
 //! # Why three courses
 //! Asking ([`ask`]) stops nobody: a foreground job that is stopped, asked and continued loses its terminal. With events,
 //! killing needs no stopping either ([`chase`]): a process that was sent KILL cannot fork any more, and each child that
-//! was born before is told of by its fork event. Only where nothing tells of births must everyone be stopped first
-//! ([`walk`]), so that looking can keep up with them.
+//! was born before is told of by its fork event. Only where nothing tells of births, or not of all, must everyone be
+//! stopped first ([`walk`]), so that looking can keep up with them.
 
 mod ask;
 mod case;
 mod chase;
 mod roll;
+#[cfg(test)]
+mod tests;
 mod walk;
 
 use std::sync::Arc;
@@ -274,6 +276,11 @@ impl Pursuit {
             return Mono::NEVER;
         }
         self.case.take_in(turn);
+        // What is not told in full cannot be followed: then everyone has to stand still to be found.
+        if let (Course::Chase(_), Queue::Lost | Queue::Deaf) = (&self.course, turn.queue) {
+            self.case.drop_told(turn.now);
+            self.course = Course::Walk(Walk::new(turn.now));
+        }
         let step = match &mut self.course {
             Course::Ask(course) => course.step(&mut self.case, turn, acts),
             Course::Chase(course) => course.step(&mut self.case, turn, acts),

@@ -23,9 +23,6 @@ pub(super) struct Member {
     /// The member that started it, or that speaks for its session.
     pub(super) parent: Option<Slot>,
     pub(super) origin: Origin,
-    /// Whose claim its own rests on, where that is not beyond doubt.
-    voucher: Option<Slot>,
-    claim: Claim,
     pub(super) standing: Standing,
     /// When `standing` came to be.
     pub(super) since: Mono,
@@ -90,17 +87,6 @@ pub(super) enum SeenTie {
     },
 }
 
-/// Whether it is a member, where an event did not say so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Claim {
-    /// Not known yet.
-    Open,
-    /// It is.
-    Proven,
-    /// It is not, or it can no more be known.
-    Refuted,
-}
-
 /// All that are pursued.
 #[derive(Debug, Default)]
 pub(super) struct Roll {
@@ -150,15 +136,10 @@ impl Roll {
 
     /// A newborn, told of by the fork event of the member `parent`. From now on it is who bears its number.
     pub(super) fn told(&mut self, pid: Pid, start: StartTicks, parent: Slot, now: Mono) {
-        let voucher = self.member(parent).and_then(|member| member.voucher);
-        self.add(Member {
-            voucher,
-            ..Member::heard(pid, start, Some(parent), now)
-        });
+        self.add(Member::heard(pid, start, Some(parent), now));
     }
 
-    /// A process of the table that may be a member, as `tie` would show. It bears its number for the time being,
-    /// so that what it starts is followed; but nobody is struck on its word before its claim is proven.
+    /// A process of the table that may be a member, as `tie` would show.
     pub(super) fn seen(&mut self, one: &Glimpse, tie: SeenTie, now: Mono) {
         let (parent, session) = match tie {
             SeenTie::Child { parent } => (parent, None),
@@ -166,8 +147,6 @@ impl Roll {
         };
         self.add(Member {
             origin: Origin::Seen,
-            voucher: Some(Slot(self.members.len())),
-            claim: Claim::Open,
             session,
             ..Member::heard(one.pid, one.start, Some(parent), now)
         });
@@ -180,21 +159,24 @@ impl Roll {
         self.members.push(member);
     }
 
-    /// Whether it is a member for certain, as far as claims go.
-    pub(super) fn claim(&self, slot: Slot) -> Claim {
-        let voucher = self.member(slot).and_then(|member| member.voucher);
-        match voucher {
-            None => Claim::Proven,
-            Some(voucher) => self
-                .member(voucher)
-                .map_or(Claim::Refuted, |member| member.claim),
-        }
-    }
-
-    /// Decides the claim of one that was seen.
-    pub(super) fn decide(&mut self, slot: Slot, claim: Claim) {
-        if let Some(member) = self.member_mut(slot) {
-            member.claim = claim;
+    /// Whoever was told of as born to this one, or to those, was not: they bear no number for us and are dropped.
+    pub(super) fn disown(&mut self, slot: Slot, now: Mono) {
+        let mut disowned = BTreeSet::from([slot]);
+        let born = self
+            .members
+            .iter()
+            .enumerate()
+            .filter_map(|(index, member)| {
+                let told = member.origin != Origin::Target;
+                // Whoever is born comes after who it is born to.
+                (told && disowned.contains(&member.parent?) && disowned.insert(Slot(index)))
+                    .then_some((Slot(index), member.pid))
+            });
+        for (child, pid) in born.collect::<Vec<_>>() {
+            if self.bearer(pid) == Some(child) {
+                self.unbear(pid);
+            }
+            self.stand(child, Standing::Dropped, now);
         }
     }
 
@@ -232,13 +214,6 @@ impl Roll {
         self.bearers.remove(&pid);
     }
 
-    /// Only numbers of processes that are alive for certain go on standing for them.
-    pub(super) fn keep_bearers(&mut self, alive: impl Fn(&Member) -> bool) {
-        let members = &self.members;
-        self.bearers
-            .retain(|_, slot| members.get(slot.0).is_some_and(&alive));
-    }
-
     /// Moves one on. What is settled stays settled.
     pub(super) fn stand(&mut self, slot: Slot, standing: Standing, now: Mono) {
         let Some(member) = self.members.get_mut(slot.0) else {
@@ -259,6 +234,30 @@ impl Roll {
         }
     }
 
+    /// The numbers of members that are protected, and of all that hangs from them.
+    fn shielded(&self, seen: &[Glimpse]) -> BTreeSet<Pid> {
+        let spared = self.members.iter().filter(|member| {
+            member.standing == Standing::Settled(Outcome::Withheld(Withheld::Protected))
+        });
+        let spared: BTreeSet<_> = spared.map(|member| (member.pid, member.start)).collect();
+        let mut shielded: BTreeSet<Pid> = seen
+            .iter()
+            .filter(|one| spared.contains(&(one.pid, one.start)))
+            .map(|one| one.pid)
+            .collect();
+        let mut before = usize::MAX;
+        while !shielded.is_empty() && before != shielded.len() {
+            before = shielded.len();
+            let hanging = seen
+                .iter()
+                .filter(|one| one.ppid.is_some_and(|ppid| shielded.contains(&ppid)))
+                .map(|one| one.pid);
+            let hanging: Vec<_> = hanging.collect();
+            shielded.extend(hanging);
+        }
+        shielded
+    }
+
     /// Those of a whole table who may be members and are not known, each with the living member that speaks for it: a
     /// parent for its children, and anyone in a session that a member made for all in it.
     pub(super) fn unknown_of(&self, seen: &[Glimpse]) -> Vec<(Glimpse, SeenTie)> {
@@ -267,8 +266,17 @@ impl Roll {
         for (index, member) in self.members.iter().enumerate() {
             makers.insert(member.pid);
             makers.extend(member.session);
-            if member.standing != Standing::Dropped {
-                known.insert((member.pid, member.start), (Slot(index), member.is_alive()));
+            match member.standing {
+                // Within one tick the number of a dead one may be its sibling's.
+                Standing::Dropped | Standing::Settled(Outcome::Sent | Outcome::Gone) => {}
+                Standing::Heard
+                | Standing::Held
+                | Standing::Due
+                | Standing::Struck
+                | Standing::Settled(_) => {
+                    let one = (Slot(index), member.is_alive());
+                    known.insert((member.pid, member.start), one);
+                }
             }
         }
         let mut parents = BTreeMap::new();
@@ -282,7 +290,12 @@ impl Roll {
                 sessions.entry(session).or_insert(slot);
             }
         }
+        let shielded = self.shielded(seen);
         let speaker = |one: &Glimpse| {
+            // A session does not speak for what somebody protected has started.
+            if shielded.contains(&one.ppid?) {
+                return None;
+            }
             let parent = one.ppid.and_then(|ppid| parents.get(&ppid));
             let child = parent.map(|&parent| SeenTie::Child { parent });
             child.or_else(|| {
@@ -311,8 +324,6 @@ impl Member {
             start,
             parent,
             origin: Origin::Told,
-            voucher: None,
-            claim: Claim::Proven,
             standing: Standing::Heard,
             since: now,
             next: now,

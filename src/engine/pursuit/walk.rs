@@ -8,9 +8,8 @@
 use std::time::Duration;
 
 use super::case::Case;
-use super::chase::{Taking, anchor_of, take};
 use super::roll::{Member, Standing};
-use super::{Act, Motion, Sighting, Slot, Step, Turn, Wire};
+use super::{Act, Anchor, Found, Glimpse, Motion, Sighting, Slot, Step, Turn, Wire};
 use crate::engine::units::Mono;
 use crate::engine::warrant::Outcome;
 
@@ -82,7 +81,7 @@ impl Walk {
             Stage::Releasing => return Step::Over,
             Stage::Stopping | Stage::Killing | Stage::Sweeping if now >= case.deadline => {
                 self.enter(Stage::Closing, now);
-                acts.extend(looks(case));
+                acts.extend(case.looks());
                 return Step::Until(now);
             }
             Stage::Stopping | Stage::Killing | Stage::Sweeping => {}
@@ -115,7 +114,7 @@ impl Walk {
     fn take_in(&mut self, case: &mut Case, sighting: &Sighting, now: Mono) {
         match sighting {
             Sighting::Taken { slot, found } => {
-                if take(case, *slot, *found, now) == Taking::Proven {
+                if take(case, *slot, *found, now) == Fresh::Somebody {
                     self.fresh = Fresh::Somebody;
                 }
             }
@@ -201,7 +200,7 @@ impl Walk {
                 ) => {}
             }
         }
-        acts.extend(looks(case));
+        acts.extend(case.looks());
         acts.push(Act::Scan);
         Step::Until(self.next)
     }
@@ -238,12 +237,37 @@ impl Walk {
     }
 }
 
-/// A look at each whose outcome is open.
-fn looks(case: &Case) -> impl Iterator<Item = Act> {
-    case.roll.open().filter_map(|(slot, member)| {
-        let key = member.key?;
-        Some(Act::Look { slot, key })
-    })
+/// Takes in who bears the number of one that was seen: a member only if it is still what it was taken for, and whoever
+/// speaks for it lived even then.
+fn take(case: &mut Case, slot: Slot, found: Found, now: Mono) -> Fresh {
+    let Some(member) = case.roll.member(slot) else {
+        return Fresh::Nobody;
+    };
+    match found {
+        Found::Held {
+            key,
+            glimpse,
+            anchor: Anchor::Alive,
+        } if is_tied(case, member, &glimpse) => {
+            case.hold(slot, key, &glimpse);
+            case.roll.stand(slot, Standing::Due, now);
+            Fresh::Somebody
+        }
+        Found::Held { .. } | Found::Gone => {
+            case.roll.stand(slot, Standing::Dropped, now);
+            Fresh::Nobody
+        }
+        Found::Unsure => Fresh::Nobody,
+    }
+}
+
+/// Whether it is the one that was seen, tied as it was seen to be.
+fn is_tied(case: &Case, member: &Member, glimpse: &Glimpse) -> bool {
+    let tied = match member.session {
+        Some(session) => glimpse.session == Some(session),
+        None => case.is_child(member, glimpse),
+    };
+    tied && member.start == glimpse.start
 }
 
 /// Orders to take hold of each who was seen; not again at once where that found us short of something.
@@ -261,7 +285,7 @@ fn take_hold(case: &mut Case, now: Mono, acts: &mut Vec<Act>) {
         acts.push(Act::Take {
             slot,
             pid: member.pid,
-            anchor: anchor_of(case, member),
+            anchor: case.anchor_of(member),
         });
         if let Some(member) = case.roll.member_mut(slot) {
             member.next = now.after(WATCH);

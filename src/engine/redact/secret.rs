@@ -176,17 +176,16 @@ fn login(word: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let address = word.get(start..)?;
     let (authority, path) = split(address, |byte| !b"/?#".contains(&byte));
     let colon = authority.iter().position(|&byte| byte == b':')?;
-    let at = match authority.iter().rposition(|&byte| byte == b'@') {
-        Some(at) => at,
+    let at = if let Some(at) = authority.iter().rposition(|&byte| byte == b'@') {
+        at
+    } else {
         // A careless password holds a slash: `user:pa/ss@host`. A port is all digits.
-        None => {
-            let port = authority.get(colon.saturating_add(1)..)?;
-            if port.iter().all(u8::is_ascii_digit) {
-                return None;
-            }
-            let at = path.iter().rposition(|&byte| byte == b'@')?;
-            authority.len().saturating_add(at)
+        let port = authority.get(colon.saturating_add(1)..)?;
+        if port.iter().all(u8::is_ascii_digit) {
+            return None;
         }
+        let at = path.iter().rposition(|&byte| byte == b'@')?;
+        authority.len().saturating_add(at)
     };
     let before = start.saturating_add(colon).saturating_add(1);
     let after = start.saturating_add(at);

@@ -17,12 +17,12 @@ use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, getsockname, recvfrom,
     sendto, socket_with, sockopt,
 };
-use rustix::time::{ClockId, clock_gettime};
 
 use super::{Deafness, Drained};
 use crate::engine::event::{Event, Happening};
 use crate::engine::process::{Pid, StartTicks, Uid};
 use crate::engine::units::Mono;
+use crate::sys::clock::Clock;
 use crate::sys::stat::TICKS_A_SECOND;
 
 /// What we ask the queue to hold: at 832 bytes an event, a pause of a third of a second in the worst of storms.
@@ -67,8 +67,8 @@ pub struct Connector {
 /// One message of the kernel's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Message {
-    /// It heard the request with these numbers, and this is its error number.
-    Confirmed { sequence: u32, ack: u32, error: u32 },
+    /// It heard the request of this number less one, and this is its error number.
+    Confirmed { ack: u32, error: u32 },
     /// Something happened.
     Event(Event),
     /// Nothing that concerns us.
@@ -78,15 +78,6 @@ enum Message {
 impl Connector {
     /// Begins to listen. From its return on, nothing is missed without being told.
     pub fn open() -> Result<Self, Deafness> {
-        // A kernel before 6.6 knows no choice of events and ignores the longer request.
-        Self::listen(Some(FORK | EXEC | UID | SID | COMM | EXIT)).or_else(|deafness| match deafness
-        {
-            Deafness::Unconfirmed => Self::listen(None),
-            Deafness::Chosen | Deafness::Refused(_) | Deafness::Broken(_) => Err(deafness),
-        })
-    }
-
-    fn listen(choice: Option<u32>) -> Result<Self, Deafness> {
         let socket = socket_with(
             AddressFamily::NETLINK,
             SocketType::DGRAM,
@@ -105,33 +96,32 @@ impl Connector {
             .and_then(SocketAddrNetlink::try_from)
             .map_err(Deafness::Refused)?
             .pid();
-        let mut connector = Self {
+        let connector = Self {
             socket,
             buffer,
             threaded: None,
         };
-        let request = request(port, choice);
-        sendto(
-            &connector.socket,
-            &request,
-            SendFlags::empty(),
-            &SocketAddrNetlink::new(0, 0),
-        )
-        .map_err(Deafness::Refused)?;
+        connector.ask(&request(port, None))?;
         connector.await_confirmation(port)?;
+        // With a choice of events (since 6.6; ignored before) no confirmation comes: it is not among them.
+        let choice = FORK | EXEC | UID | SID | COMM | EXIT;
+        connector.ask(&request(port, Some(choice)))?;
         Ok(connector)
     }
 
-    fn await_confirmation(&mut self, port: u32) -> Result<(), Deafness> {
+    fn ask(&self, request: &[u8]) -> Result<(), Deafness> {
+        let kernel = SocketAddrNetlink::new(0, 0);
+        sendto(&self.socket, request, SendFlags::empty(), &kernel)
+            .map(|_| ())
+            .map_err(Deafness::Refused)
+    }
+
+    fn await_confirmation(&self, port: u32) -> Result<(), Deafness> {
         let end = awake().after(PATIENCE);
         let skew = skew();
         loop {
             match self.receive(skew) {
-                Ok(Message::Confirmed {
-                    sequence,
-                    ack,
-                    error,
-                }) if sequence == port && ack == port.wrapping_add(1) => {
+                Ok(Message::Confirmed { ack, error }) if ack == port.wrapping_add(1) => {
                     return match error {
                         0 => Ok(()),
                         // Kernels differ in the sign.
@@ -245,7 +235,6 @@ fn decode(message: &[u8], skew: Duration) -> Option<Message> {
     if (word(envelope, 0)?, word(envelope, 4)?) != (PROC, PROC) {
         return None;
     }
-    let (sequence, ack) = (word(envelope, 8)?, word(envelope, 12)?);
     let body = message.get(HEADER + ENVELOPE..)?;
     let what = word(body, 0)?;
     let nanos = u64::from_ne_bytes(body.get(8..16)?.try_into().ok()?);
@@ -254,11 +243,8 @@ fn decode(message: &[u8], skew: Duration) -> Option<Message> {
     let of_leader = process.is_some_and(|process| process.number() == thread);
     let what = match what {
         NONE => {
-            return Some(Message::Confirmed {
-                sequence,
-                ack,
-                error: thread,
-            });
+            let ack = word(envelope, 12)?;
+            return Some(Message::Confirmed { ack, error: thread });
         }
         FORK => {
             let (child_thread, child) = (word(body, 24)?, Pid::new(word(body, 28)?)?);
@@ -299,16 +285,9 @@ fn start_ticks(nanos: u64, skew: Duration) -> StartTicks {
 
 /// All the time the machine slept since boot: start ticks count it, event stamps do not.
 fn skew() -> Duration {
-    moment(ClockId::Boottime).since(awake())
+    Clock.slept()
 }
 
 fn awake() -> Mono {
-    moment(ClockId::Monotonic)
-}
-
-fn moment(clock: ClockId) -> Mono {
-    let time = clock_gettime(clock);
-    let secs = u64::try_from(time.tv_sec).unwrap_or_default();
-    let nanos = u64::try_from(time.tv_nsec).unwrap_or_default();
-    Mono::from_nanos(secs.saturating_mul(1_000_000_000).saturating_add(nanos))
+    Clock.now()
 }

@@ -1,0 +1,40 @@
+//! How the commands that ask the daemon reach it.
+
+use std::path::PathBuf;
+
+use super::{Failure, Surroundings};
+use crate::control::client;
+use crate::control::protocol::{Answer, Question};
+use crate::control::socket;
+
+/// Options of every command that asks the daemon.
+#[derive(Debug, clap::Args)]
+pub(super) struct Reach {
+    /// Print the answer as one JSON object
+    #[arg(long)]
+    pub(super) json: bool,
+
+    /// Ask the daemon that listens here [default: yours, then the machine's]
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+}
+
+impl Reach {
+    /// Asks one question.
+    pub(super) fn ask(
+        &self,
+        question: &Question,
+        around: &Surroundings,
+    ) -> Result<Answer, Failure> {
+        let places = match &self.socket {
+            Some(place) => vec![place.clone()],
+            None => socket::candidates(around.uid, around.runtime.as_deref()),
+        };
+        Ok(client::ask(&places, around.uid, question)?)
+    }
+}
+
+/// The daemon answered something else than was asked: it is not of our making.
+pub(super) fn astray() -> Failure {
+    Failure::new("the daemon answered another question: is it of the same version?")
+}

@@ -1,0 +1,115 @@
+//! `beadle rules`: which rules are in force, and what is built in.
+
+use serde::Serialize;
+
+use super::render::{rule_list, words};
+use super::{Failure, Surroundings, json, say};
+use crate::config::builtin::packs;
+use crate::control::wire::Safe;
+use crate::daemon::Rules;
+use crate::engine::rule::{Origin, Rule};
+use crate::sys::users::Users;
+
+/// List the rules that `beadle watch` would run, or print a built-in pack
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  beadle rules
+  beadle rules test-runners      a built-in pack as it is written: a start for rules of your own
+
+To change a built-in rule, write a rule of its name: it takes its place. `builtin: none` switches all of them off.")]
+pub(super) struct Args {
+    /// A built-in pack, to be printed
+    pack: Option<String>,
+
+    /// Print the list as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// A rule in the list.
+#[derive(Debug, Serialize)]
+pub(super) struct Listed {
+    /// Its name.
+    pub(super) name: Safe,
+    /// Its mode.
+    pub(super) mode: Safe,
+    /// `FILE:LINE`, or `built-in PACK`.
+    pub(super) origin: Safe,
+    /// What happens, in words.
+    pub(super) ladder: String,
+    /// What it is for.
+    pub(super) about: Option<Safe>,
+}
+
+pub(super) fn run(args: &Args, around: &Surroundings) -> Result<(), Failure> {
+    if let Some(name) = &args.pack {
+        return print(name);
+    }
+    let home = around.config_home.clone();
+    let loaded = Rules::new(None, home, around.uid, None)
+        .load(&Users::default())
+        .map_err(|refusal| Failure::rules(&refusal, around))?;
+    let rules: Vec<Listed> = loaded
+        .rules
+        .rules
+        .iter()
+        .map(|rule| Listed::of(rule))
+        .collect();
+    if args.json {
+        say(&json(&rules));
+        return Ok(());
+    }
+    say(&rule_list(
+        rules.iter().map(|rule| {
+            [
+                rule.name.to_string(),
+                rule.mode.to_string(),
+                rule.origin.to_string(),
+                rule.ladder.clone(),
+                rule.about
+                    .as_ref()
+                    .map_or_else(String::new, Safe::to_string),
+            ]
+        }),
+        around.out,
+    ));
+    say("\nBuilt-in packs (`beadle rules NAME` prints one):\n");
+    for pack in packs() {
+        say(&format!("  {:<20}{}\n", pack.name, pack.about));
+    }
+    Ok(())
+}
+
+fn print(name: &str) -> Result<(), Failure> {
+    let Some(pack) = packs().iter().find(|pack| pack.name == name) else {
+        let known: Vec<&str> = packs().iter().map(|pack| pack.name).collect();
+        return Err(Failure::new(format!(
+            "no built-in pack is called `{}`: there are {}",
+            Safe::word(name),
+            known.join(", ")
+        )));
+    };
+    say(pack.yaml);
+    Ok(())
+}
+
+impl Listed {
+    fn of(rule: &Rule) -> Self {
+        Self {
+            name: Safe::word(&rule.name),
+            mode: Safe::word(rule.mode.word()),
+            origin: origin(&rule.origin),
+            ladder: words::ladder(&rule.ladder),
+            about: rule.about.as_deref().map(Safe::word),
+        }
+    }
+}
+
+/// Where a rule was written.
+fn origin(origin: &Origin) -> Safe {
+    Safe::from(match origin {
+        Origin::Builtin { pack } => format!("built-in {pack}"),
+        Origin::File { path, line } => format!("{path}:{line}"),
+    })
+}

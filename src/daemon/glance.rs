@@ -1,0 +1,83 @@
+//! The judge alone, for a moment: what it makes of these rules and of what runs here now.
+//!
+//! **Invariants.** There is no signaller, no event thread and no sink here: whatever the judge decides, nothing can be
+//! signalled and nobody is told. It is the daemon's own judge, sampler and learner, so what is seen is what the
+//! daemon would see in the scan tier.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
+
+use crate::engine::decision::{Decision, Hearing, Input, View};
+use crate::engine::judge::{Judge, Settings};
+use crate::engine::process::Uid;
+use crate::engine::rule::RuleSet;
+use crate::engine::warrant::Spare;
+use crate::sys::clock::Clock;
+use crate::sys::learner::Learner;
+use crate::sys::ourselves;
+use crate::sys::procfs::Procfs;
+use crate::sys::sampler::Sampler;
+
+use super::start::StartError;
+
+/// Looks at this machine for `span`, through these rules.
+pub(crate) fn glance(rules: Arc<RuleSet>, span: Duration) -> Result<View, StartError> {
+    let root = Path::new("/proc");
+    let unreadable = |source| StartError::Proc {
+        path: PathBuf::from(root),
+        source,
+    };
+    let user = ourselves::owner();
+    let procfs = Procfs::open(root).map_err(unreadable)?;
+    let settings = Settings {
+        only_user: (user != Uid::ROOT).then_some(user),
+        spare: Arc::new(Spare {
+            keys: ourselves::lineage(&procfs),
+        }),
+        leash: None,
+        first_incident: 1,
+    };
+    let (learnt, facts) = channel();
+    let deliver = move |found| {
+        // The look is over: nobody needs facts any more.
+        let _ = learnt.send(found);
+    };
+    let learner = Learner::start(root, deliver).map_err(|source| StartError::Thread {
+        what: "the learner",
+        source,
+    })?;
+    let mut sampler = Sampler::new(root).map_err(unreadable)?;
+    let mut judge = Judge::new(settings, rules);
+    let clock = Clock;
+    let end = clock.now().after(span);
+    let mut inputs = VecDeque::from([Input::Hearing(Hearing::Nothing)]);
+    while clock.now() < end {
+        let input = inputs.pop_front().unwrap_or_else(|| {
+            let until = judge.next_deadline().map_or(end, |due| due.min(end));
+            match facts.recv_timeout(until.since(clock.now())) {
+                Ok(found) => Input::Facts(found),
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => Input::Deadline,
+            }
+        });
+        for decision in judge.step(clock.now(), input) {
+            match decision {
+                Decision::List => {
+                    inputs.push_back(Input::Listing(sampler.list().map_err(unreadable)?));
+                }
+                Decision::Sample { asks, by: _ } => {
+                    inputs.push_back(Input::Snapshot(sampler.look(&asks, &clock)));
+                }
+                Decision::Learn(questions) => learner.ask(questions),
+                // Without the means to act these are only words.
+                Decision::Prepare(_)
+                | Decision::Carry(_)
+                | Decision::Recall(_)
+                | Decision::Tell(_) => {}
+            }
+        }
+    }
+    Ok(judge.view())
+}

@@ -1,0 +1,5 @@
+//! Pursuits in a world of a few processes, where the world knows who is who and the pursuit must find out.
+
+mod simulation;
+mod table;
+mod world;

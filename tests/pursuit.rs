@@ -1,0 +1,561 @@
+//! Warrants against real trees: no survivor, and never the wrong process.
+//!
+//! What is true is found by a mark in the environment that no part of beadle looks at. Beside every tree lives a canary
+//! that looks the same and is not in it. Each test runs in the event tier and in the scan tier, and prints both.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use beadle::daemon::pursue::{Heard, Pursuer};
+use beadle::engine::decision::Hearing;
+use beadle::engine::event::{Event, Happening};
+use beadle::engine::evidence::{Evidence, IncidentId, Subject, UnitKey};
+use beadle::engine::process::{ExecGen, Pid, ProcKey, Text};
+use beadle::engine::rule::{RuleName, Signal};
+use beadle::engine::units::Mono;
+use beadle::engine::warrant::{
+    Epoch, EventCount, HardTie, Newborn, Order, Outcome, Report, Spare, Target, Warrant, WarrantId,
+    Withheld,
+};
+use beadle::sys::events::Deafness;
+use beadle::sys::glimpse::everyone;
+use beadle::sys::holds::Holds;
+use beadle::sys::signaller::Signaller;
+
+use super::villain::{Kind, Villain, awake};
+
+/// One tree at a time: they are meant to fill the machine, not each other's figures.
+static ALONE: Mutex<()> = Mutex::new(());
+
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// A pursuer and what it said.
+struct Desk {
+    pursuer: Pursuer,
+    heard: Receiver<Heard>,
+    events: Vec<Event>,
+    upto: EventCount,
+    gaps: u32,
+    tier: Hearing,
+    why: Option<Deafness>,
+}
+
+impl Desk {
+    fn open(want: Hearing) -> Self {
+        Self::with(Signaller::default(), want)
+    }
+
+    fn with(signaller: Signaller, want: Hearing) -> Self {
+        let (sink, heard) = channel();
+        let pursuer = Pursuer::start_with(signaller, want, move |what| {
+            let _ = sink.send(what);
+        })
+        .unwrap();
+        let (tier, why) = match heard.recv_timeout(PATIENCE).unwrap() {
+            Heard::Listening => (Hearing::Events, None),
+            Heard::Deaf(why) => (Hearing::Nothing, Some(why)),
+            other => panic!("first of all comes the tier: {other:?}"),
+        };
+        Self {
+            pursuer,
+            heard,
+            events: Vec::new(),
+            upto: EventCount(0),
+            gaps: 0,
+            tier,
+            why,
+        }
+    }
+
+    fn take(&mut self, heard: Heard) -> Option<Report> {
+        match heard {
+            Heard::Events { events, upto } => {
+                let count = u64::try_from(events.len()).unwrap();
+                assert_eq!(
+                    self.upto.0 + count,
+                    upto.0,
+                    "no event is told twice or left out"
+                );
+                self.upto = upto;
+                self.events.extend(events);
+                None
+            }
+            Heard::Gap => {
+                self.gaps += 1;
+                None
+            }
+            Heard::Report(report) => Some(report),
+            Heard::Flushed(upto) => {
+                assert_eq!(upto, self.upto);
+                None
+            }
+            Heard::Listening | Heard::Deaf(_) => panic!("the tier changed"),
+        }
+    }
+
+    fn flush(&mut self) {
+        self.pursuer.flush();
+        loop {
+            let heard = self.heard.recv_timeout(PATIENCE).unwrap();
+            let done = matches!(heard, Heard::Flushed(_));
+            self.take(heard);
+            if done {
+                return;
+            }
+        }
+    }
+
+    fn report(&mut self) -> Report {
+        loop {
+            let heard = self.heard.recv_timeout(PATIENCE).unwrap();
+            if let Some(report) = self.take(heard) {
+                return report;
+            }
+        }
+    }
+
+    fn carry(&mut self, warrant: Warrant) -> Report {
+        self.pursuer.carry(Arc::new(warrant));
+        self.report()
+    }
+}
+
+/// What a judge would know: members by lineage, as far as looking at the table shows it.
+#[derive(Default)]
+struct Forest {
+    members: BTreeMap<Pid, Target>,
+    order: Vec<Pid>,
+}
+
+impl Forest {
+    fn rooted(pid: Pid) -> Self {
+        let mut forest = Self::default();
+        forest.admit(pid, HardTie::Root);
+        forest
+    }
+
+    fn admit(&mut self, pid: Pid, tie: HardTie) {
+        let mut holds = Holds::with_room(1);
+        let Ok((key, glimpse)) = holds.take(pid) else {
+            return;
+        };
+        self.order.push(pid);
+        let target = Target {
+            key,
+            start: glimpse.start,
+            tie,
+            exec: ExecGen(0),
+            stopped: glimpse.state == 'T',
+        };
+        self.members.insert(pid, target);
+    }
+
+    fn look(&mut self) {
+        loop {
+            let (_, all) = everyone();
+            let new: Vec<_> = all
+                .iter()
+                .filter(|one| !self.members.contains_key(&one.pid))
+                .filter_map(|one| Some((one.pid, self.members.get(&one.ppid?)?.key)))
+                .collect();
+            if new.is_empty() {
+                return;
+            }
+            for (pid, parent) in new {
+                self.admit(pid, HardTie::Child { parent });
+            }
+        }
+    }
+
+    fn targets(&self) -> Vec<Target> {
+        self.order.iter().map(|pid| self.members[pid]).collect()
+    }
+}
+
+fn now() -> Mono {
+    Mono::from_nanos(awake())
+}
+
+fn warrant(order: Order, targets: Vec<Target>, seen: EventCount) -> Warrant {
+    let root = targets[0].key;
+    let unit = UnitKey::Tree(root);
+    Warrant {
+        unbound: Vec::new(),
+        id: WarrantId(1),
+        incident: IncidentId(1),
+        unit,
+        order,
+        targets,
+        newborn: match order {
+            Order::Ask(_) => Newborn::Admit,
+            Order::End => Newborn::Refuse,
+        },
+        spare: Arc::new(Spare::default()),
+        evidence: Arc::new(Evidence {
+            rule: RuleName::from("test"),
+            about: None,
+            unit,
+            subject: Subject {
+                key: root,
+                program: Text::from("villain"),
+                command: Text::from("villain"),
+                cwd: None,
+                owner: None,
+                audience: None,
+                tty: None,
+            },
+            sampled: now(),
+            readings: Vec::new(),
+            members: 1,
+            pids: Vec::new(),
+        }),
+        sampled: now(),
+        expires: now().after(Duration::from_secs(10)),
+        epoch: Epoch(0),
+        seen,
+    }
+}
+
+fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let end = now().after(Duration::from_secs(10));
+    while !holds() {
+        assert!(now() < end, "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// One that looks like the tree and is none of it.
+struct Canary {
+    villain: Villain,
+    key: ProcKey,
+}
+
+impl Canary {
+    fn new() -> Self {
+        let villain = Villain::start(Kind::Idle, 0, Duration::from_secs(50));
+        let key = Holds::with_room(1).take(villain.pid()).unwrap().0;
+        Self { villain, key }
+    }
+
+    fn assert_unharmed(&mut self) {
+        let (key, glimpse) = Holds::with_room(1).take(self.villain.pid()).unwrap();
+        assert_eq!(key, self.key);
+        assert_ne!(glimpse.state, 'T', "the canary is not stopped");
+        assert!(self.villain.root.try_wait().unwrap().is_none());
+    }
+}
+
+/// What one run showed.
+struct Run {
+    tier: Hearing,
+    forks: u32,
+    report: Report,
+    left: usize,
+}
+
+/// How the judge that issues the warrant knows the tree.
+#[derive(Clone, Copy)]
+enum Known {
+    /// By the root alone: everyone else is caught up with from the events.
+    Root,
+    /// By looks at the table.
+    Looks,
+}
+
+/// Lets a villain loose for a while and ends it.
+fn end(kind: Kind, want: Hearing, known: Known, cap: u32, loose: Duration) -> Run {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut canary = Canary::new();
+    let mut desk = Desk::open(want);
+    desk.flush();
+    let before = desk.upto;
+    let mut villain = Villain::start(kind, cap, Duration::from_secs(20));
+    let mut forest = Forest::rooted(villain.pid());
+    let until = now().after(loose);
+    wait_until("the tree to grow", || {
+        villain.forks() > 0 || kind == Kind::Headless
+    });
+    while now() < until {
+        if let Known::Looks = known {
+            forest.look();
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let seen = match known {
+        Known::Root => before,
+        Known::Looks => desk.upto,
+    };
+    let report = desk.carry(warrant(Order::End, forest.targets(), seen));
+    let left = villain.alive().len();
+    canary.assert_unharmed();
+    // The root is our child: dead and waiting.
+    assert!(left > 0 || villain.root.try_wait().unwrap().is_some());
+    Run {
+        tier: desk.tier,
+        forks: villain.forks(),
+        left,
+        report,
+    }
+}
+
+fn column(what: &str, run: &Run) {
+    let tier = match run.tier {
+        Hearing::Events => "events",
+        Hearing::Nothing => "scan",
+    };
+    println!(
+        "{what:>10} | {tier:>6} | forks {:>5} | told of {:>4} | took {:>4} ms | left by report {} | left in truth {}",
+        run.forks,
+        run.report.each.len(),
+        run.report.took.as_millis(),
+        run.report.left.len(),
+        run.left,
+    );
+}
+
+fn each_once(report: &Report) {
+    let mut keys: Vec<_> = report.each.iter().map(|(key, _)| *key).collect();
+    keys.sort();
+    keys.dedup();
+    assert_eq!(keys.len(), report.each.len(), "one outcome for each");
+}
+
+fn ends_in_both_tiers(kind: Kind, cap: u32) {
+    let loose = Duration::from_millis(150);
+    for (want, known) in [
+        (Hearing::Events, Known::Root),
+        (Hearing::Events, Known::Looks),
+        (Hearing::Nothing, Known::Looks),
+    ] {
+        let run = end(kind, want, known, cap, loose);
+        column(kind.word(), &run);
+        each_once(&run.report);
+        assert_eq!((run.left, run.report.left.len()), (0, 0));
+        assert!(run.report.took < Duration::from_secs(3));
+    }
+}
+
+#[test]
+fn a_fork_bomb_is_ended_to_the_last_process() {
+    ends_in_both_tiers(Kind::Bomb, 300);
+}
+
+#[test]
+fn a_tree_of_all_sorts_is_ended_to_the_last_process() {
+    ends_in_both_tiers(Kind::Farm, 200);
+}
+
+#[test]
+fn a_leader_thread_that_has_ended_is_not_a_death() {
+    ends_in_both_tiers(Kind::Headless, 10);
+}
+
+#[test]
+fn a_comet_is_caught_where_events_are_heard() {
+    for kind in [Kind::Comet, Kind::Zoo] {
+        let run = end(
+            kind,
+            Hearing::Events,
+            Known::Root,
+            3000,
+            Duration::from_millis(20),
+        );
+        column(kind.word(), &run);
+        if run.tier == Hearing::Events {
+            assert_eq!((run.left, run.report.left.len()), (0, 0));
+        }
+    }
+    // No scan can follow it: what is asked there is only that nobody else is hurt, and that it ends.
+    let run = end(
+        Kind::Zoo,
+        Hearing::Nothing,
+        Known::Looks,
+        3000,
+        Duration::from_millis(20),
+    );
+    column(Kind::Zoo.word(), &run);
+}
+
+#[test]
+fn a_stopped_tree_gets_to_run_its_handlers() {
+    for want in [Hearing::Events, Hearing::Nothing] {
+        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut desk = Desk::open(want);
+        let villain = Villain::start(Kind::Stopped, 10, Duration::from_secs(20));
+        let mut forest = Forest::rooted(villain.pid());
+        wait_until("both to stop", || {
+            forest.look();
+            let (_, all) = everyone();
+            let stopped = all
+                .iter()
+                .filter(|one| one.state == 'T' && forest.members.contains_key(&one.pid));
+            stopped.count() == 2
+        });
+        let targets = forest.targets();
+        let report = desk.carry(warrant(
+            Order::Ask(Signal::Term),
+            targets.clone(),
+            desk.upto,
+        ));
+        assert_eq!(report.each.len(), 2);
+        assert!(
+            report
+                .each
+                .iter()
+                .all(|(_, outcome)| *outcome == Outcome::Sent)
+        );
+        let children_first: Vec<_> = targets.iter().rev().map(|target| target.key).collect();
+        assert_eq!(report.continued, children_first);
+        wait_until("both handlers to run", || villain.heeded() == 2);
+        wait_until("both to end", || villain.alive().is_empty());
+    }
+}
+
+#[test]
+fn more_members_than_descriptors_are_ended_all_the_same() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    for want in [Hearing::Events, Hearing::Nothing] {
+        let mut desk = Desk::with(Signaller::new(Holds::with_room(8)), want);
+        let villain = Villain::start(Kind::Bomb, 100, Duration::from_secs(20));
+        let mut forest = Forest::rooted(villain.pid());
+        wait_until("a hundred", || villain.forks() >= 100);
+        forest.look();
+        let report = desk.carry(warrant(Order::End, forest.targets(), desk.upto));
+        assert!(report.each.len() > 50);
+        assert_eq!((villain.alive().len(), report.left.len()), (0, 0));
+    }
+}
+
+#[test]
+fn who_is_spared_recalled_or_late_gets_nothing() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    for want in [Hearing::Events, Hearing::Nothing] {
+        let mut desk = Desk::open(want);
+        let mut villain = Villain::start(Kind::Idle, 0, Duration::from_secs(20));
+        let targets = Forest::rooted(villain.pid()).targets();
+        let key = targets[0].key;
+        let ended = |seen| warrant(Order::End, targets.clone(), seen);
+        let mut spared = ended(desk.upto);
+        spared.spare = Arc::new(Spare { keys: vec![key] });
+        let mut late = ended(desk.upto);
+        late.expires = now();
+        let own = Pid::new(std::process::id()).unwrap();
+        let ours = warrant(Order::End, Forest::rooted(own).targets(), desk.upto);
+        for (warrant, why) in [
+            (spared, Withheld::Protected),
+            (late, Withheld::Expired),
+            (ours, Withheld::Protected),
+        ] {
+            let whom = warrant.targets[0].key;
+            let report = desk.carry(warrant);
+            assert_eq!(report.each, [(whom, Outcome::Withheld(why))]);
+            assert_eq!(report.first, None);
+        }
+        let mut another = ended(desk.upto);
+        another.targets[0].key =
+            ProcKey::new(key.pid(), beadle::engine::process::Mark::Inode(u64::MAX));
+        assert_eq!(desk.carry(another).each[0].1, Outcome::Gone);
+        assert!(villain.root.try_wait().unwrap().is_none());
+        let report = desk.carry(ended(desk.upto));
+        assert_eq!(report.each, [(key, Outcome::Sent)]);
+    }
+}
+
+#[test]
+fn when_the_thread_ends_nobody_stands_still() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut desk = Desk::open(Hearing::Nothing);
+    let villain = Villain::start(Kind::Bomb, 60, Duration::from_secs(20));
+    let mut forest = Forest::rooted(villain.pid());
+    wait_until("sixty", || villain.forks() >= 60);
+    forest.look();
+    desk.pursuer
+        .carry(Arc::new(warrant(Order::End, forest.targets(), desk.upto)));
+    let stopped = || {
+        let (_, all) = everyone();
+        let ours = |one: &&beadle::engine::pursuit::Glimpse| {
+            one.state == 'T' && forest.members.contains_key(&one.pid)
+        };
+        all.iter().filter(ours).count()
+    };
+    wait_until("some to be stopped", || stopped() > 0);
+    desk.pursuer.recall(WarrantId(1));
+    let report = desk.report();
+    let recalled = Outcome::Withheld(Withheld::Recalled);
+    assert!(report.each.iter().any(|(_, outcome)| *outcome == recalled));
+    assert_eq!(stopped(), 0);
+    assert!(!villain.alive().is_empty());
+}
+
+#[test]
+fn births_and_deaths_are_heard_in_order_or_it_is_said_why_not() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut desk = Desk::open(Hearing::Events);
+    let Some(why) = desk.why else {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let pid = Pid::new(child.id()).unwrap();
+        child.wait().unwrap();
+        wait_until("its death to be heard", || {
+            desk.flush();
+            let exit = |event: &Event| event.what == Happening::Exit { pid };
+            desk.events.iter().any(exit)
+        });
+        let own = Pid::new(std::process::id()).unwrap();
+        let told: Vec<_> = desk
+            .events
+            .iter()
+            .filter_map(|event| match event.what {
+                Happening::Fork { parent, child, .. } if child == pid => Some(("fork", parent)),
+                Happening::Exec { pid: who } if who == pid => Some(("exec", who)),
+                Happening::Exit { pid: who } if who == pid => Some(("exit", who)),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(told, [("fork", own), ("exec", pid), ("exit", pid)]);
+        return;
+    };
+    // In a namespace, or where a policy forbids it: that is what it must say.
+    let first = std::fs::read_link("/proc/self/ns/pid").unwrap();
+    println!("deaf in {}: {why}", first.display());
+    assert!(matches!(why, Deafness::Unconfirmed | Deafness::Refused(_)));
+}
+
+/// The figures for the record: `cargo test -- --ignored figures --nocapture`.
+#[test]
+#[ignore = "takes a minute; prints figures"]
+fn figures() {
+    let loose = Duration::from_millis(150);
+    for (kind, cap) in [
+        (Kind::Bomb, 300),
+        (Kind::Bomb, 900),
+        (Kind::Farm, 300),
+        (Kind::Comet, 3000),
+        (Kind::Zoo, 900),
+    ] {
+        for (want, known) in [
+            (Hearing::Events, Known::Root),
+            (Hearing::Nothing, Known::Looks),
+        ] {
+            let runs: Vec<_> = (0..10)
+                .map(|_| end(kind, want, known, cap, loose))
+                .collect();
+            let mut took: Vec<_> = runs.iter().map(|run| run.report.took.as_millis()).collect();
+            took.sort_unstable();
+            let left: Vec<_> = runs
+                .iter()
+                .map(|run| run.left)
+                .filter(|left| *left > 0)
+                .collect();
+            println!(
+                "{:>6} cap {cap:>4} | {:?} | median {} ms, worst {} ms | runs with survivors {} of 10 {left:?}",
+                kind.word(),
+                runs[0].tier,
+                took[5],
+                took[9],
+                left.len(),
+            );
+        }
+    }
+}
