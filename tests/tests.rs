@@ -4,6 +4,20 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+<<<<<<< HEAD
+    reason = "tests may panic"
+)]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    reason = "the fake world is read by its two users only"
+)]
+
+/// Seeded worlds, invariants.
+mod simulation;
+/// The fake machine and its shells.
+mod world;
+=======
     clippy::print_stdout,
     clippy::disallowed_methods,
     missing_docs,
@@ -24,3 +38,4 @@ mod incidents;
 mod pursuit;
 /// The same binary as a process tree that misbehaves, within bounds.
 mod villain;
+>>>>>>> main

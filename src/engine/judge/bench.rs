@@ -143,6 +143,7 @@ impl Judge {
         } else if let Some((since, incident)) = unit.exempt.take().zip(unit.incident.as_mut()) {
             incident.stand(now.since(since));
         }
+        self.survey(id, out);
         self.escalate(id, out);
         self.plan(id);
     }
@@ -199,8 +200,14 @@ impl Judge {
         Measures {
             cpu_time: Some(self.cpu_time(unit, &living, beyond)),
             standing_still: whole,
-            private: (!memory_unread || living.private > crate::engine::units::Bytes(0))
-                .then(|| living.shared_once(living.private_largest, living.private, tier)),
+            private: (!memory_unread || living.private > crate::engine::units::Bytes(0)).then(
+                || {
+                    let cheap = living.shared_once(living.private_largest, living.private, tier);
+                    self.narrow(unit, cheap, counts)
+                },
+            ),
+            private_largest: living.private_largest,
+            private_sum: living.private,
             rss: Some(Range::exactly(living.rss, tier)),
             swap: (!memory_unread).then(|| Range::exactly(living.swap, tier)),
             machine: self.machine.memory,

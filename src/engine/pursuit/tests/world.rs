@@ -27,6 +27,10 @@ pub(super) type Soul = usize;
     reason = "a table of manners, each set by name"
 )]
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a thing of its own that a test may set"
+)]
 pub(super) struct Process {
     pub(super) number: u32,
     pub(super) parent: u32,
@@ -49,6 +53,10 @@ pub(super) struct Process {
     reason = "a table of manners, each set by name"
 )]
 #[derive(Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a thing of its own that a test may set"
+)]
 pub(super) struct World {
     pub(super) souls: Vec<Process>,
     pub(super) bearers: BTreeMap<u32, Soul>,
