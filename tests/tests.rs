@@ -4,23 +4,10 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-<<<<<<< HEAD
-    reason = "tests may panic"
-)]
-#![allow(
-    missing_docs,
-    unreachable_pub,
-    reason = "the fake world is read by its two users only"
-)]
-
-/// Seeded worlds, invariants.
-mod simulation;
-/// The fake machine and its shells.
-mod world;
-=======
     clippy::print_stdout,
     clippy::disallowed_methods,
     missing_docs,
+    unreachable_pub,
     reason = "tests may panic, wait, print and read the environment"
 )]
 
@@ -36,6 +23,9 @@ mod e2e;
 mod incidents;
 /// Warrants carried out against real trees that the tests start themselves.
 mod pursuit;
+/// Seeded worlds, and what must hold in all of them.
+mod simulation;
 /// The same binary as a process tree that misbehaves, within bounds.
 mod villain;
->>>>>>> main
+/// The fake machine and its shells.
+mod world;
