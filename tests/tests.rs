@@ -23,7 +23,7 @@ mod e2e;
 mod incidents;
 /// Warrants carried out against real trees that the tests start themselves.
 mod pursuit;
-/// Seeded worlds, invariants.
+/// Seeded worlds, and what must hold in all of them.
 mod simulation;
 /// The same binary as a process tree that misbehaves, within bounds.
 mod villain;

@@ -22,10 +22,6 @@ use crate::engine::warrant::{
 /// Who a process really is.
 pub(super) type Soul = usize;
 
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "a table of manners, each set by name"
-)]
 #[derive(Clone, Debug)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -48,10 +44,6 @@ pub(super) struct Process {
     pub(super) member: bool,
 }
 
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "a table of manners, each set by name"
-)]
 #[derive(Default)]
 #[expect(
     clippy::struct_excessive_bools,
