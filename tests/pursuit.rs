@@ -588,13 +588,14 @@ fn figures() {
                 .collect();
             let mut took: Vec<_> = runs.iter().map(|run| run.report.took.as_millis()).collect();
             took.sort_unstable();
+            let named: usize = runs.iter().map(|run| run.report.left.len()).sum();
             let left: Vec<_> = runs
                 .iter()
                 .map(|run| run.left)
                 .filter(|left| *left > 0)
                 .collect();
             println!(
-                "{:>6} cap {cap:>4} | {:?} | median {} ms, worst {} ms | runs with survivors {} of 10 {left:?}",
+                "{:>6} cap {cap:>4} | {:?} | median {} ms, worst {} ms | runs with survivors {} of 10 {left:?} (reported {named})",
                 kind.word(),
                 runs[0].tier,
                 took[5],

@@ -124,14 +124,28 @@ fn a_number_that_was_given_to_a_stranger_is_a_stranger() {
 }
 
 #[test]
-fn one_that_started_long_after_its_event_is_a_stranger() {
+fn one_that_started_after_its_event_is_a_stranger() {
     let mut world = World::default();
     let root = world.place(10, true);
     let mut pursuit = world.end(&[root]);
     let newborn = world.fork(root, 11);
-    world.souls[newborn].start += 3;
+    world.souls[newborn].start += 2;
     world.run(&mut pursuit);
     assert_eq!(world.got(Wire::Kill), [root]);
+}
+
+#[test]
+fn one_whose_event_was_stamped_long_after_its_start_is_no_stranger() {
+    let mut world = World {
+        millis: 5000,
+        ..World::default()
+    };
+    let root = world.place(10, true);
+    let mut pursuit = world.end(&[root]);
+    let newborn = world.fork(root, 11);
+    world.souls[newborn].start -= 40;
+    world.run(&mut pursuit);
+    assert_eq!(world.got(Wire::Kill), [root, newborn]);
 }
 
 #[test]
@@ -514,6 +528,28 @@ fn another_ones_child_is_a_stranger_while_the_parent_lives_even_if_nothing_is_to
     }
     world.run(&mut pursuit);
     assert_eq!(world.got(Wire::Kill), []);
+}
+
+#[test]
+fn a_parent_that_is_about_to_be_dead_has_given_its_children_away_already() {
+    let mut world = World {
+        lingering: true,
+        ..World::default()
+    };
+    let root = world.place(10, true);
+    let mut pursuit = world.end(&[root]);
+    let newborn = world.fork(root, 11);
+    world.souls[newborn].parent = 1;
+    for _ in 0..4 {
+        for act in world.turn(&mut pursuit) {
+            world.perform(act);
+        }
+        world.millis += 1;
+    }
+    world.die(root);
+    world.lingering = false;
+    world.run(&mut pursuit);
+    assert_eq!(world.got(Wire::Kill), [root, newborn]);
 }
 
 #[test]
