@@ -9,6 +9,8 @@
     reason = "tests may panic, wait, print and read the environment"
 )]
 
+/// What a test needs to issue a warrant.
+mod desk;
 /// Warrants carried out against real trees that the tests start themselves.
 mod pursuit;
 /// The same binary as a process tree that misbehaves, within bounds.
