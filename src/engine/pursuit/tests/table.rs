@@ -461,3 +461,27 @@ fn a_recall_between_asking_and_continuing_continues_nobody() {
     assert_eq!(world.sent, [(root, Wire::Ask)]);
     assert_eq!(world.outcome(&report, root), Some(Outcome::Sent));
 }
+
+#[test]
+fn who_is_held_when_events_are_lost_is_found_again() {
+    let mut world = World::default();
+    let root = world.place(10, true);
+    world.souls[root].door = Some(UNSURE);
+    let mut pursuit = world.end(&[root]);
+    let newborn = world.fork(root, 11);
+    for act in world.turn(&mut pursuit) {
+        world.perform(act);
+    }
+    // One turn later it is held, and not confirmed: there is more to hear.
+    let exit = Happening::Exit { pid: pid(90) };
+    world.queue.push_back(world.event(exit));
+    world.told = Some(0);
+    for act in world.turn(&mut pursuit) {
+        world.perform(act);
+    }
+    world.lost = true;
+    world.souls[root].door = None;
+    let report = world.run(&mut pursuit);
+    assert_eq!(world.outcome(&report, newborn), Some(Outcome::Sent));
+    assert!(report.took < millis(200), "{:?}", report.took);
+}

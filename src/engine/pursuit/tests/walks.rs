@@ -165,5 +165,29 @@ fn the_walk_waits_for_those_that_still_run() {
             world.souls[root].state = 'R';
         }
     });
+    assert!(scans >= 8, "{scans}");
     assert!(world.souls.iter().all(|one| !one.alive));
+}
+
+#[test]
+fn a_parent_of_the_same_number_that_is_another_speaks_for_nobody() {
+    let mut world = scan_tier();
+    let root = world.place(10, true);
+    let child = world.fork(root, 11);
+    let elsewhere = world.place(50, false);
+    let mut pursuit = world.end(&[root]);
+    world.run_with(&mut pursuit, |world, act| {
+        // All in one tick: parent and child die, and two strangers bear their numbers, parent and child as well.
+        if let Act::Take { .. } = act
+            && world.souls[child].alive
+        {
+            world.die(child);
+            world.die(root);
+            let other = world.fork(elsewhere, 10);
+            world.fork(other, 11);
+        }
+    });
+    let stops = world.got(Wire::Stop);
+    assert!(stops.iter().all(|soul| [root].contains(soul)), "{stops:?}");
+    assert!(world.got(Wire::Kill).is_empty());
 }
