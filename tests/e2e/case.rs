@@ -88,7 +88,7 @@ impl Case {
 
     /// The villain's program under a name that no other test uses.
     pub(crate) fn program(&self, name: &str) -> PathBuf {
-        let path = self.path(&format!("{name}-{}", std::process::id()));
+        let path = self.path(&format!("{name}-of-{}", self.oracle.mark()));
         if !path.exists() {
             fs::hard_link(self.stage.villain(), &path).unwrap();
         }
