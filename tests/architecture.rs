@@ -89,12 +89,11 @@ fn the_engine_does_not_know_the_world() {
                 .and_then(|path| path.split("::").next());
             let allowed = ["std", "crate", "super", "self"];
             // A module of one's own is named in lower case like a crate; only known crates are looked for.
-            if let Some(name) =
-                outside.filter(|name| !allowed.contains(name) && is_dependency(name))
-            {
-                if !ENGINE_CRATES.contains(&name) {
-                    wrong.push(format!("{}:{number}: crate {name}", file.display()));
-                }
+            let foreign = |name: &&str| {
+                !allowed.contains(name) && is_dependency(name) && !ENGINE_CRATES.contains(name)
+            };
+            if let Some(name) = outside.filter(foreign) {
+                wrong.push(format!("{}:{number}: crate {name}", file.display()));
             }
         }
     }
@@ -202,7 +201,7 @@ fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
         }
         if path.is_dir() {
             found.extend(sources(&path));
-        } else if name.ends_with(".rs") {
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
             let text = fs::read_to_string(&path).unwrap();
             found.push((path, text));
         }

@@ -140,7 +140,7 @@ fn rules_are_checked_and_tried_without_a_daemon() {
         let output = run(&[command, &bad]);
         assert_eq!(code(&output), 78);
         assert!(
-            err(&output).contains("`memory`") && err(&output).contains("^"),
+            err(&output).contains("`memory`") && err(&output).contains('^'),
             "{}",
             err(&output)
         );

@@ -1,6 +1,6 @@
 //! The command line: one file per subcommand, one renderer for all.
 //!
-//! **Invariants.** The environment is read once, here ([`Surroundings`]). Standard output is written through [`say`],
+//! **Invariants.** The environment is read once, here ([`Surroundings`]). Standard output is written through `say`,
 //! which takes a closed pipe for what it is: somebody who has read enough. Exit codes: 0 · 1 not found, no daemon, no
 //! watch, or warnings under `--strict` · 2 bad use · 78 bad rules.
 

@@ -1,8 +1,8 @@
 //! The daemon's end of the socket.
 //!
-//! **Invariants.** The loop sees one question at a time, at most one every [`PACE`], whatever the clients do. A
+//! **Invariants.** The loop sees one question at a time, at most one every `PACE`, whatever the clients do. A
 //! client holds one seat; seats are few, a few more are kept for root, and no user but root has more than
-//! [`SEATS_EACH`]. Everything a client does has a deadline: half a line, an answer not read, a connection without
+//! `SEATS_EACH`. Everything a client does has a deadline: half a line, an answer not read, a connection without
 //! a question end by themselves. Memory is bounded by seats times the longest line.
 
 use std::collections::BTreeMap;

@@ -8,6 +8,8 @@
 //! - A node's serial is greater than its parent's: in serial order, parents come before children.
 //! - A number has at most one living holder.
 //! - An identity, once bound, never changes; another identity under the same number is another node.
+//! - Where events are heard, a look runs ahead of them: a death that a look finds is noted, and believed once its exit is
+//!   heard or the stream has gone beyond the look. What the dead did before they died is then known.
 //! - The dead pass their children on to the nearest living process above, so a chain of a million hops that fork
 //!   and exit costs one node. Who started a process that was orphaned so is kept as its [`Starter`].
 //!
@@ -16,12 +18,20 @@
 //! Nothing has to be looked up through the dead afterwards.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
+use super::decision::Hearing;
 use super::event::{Event, Happening};
 use super::process::{ExecGen, Pid, ProcKey, StartTicks, Uid};
 use super::snapshot::{Figures, Sample, Seen};
 use super::units::Mono;
 use super::warrant::HardTie;
+
+/// Stamps of events are taken a moment before they are queued, each processor for itself.
+const SETTLING: Duration = Duration::from_millis(10);
+
+/// A look is believed after so long even if nothing was heard since.
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// One process within this run, in the order of first signs. Not an identity outside the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,6 +43,8 @@ pub struct Forest {
     nodes: BTreeMap<Serial, Node>,
     holders: BTreeMap<Pid, Serial>,
     made: u64,
+    /// How far the stream of events has come.
+    heard: Mono,
 }
 
 /// What is known of one process's birth, life and kin.
@@ -62,6 +74,8 @@ pub struct Node {
     pub exec_at: Mono,
     /// Whether it lives.
     pub life: Life,
+    /// When a look first found it dead, ahead of the events.
+    pub missed: Option<Mono>,
     /// More than one thread was ever seen: the exit of its leader is not its death.
     pub threaded: bool,
     /// It made a session of its own: whoever is in that session descends from it.
@@ -88,6 +102,15 @@ pub enum Life {
     Leaving,
     /// It died then. Perhaps nobody has waited for it yet.
     Dead(Mono),
+}
+
+impl Life {
+    const fn is_over(self) -> bool {
+        match self {
+            Self::Dead(_) => true,
+            Self::Alive | Self::Leaving => false,
+        }
+    }
 }
 
 /// Who started a process, and when that one went away.
@@ -182,6 +205,7 @@ impl Forest {
     }
 
     fn happen(&mut self, event: &Event, changes: &mut Vec<Change>) {
+        self.heard = self.heard.max(event.at);
         match event.what {
             Happening::Fork {
                 parent,
@@ -197,6 +221,7 @@ impl Forest {
                     node.exec_at = event.at;
                     // Exec by a thread that is not the leader ends the others, the leader first.
                     node.life = Life::Alive;
+                    node.missed = None;
                     node.threaded = false;
                 });
                 changes.extend(execed.map(Change::Execed));
@@ -269,6 +294,7 @@ impl Forest {
             exec: ExecGen::default(),
             exec_at: at,
             life: Life::Alive,
+            missed: None,
             threaded: false,
             session: false,
             owner,
@@ -314,22 +340,56 @@ impl Forest {
         changes.push(Change::Adopted(serial));
     }
 
-    /// Takes in what one look found. `slept` is all the machine slept since boot.
-    pub fn sight(&mut self, sample: &Sample, changes: &mut Vec<Change>) -> Option<Serial> {
+    /// Takes in what one look found, and says whom it is about.
+    pub fn sight(
+        &mut self,
+        sample: &Sample,
+        hearing: Hearing,
+        changes: &mut Vec<Change>,
+    ) -> Option<Serial> {
         match &sample.seen {
-            Seen::Alive(figures) => self.alive(sample, figures, changes),
+            Seen::Alive(figures) => self.alive(sample, figures, hearing, changes),
             Seen::Zombie { .. } => {
                 let serial = self.meant(sample)?;
-                self.die(serial, sample.at, changes);
+                self.miss(serial, sample.at, hearing, changes);
                 Some(serial)
             }
             Seen::Gone => {
                 let serial = self.meant(sample)?;
-                self.die(serial, sample.at, changes);
+                self.miss(serial, sample.at, hearing, changes);
                 None
             }
             Seen::Unread(_) => self.meant(sample),
         }
+    }
+
+    /// A look found a process dead; whether that is believed now.
+    ///
+    /// # Why not at once
+    /// A process that forks and exits at every hop is dead in every look. Its fork is still in the queue then; buried
+    /// before that is read, it would leave a child that nobody knows the parent of.
+    fn miss(
+        &mut self,
+        serial: Serial,
+        at: Mono,
+        hearing: Hearing,
+        changes: &mut Vec<Change>,
+    ) -> bool {
+        let heard = self.heard;
+        let Some(node) = self.nodes.get_mut(&serial) else {
+            return true;
+        };
+        let first = *node.missed.get_or_insert(at);
+        let believed = match hearing {
+            Hearing::Nothing => true,
+            Hearing::Events => {
+                heard > first.after(SETTLING) || at.since(first) >= SILENCE || node.life.is_over()
+            }
+        };
+        if believed {
+            self.die(serial, at, changes);
+        }
+        believed
     }
 
     /// The node a sample is about: the number's holder, unless it is known to be another.
@@ -346,6 +406,7 @@ impl Forest {
         &mut self,
         sample: &Sample,
         figures: &Figures,
+        hearing: Hearing,
         changes: &mut Vec<Change>,
     ) -> Option<Serial> {
         let key = sample.key?;
@@ -355,6 +416,7 @@ impl Forest {
                 let tie = figures.parent.map(|parent| HardTie::Child { parent });
                 self.adopt(holder, parent, tie, changes);
                 self.change(sample.pid, |node| {
+                    node.missed = None;
                     node.threaded |= figures.threads > 1;
                     node.owner = figures.owner.or(node.owner);
                     if node.life == Life::Leaving {
@@ -363,7 +425,9 @@ impl Forest {
                 });
                 return Some(holder);
             }
-            self.die(holder, sample.at, changes);
+            if !self.miss(holder, sample.at, hearing, changes) {
+                return None;
+            }
         }
         Some(self.find_born(sample, key, figures, changes))
     }
@@ -375,7 +439,7 @@ impl Forest {
         };
         match node.key {
             Some(bound) => bound == key,
-            None if node.pid == key.pid() && node.start.near(start) => {
+            None if node.pid == key.pid() && start.can_be(node.start) => {
                 node.key = Some(key);
                 node.start = start;
                 true
@@ -431,6 +495,7 @@ impl Forest {
             exec: ExecGen::default(),
             exec_at: started,
             life: Life::Alive,
+            missed: None,
             threaded: figures.threads > 1,
             session: figures.session == Some(sample.pid),
             owner: figures.owner,

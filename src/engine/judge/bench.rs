@@ -34,7 +34,7 @@ impl Judge {
         let mut changes = Vec::new();
         for sample in order {
             self.note_last_words(sample);
-            let serial = self.forest.sight(sample, &mut changes);
+            let serial = self.forest.sight(sample, self.hearing, &mut changes);
             self.settle(&changes, out);
             changes.clear();
             if let Some(serial) = serial {
@@ -153,6 +153,12 @@ impl Judge {
         let samples = unit
             .members
             .iter()
+            // Whoever was found dead has no newer figures, and holds up nobody.
+            .filter(|serial| {
+                self.forest
+                    .node(**serial)
+                    .is_some_and(|node| node.missed.is_none())
+            })
             .filter_map(|serial| self.dossiers.get(serial)?.latest.at);
         samples.min().unwrap_or(self.now)
     }

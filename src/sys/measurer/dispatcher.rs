@@ -107,7 +107,7 @@ impl<F: Fn(Findings)> Dispatcher<F> {
         };
         match message {
             Ok(Message::Ask(survey)) => self.take(survey),
-            Ok(Message::Answered(reader, answer)) => self.hear(reader, answer),
+            Ok(Message::Answered(reader, answer)) => self.hear(reader, &answer),
             Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => {
                 return ControlFlow::Break(());
             }
@@ -149,7 +149,7 @@ impl<F: Fn(Findings)> Dispatcher<F> {
         }
     }
 
-    fn hear(&mut self, reader: ReaderId, answer: Answer) {
+    fn hear(&mut self, reader: ReaderId, answer: &Answer) {
         if self.stuck.remove(&reader).is_some() {
             // Its survey was answered without it; its desk is closed.
             return;

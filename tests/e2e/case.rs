@@ -1,0 +1,188 @@
+//! One test's stage: an oracle, a launcher, canaries, and a daemon on its leash.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use super::daemon::Watch;
+use super::launch::{Launcher, Order, Started};
+use super::oracle::Oracle;
+use super::report::{Row, Tier};
+use super::stage::{Stage, User};
+use super::wait::{wait_for, wait_until};
+
+/// Storms that fill the machine run alone; all others side by side.
+static TURN: RwLock<()> = RwLock::new(());
+
+#[expect(dead_code, reason = "held, not read")]
+enum Turn {
+    Shared(RwLockReadGuard<'static, ()>),
+    Alone(RwLockWriteGuard<'static, ()>),
+}
+
+/// One test's stage. Fields are dropped in order: first who gives orders, then whoever is left of the villains.
+pub(crate) struct Case {
+    launcher: Launcher,
+    canaries: Vec<Started>,
+    oracle: Oracle,
+    folder: TempDir,
+    stage: Arc<Stage>,
+    user: User,
+    tier: Tier,
+    _turn: Turn,
+}
+
+impl Case {
+    /// A stage for a test of this name, where everybody is the tester.
+    pub(crate) fn new(name: &str, tier: Tier) -> Self {
+        Self::of(name, tier, User::Me)
+    }
+
+    /// The same, where daemon and villains run as this user.
+    pub(crate) fn of(name: &str, tier: Tier, user: User) -> Self {
+        let turn = TURN.read().unwrap_or_else(|poison| poison.into_inner());
+        Self::with(name, tier, user, Turn::Shared(turn))
+    }
+
+    /// The same, with the machine to itself.
+    pub(crate) fn alone(name: &str, tier: Tier, user: User) -> Self {
+        let turn = TURN.write().unwrap_or_else(|poison| poison.into_inner());
+        Self::with(name, tier, user, Turn::Alone(turn))
+    }
+
+    fn with(name: &str, tier: Tier, user: User, turn: Turn) -> Self {
+        let stage = Stage::enter();
+        let folder = stage.folder(name, user);
+        let oracle = Oracle::new();
+        let log = File::create(folder.path().join("villains.log")).unwrap();
+        let launcher = Launcher::start(&stage.villain(), log, user, &oracle);
+        Self {
+            launcher,
+            canaries: Vec::new(),
+            oracle,
+            folder,
+            stage,
+            user,
+            tier,
+            _turn: turn,
+        }
+    }
+
+    /// The number that the daemon is leashed to.
+    pub(crate) fn leash(&self) -> u32 {
+        self.launcher.pid()
+    }
+
+    /// A path of its own.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The program under test.
+    pub(crate) fn beadle(&self) -> PathBuf {
+        self.stage.beadle()
+    }
+
+    /// The villain's program under a name that no other test uses.
+    pub(crate) fn program(&self, name: &str) -> PathBuf {
+        let path = self.path(&format!("{name}-of-{}", self.oracle.mark()));
+        if !path.exists() {
+            fs::hard_link(self.stage.villain(), &path).unwrap();
+        }
+        path
+    }
+
+    /// A daemon for this stage, leashed, in its tier, not yet started.
+    pub(crate) fn watch(&self) -> Watch {
+        Watch::new(&self.beadle(), self.folder.path(), self.user)
+            .tier(self.tier)
+            .leash(self.leash())
+    }
+
+    /// Starts a villain.
+    pub(crate) fn start(&mut self, order: Order) -> Started {
+        order.start(&mut self.launcher).unwrap()
+    }
+
+    /// Starts a villain, if the kernel lets it.
+    pub(crate) fn try_start(&mut self, order: Order) -> Result<Started, String> {
+        order.start(&mut self.launcher)
+    }
+
+    /// Starts doubles of whoever runs `program`, within their limits.
+    pub(crate) fn canaries(&mut self, program: &Path) {
+        for _ in 0..3 {
+            let canary = self.start(Order::canary(program));
+            self.canaries.push(canary);
+        }
+    }
+
+    /// Takes a double of another making under watch.
+    pub(crate) fn keep(&mut self, canary: Started) {
+        self.canaries.push(canary);
+    }
+
+    /// How many canaries are not who they were.
+    pub(crate) fn lost(&self) -> usize {
+        self.canaries
+            .iter()
+            .filter(|canary| !canary.lives())
+            .count()
+    }
+
+    /// How many of the villain live.
+    pub(crate) fn survivors(&self) -> usize {
+        self.oracle.survivors()
+    }
+
+    /// Waits until the villain has at least so many living processes.
+    pub(crate) fn wait_for_members(&self, least: usize) {
+        wait_until(&format!("{least} members"), || {
+            self.oracle.living().len() >= least
+        });
+    }
+
+    /// Measures how long after `since` nobody lives, for a few seconds; then the row of the table.
+    pub(crate) fn row(&self, number: u32, story: &'static str, since: Instant) -> Row {
+        let patience = Duration::from_secs(8);
+        let empty = wait_for("an empty stage", patience, || {
+            self.oracle.is_empty().then(Instant::now)
+        });
+        let row = Row {
+            number,
+            story,
+            tier: self.tier,
+            survivors: self.survivors(),
+            lost: self.lost(),
+            empty: empty.ok().map(|at| at.duration_since(since)),
+        };
+        row.tell();
+        row
+    }
+}
+
+/// The usual rule: over half a second of CPU time the ladder begins, and nobody has to burn on.
+pub(crate) fn rules(program: &Path) -> String {
+    rules_with(program, "{ cpu_time: 300ms }")
+}
+
+/// The usual ladder with these limits.
+pub(crate) fn rules_with(program: &Path, limits: &str) -> String {
+    let program = program.file_name().unwrap().to_str().unwrap();
+    format!(
+        "version: 1
+mode: enforce
+interval: 500ms
+builtin: none
+nudge: {{ desktop: false, journal: false }}
+rules:
+  - name: villain
+    match: {{ exe: {program} }}
+    limits: {limits}
+    ladder: [ nudge, {{ after: 1s, signal: TERM }}, {{ after: 2s, signal: KILL }} ]
+"
+    )
+}

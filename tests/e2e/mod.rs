@@ -1,0 +1,61 @@
+//! The whole of beadle against real processes: the real binary, on a leash, and villains that misbehave.
+//!
+//! **Invariants.** Whatever a test starts ends: villains by themselves, the daemon with its handle. Each daemon is on
+//! the leash of its own test's launcher, so that tests may run side by side. What is true is never asked of the
+//! daemon: survivors are counted by a cgroup that it knows nothing of, and *canaries* (the same program with the same
+//! arguments, within its limits) must be there afterwards with the identity they had.
+//!
+//! # Why two columns
+//! Where the kernel tells of births (the event tier) nothing escapes; where it does not (the scan tier) something may.
+//! Each scenario runs in both, and `tests/run` prints both.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "tests may wait, read the environment, signal their own children, and panic"
+)]
+
+pub(crate) mod case;
+pub(crate) mod daemon;
+pub(crate) mod launch;
+mod log;
+mod oracle;
+pub(crate) mod report;
+pub(crate) mod stage;
+mod villain;
+pub(crate) mod wait;
+
+mod answers;
+mod identity;
+mod lineage;
+mod numbers;
+mod refusals;
+mod rehearsal;
+mod reload;
+mod signals;
+mod syscalls;
+mod terminals;
+mod users;
+
+/// Makes two tests of a scenario: one in each tier.
+macro_rules! in_both_tiers {
+    ($scenario:ident) => {
+        mod $scenario {
+            use crate::e2e::report::Tier;
+
+            #[test]
+            fn events() {
+                super::$scenario(Tier::Events);
+            }
+
+            #[test]
+            fn scan() {
+                super::$scenario(Tier::Scan);
+            }
+        }
+    };
+}
+pub(crate) use in_both_tiers;

@@ -1,0 +1,350 @@
+//! Seeded worlds: thousands of small machines on which everything goes wrong, and invariants that hold after every
+//! step. A seed that fails is printed with how to run it again.
+
+mod story;
+mod watchman;
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use beadle::engine::decision::{Answer, Decision, Input, Wish};
+use beadle::engine::judge::{Judge, Settings};
+use beadle::engine::process::Uid;
+use beadle::engine::units::Mono;
+use beadle::engine::warrant::Spare;
+
+use crate::world::chance::Chance;
+use crate::world::machine::Machine;
+use crate::world::shells::Shells;
+use story::{Story, Trouble};
+use watchman::{Pause, Scene, Watchman};
+
+/// How many seeds run in the normal test.
+const SEEDS: u64 = 10_000;
+
+/// One world under way.
+struct Run {
+    story: Story,
+    shells: Shells,
+    judge: Judge,
+    watchman: Watchman,
+    chance: Chance,
+    /// Since when events wait to be heard, and until when.
+    pending: Option<Mono>,
+    inputs: Vec<(Mono, Input)>,
+    decided: u64,
+    steps: u64,
+    trace: Option<String>,
+}
+
+impl Run {
+    fn new(seed: u64, trace: bool) -> Self {
+        let story = Story::of(seed);
+        let shells = Shells::new(story.ways, seed ^ 0x5eed);
+        let judge = Judge::new(settings(&story), Arc::new(story.rules.clone()));
+        Self {
+            judge,
+            shells,
+            watchman: Watchman::default(),
+            chance: Chance::new(seed ^ 0xc1a0),
+            pending: None,
+            inputs: Vec::new(),
+            decided: 0,
+            steps: 0,
+            story,
+            trace: trace.then(String::new),
+        }
+    }
+
+    fn go(&mut self) -> Result<(), String> {
+        let hearing = self.story.ways.hearing;
+        self.step(Input::Hearing(hearing))?;
+        while self.story.machine.now < self.story.end {
+            let next = self.next();
+            self.story.machine.advance(next);
+            self.trouble()?;
+            if let (None, false) = (self.pending, self.story.machine.events.is_empty()) {
+                let lag = self.chance.within(0, self.story.lag);
+                self.pending = Some(self.story.machine.now.after(Duration::from_millis(lag)));
+            }
+            if self
+                .pending
+                .is_some_and(|until| until <= self.story.machine.now)
+            {
+                self.hear()?;
+            }
+            while self
+                .shells
+                .next()
+                .is_some_and(|at| at <= self.story.machine.now)
+            {
+                if let Some(input) = self.shells.turn(&mut self.story.machine) {
+                    // The loop takes in everything that is there before the last call.
+                    if matches!(input, Input::LastCall(_) | Input::Report(_)) {
+                        self.hear()?;
+                    }
+                    self.step(input)?;
+                }
+            }
+            if self
+                .judge
+                .next_deadline()
+                .is_some_and(|at| at <= self.story.machine.now)
+            {
+                self.step(Input::Deadline)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn next(&mut self) -> Mono {
+        let machine = &self.story.machine;
+        let troubles = self.story.troubles.first().map(|(at, _)| *at);
+        let all = [
+            machine.next(),
+            self.shells.next(),
+            self.judge.next_deadline(),
+            self.pending,
+            troubles,
+        ];
+        let next = all
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(self.story.end)
+            .max(machine.now);
+        if self.chance.permille(self.story.oversleeps) {
+            next.after(Duration::from_millis(self.chance.within(1, 3000)))
+        } else {
+            next
+        }
+    }
+
+    fn hear(&mut self) -> Result<(), String> {
+        self.pending = None;
+        match self.shells.hear(&mut self.story.machine) {
+            Some(input) => {
+                if matches!(input, Input::Gap) {
+                    self.watchman.gaps += 1;
+                }
+                self.step(input)
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn trouble(&mut self) -> Result<(), String> {
+        let now = self.story.machine.now;
+        while self
+            .story
+            .troubles
+            .first()
+            .is_some_and(|(at, _)| *at <= now)
+        {
+            let (_, trouble) = self.story.troubles.remove(0);
+            self.note(&format!("trouble {trouble:?}"));
+            match trouble {
+                Trouble::Sleep(span) => self.story.machine.sleep(span),
+                Trouble::Stall(span) => {
+                    let to = self.story.machine.now.after(span);
+                    self.story.machine.advance(to);
+                }
+                Trouble::Pause { by, span, rule } => {
+                    let rule = rule
+                        .and_then(|index| self.story.rules.rules.get(index))
+                        .map(|rule| rule.name.clone());
+                    let now = self.story.machine.now;
+                    self.watchman
+                        .pauses
+                        .retain(|pause| pause.by != by || pause.rule != rule);
+                    self.watchman.pauses.push(Pause {
+                        by,
+                        rule: rule.clone(),
+                        until: span.map_or(Mono::NEVER, |span| now.after(span)),
+                    });
+                    self.step(Input::Answer(Answer {
+                        by: Uid(by),
+                        what: Wish::Pause { span, rule },
+                    }))?;
+                }
+                Trouble::Resume { by } => {
+                    self.watchman
+                        .pauses
+                        .retain(|pause| by != 0 && pause.by != by);
+                    self.step(Input::Answer(Answer {
+                        by: Uid(by),
+                        what: Wish::Resume { rule: None },
+                    }))?;
+                }
+                Trouble::Reload(seed) => {
+                    self.story.rules = story::make_rules(&mut Chance::new(seed));
+                    self.watchman.reloads += 1;
+                    self.step(Input::Rules(Arc::new(self.story.rules.clone())))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, input: Input) -> Result<(), String> {
+        let now = self.story.machine.now;
+        if let Input::Snapshot(snapshot) = &input {
+            self.watchman.snapshots += 1;
+            self.watchman.machine_told(now, snapshot.machine.slept);
+        }
+        self.shells.told(&input);
+        self.note(&format!("< {input:?}"));
+        self.inputs.push((now, input.clone()));
+        let decisions = self.judge.step(now, input);
+        self.steps += 1;
+        self.decided = digest(self.decided, &decisions);
+        for decision in &decisions {
+            self.note(&format!("    > {decision:?}"));
+            if env("EAGER").is_some() {
+                eprintln!("{} {decision:?}", now.nanos());
+            }
+        }
+        let scene = Scene {
+            machine: &self.story.machine,
+            shells: &self.shells,
+            rules: &self.story.rules,
+            only_user: self.story.only_user,
+            leash: self.story.leash,
+            judge: &self.judge,
+            calm_start: self.story.calm_start,
+        };
+        self.watchman.signals(&scene)?;
+        self.watchman.decisions(&scene, &decisions)?;
+        self.watchman
+            .beliefs(&scene, self.steps.is_multiple_of(8))?;
+        self.shells.carry_out(&decisions, now);
+        Ok(())
+    }
+
+    fn note(&mut self, words: &str) {
+        if let Some(trace) = &mut self.trace {
+            let _ = writeln!(
+                trace,
+                "{:9.3} {words}",
+                self.story
+                    .machine
+                    .now
+                    .since(Mono::from_secs(1000))
+                    .as_secs_f64()
+            );
+        }
+    }
+}
+
+fn settings(story: &Story) -> Settings {
+    let leash = story
+        .leash
+        .and_then(|id| story.machine.body(id))
+        .map(|body| story.machine.key(body));
+    let init = story
+        .machine
+        .body(Machine::INIT)
+        .map(|body| story.machine.key(body));
+    Settings {
+        only_user: story.only_user.map(Uid),
+        spare: Arc::new(Spare {
+            keys: init.into_iter().collect(),
+        }),
+        leash,
+        first_incident: 1,
+    }
+}
+
+fn digest(before: u64, decisions: &[Decision]) -> u64 {
+    // Cheap and good enough to tell two runs apart.
+    let mut hash = before;
+    for decision in decisions {
+        for byte in format!("{decision:?}").bytes() {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+    hash
+}
+
+fn env(name: &str) -> Option<u64> {
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "how many seeds is the tester's choice"
+    )]
+    std::env::var(name).ok()?.parse().ok()
+}
+
+#[test]
+fn nothing_that_must_not_happen_happens() {
+    if let Some(seed) = env("SEED") {
+        let mut run = Run::new(seed, true);
+        let result = run.go();
+        #[allow(clippy::print_stdout, reason = "one seed is run to be read")]
+        {
+            println!("{}", run.trace.unwrap_or_default());
+        }
+        result.unwrap();
+        return;
+    }
+    let first = env("FIRST").unwrap_or(0);
+    let count = env("SEEDS").unwrap_or(SEEDS);
+    let mut failures: std::collections::BTreeMap<String, Vec<u64>> =
+        std::collections::BTreeMap::new();
+    let (mut steps, mut signals, mut kills, mut nudges) = (0, 0, 0, 0);
+    let mut closings = std::collections::BTreeMap::<&str, u64>::new();
+    for seed in first..first + count {
+        let mut run = Run::new(seed, false);
+        if let Err(what) = run.go() {
+            failures
+                .entry(
+                    what.split([':', '{', ','])
+                        .next()
+                        .unwrap_or("")
+                        .chars()
+                        .filter(|c| !c.is_ascii_digit())
+                        .collect(),
+                )
+                .or_default()
+                .push(seed);
+        }
+        steps += run.steps;
+        signals += run.watchman.signals;
+        kills += run.watchman.kills;
+        nudges += run.watchman.nudges;
+        for (how, n) in run.watchman.closings {
+            *closings.entry(how).or_default() += n;
+        }
+    }
+    let mut words = format!(
+        "{count} seeds, {steps} steps, {nudges} nudges, {signals} signals, {kills} KILL, closings {closings:?}\n"
+    );
+    for (what, seeds) in &failures {
+        let _ = writeln!(
+            words,
+            "{} seeds: {what}; run SEED={} cargo test --test tests simulation -- --nocapture",
+            seeds.len(),
+            seeds[0]
+        );
+    }
+    assert!(failures.is_empty(), "{words}");
+    #[allow(clippy::print_stdout, reason = "seen only when asked for")]
+    {
+        println!("{words}");
+    }
+}
+
+#[test]
+fn the_same_inputs_give_the_same_decisions() {
+    for seed in 0..50 {
+        let mut run = Run::new(seed, false);
+        let _ = run.go();
+        let story = Story::of(seed);
+        let mut judge = Judge::new(settings(&story), Arc::new(story.rules.clone()));
+        let mut decided = 0;
+        for (now, input) in run.inputs {
+            decided = digest(decided, &judge.step(now, input));
+        }
+        assert_eq!(decided, run.decided, "seed {seed}");
+    }
+}

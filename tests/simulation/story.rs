@@ -1,0 +1,395 @@
+//! What happens in one seed: the machine, its processes, the rules, and what goes wrong besides.
+
+use std::time::Duration;
+
+use beadle::engine::decision::Hearing;
+use beadle::engine::rule::{Bound, Clause, Mode, Rule, RuleSet, Signal, Stage, StageAct};
+use beadle::engine::units::{Bytes, Mono};
+
+use crate::world::body::{Deed, Id, OnKill, OnTerm, Plan, Waits};
+use crate::world::chance::Chance;
+use crate::world::machine::{Machine, Make, Marks};
+use crate::world::rules::{self, cpu, limit, orphaned, private, rss, secs};
+use crate::world::senses::Parts;
+use crate::world::shells::Ways;
+
+/// Something that befalls the whole machine, or us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// The machine sleeps.
+    Sleep(Duration),
+    /// Nothing runs, us included; awake time goes on.
+    Stall(Duration),
+    /// A person pauses everything, or one rule by index.
+    Pause {
+        by: u32,
+        span: Option<Duration>,
+        rule: Option<usize>,
+    },
+    Resume {
+        by: u32,
+    },
+    /// The rules are read again, changed by this seed.
+    Reload(u64),
+}
+
+/// A whole seed.
+#[derive(Clone, Debug)]
+pub struct Story {
+    pub machine: Machine,
+    pub ways: Ways,
+    pub rules: RuleSet,
+    pub only_user: Option<u32>,
+    pub leash: Option<Id>,
+    pub troubles: Vec<(Mono, Trouble)>,
+    /// How late events are heard, at most, in milliseconds.
+    pub lag: u64,
+    /// Steps in a thousand that come late.
+    pub oversleeps: u64,
+    pub end: Mono,
+    /// Whether every process was there before the judge, with all above it, or began to live beside it.
+    pub calm_start: bool,
+}
+
+impl Story {
+    pub fn of(seed: u64) -> Self {
+        let mut chance = Chance::new(seed);
+        let events = chance.permille(650);
+        let hearing = if events {
+            Hearing::Events
+        } else {
+            Hearing::Nothing
+        };
+        let mut ways = Ways::smooth(hearing);
+        if chance.permille(700) {
+            ways.slowest = chance.one_of(&[5, 50, 400, 1500]);
+            ways.unread = chance.one_of(&[0, 0, 20, 100]);
+            ways.lost_looks = chance.one_of(&[0, 0, 30]);
+            ways.lost_facts = chance.one_of(&[0, 0, 50]);
+            ways.late_facts = chance.one_of(&[0, 50]);
+            ways.lost_reports = chance.one_of(&[0, 0, 100]);
+            ways.gaps = chance.one_of(&[0, 0, 30]);
+            ways.parts = chance.one_of(&[Parts::Readable, Parts::Readable, Parts::Hidden]);
+        }
+        let marks = if chance.permille(800) {
+            Marks::Inodes
+        } else {
+            Marks::Ticks
+        };
+        let pids = u32::try_from(chance.within(20, 40)).unwrap();
+        let mut machine = Machine::new(Make { pids, marks });
+        let only_user = chance.permille(150).then_some(1000);
+        ways.user = only_user.unwrap_or(0);
+        let calm_start = chance.permille(600);
+        populate(&mut machine, &mut chance, calm_start);
+        let leash = chance.permille(100).then(|| {
+            let shells: Vec<Id> = machine
+                .living()
+                .filter(|body| body.program == "bash")
+                .map(|body| body.id)
+                .collect();
+            chance.one_of(&shells)
+        });
+        let length = 130;
+        let end = machine.now.after(secs(length));
+        let troubles = troubles(&mut chance, machine.now, length);
+        Self {
+            rules: make_rules(&mut chance),
+            machine,
+            ways,
+            only_user,
+            leash,
+            troubles,
+            lag: chance.one_of(&[0, 0, 50, 700]),
+            oversleeps: chance.one_of(&[0, 20, 100]),
+            end,
+            calm_start,
+        }
+    }
+}
+
+fn troubles(chance: &mut Chance, start: Mono, length: u64) -> Vec<(Mono, Trouble)> {
+    let mut troubles = Vec::new();
+    for _ in 0..chance.one_of(&[0, 0, 1, 2, 4]) {
+        let at = start.after(secs(chance.within(1, length)));
+        let by = chance.one_of(&[0, 1000, 1001]);
+        troubles.push((
+            at,
+            match chance.within(0, 5) {
+                0 => Trouble::Sleep(secs(chance.within(2, 7200))),
+                1 => Trouble::Stall(secs(chance.within(1, 50))),
+                2 | 3 => Trouble::Pause {
+                    by,
+                    span: chance.permille(600).then(|| secs(chance.within(1, 40))),
+                    rule: chance
+                        .permille(500)
+                        .then(|| usize::try_from(chance.within(0, 3)).unwrap()),
+                },
+                4 => Trouble::Resume { by },
+                _ => Trouble::Reload(chance.bits()),
+            },
+        ));
+    }
+    troubles.sort_by_key(|(at, _)| *at);
+    troubles
+}
+
+/// Every kind of limit, each with programs of its own; some hold an outer one.
+pub fn make_rules(chance: &mut Chance) -> RuleSet {
+    let kinds: [(&str, &str, Vec<Clause>); 11] = [
+        (
+            "spin",
+            "spinner",
+            vec![limit(cpu(90), chance.one_of(&[None, Some(3), Some(10)]))],
+        ),
+        (
+            "time",
+            "{worker,hopper}",
+            vec![limit(Bound::CpuTime(secs(8)), None)],
+        ),
+        (
+            "leak",
+            "leaker",
+            vec![limit(private(300), chance.one_of(&[None, Some(4)]))],
+        ),
+        (
+            "fat",
+            "flapper",
+            vec![limit(rss(300), chance.one_of(&[None, Some(2)]))],
+        ),
+        ("old", "{old,shy}", vec![limit(Bound::Age(secs(15)), None)]),
+        ("crowd", "forker", vec![limit(Bound::Processes(4), None)]),
+        (
+            "lazy",
+            "lazy",
+            vec![
+                limit(Bound::Zombies(2), None),
+                limit(Bound::Threads(40), None),
+            ],
+        ),
+        (
+            "left",
+            "parent",
+            vec![limit(Bound::Leftover(secs(3)), None)],
+        ),
+        ("orphan", "waif", vec![limit(orphaned(4), None)]),
+        (
+            "both",
+            "slow",
+            vec![Clause {
+                limits: [
+                    limit(cpu(50), None).limits,
+                    limit(Bound::Age(secs(10)), Some(2)).limits,
+                ]
+                .concat(),
+            }],
+        ),
+        (
+            "outer",
+            "make",
+            vec![
+                limit(Bound::CpuTime(secs(12)), None),
+                limit(rss(500), Some(2)),
+            ],
+        ),
+    ];
+    let mut made: Vec<Rule> = Vec::new();
+    for (name, program, clauses) in kinds {
+        if chance.permille(150) {
+            continue;
+        }
+        let mut rule = rules::rule(name, program, clauses, make_ladder(chance));
+        rule.mode = chance.one_of(&[
+            Mode::Enforce,
+            Mode::Enforce,
+            Mode::Enforce,
+            Mode::Enforce,
+            Mode::Nudge,
+            Mode::Observe,
+        ]);
+        rule.warmup = chance.one_of(&[None, Some(secs(0)), Some(secs(0)), Some(secs(5))]);
+        rule.cooldown = secs(chance.one_of(&[10, 40, 90]));
+        rule.breaker.trees = chance.one_of(&[2, 10, 10]);
+        if chance.permille(80) {
+            rule.scope = beadle::engine::rule::Scope::Process;
+            // Counts are not for single processes; zombies, leftover and processes have no meaning there.
+            if matches!(name, "crowd" | "lazy" | "left") {
+                rule.scope = beadle::engine::rule::Scope::Tree;
+            }
+        }
+        made.push(rule);
+    }
+    rules::rule_set(made)
+}
+
+fn make_ladder(chance: &mut Chance) -> Vec<Stage> {
+    let mut ladder = rules::ladder(chance.within(2, 12), chance.within(2, 8));
+    match chance.within(0, 9) {
+        0 => ladder.truncate(1),
+        1 => ladder.truncate(2),
+        2 => ladder.insert(
+            1,
+            Stage {
+                after: secs(3),
+                act: StageAct::Signal(Signal::Hup),
+            },
+        ),
+        3 => ladder.insert(
+            1,
+            Stage {
+                after: secs(3),
+                act: StageAct::Nudge,
+            },
+        ),
+        _ => {}
+    }
+    ladder
+}
+
+fn populate(machine: &mut Machine, chance: &mut Chance, calm: bool) {
+    for owner in [1000, 1000, 1001] {
+        let mut shell = Plan::of("bash");
+        shell.owner = Some(owner);
+        shell.on_term = OnTerm::Ignores;
+        let Some(shell) = machine.start(Machine::INIT, &shell) else {
+            continue;
+        };
+        for _ in 0..chance.within(1, 4) {
+            let at = machine
+                .now
+                .after(Duration::from_millis(chance.within(0, 30_000)));
+            let plan = villain(chance, 0);
+            if calm {
+                let quiet = Plan {
+                    deeds: Vec::new(),
+                    ..plan
+                };
+                if chance.permille(500) {
+                    machine.start(shell, &quiet);
+                    continue;
+                }
+                let plan = villain(chance, 0);
+                machine.enter(at.after(secs(4)), shell, Deed::Start(Box::new(plan)));
+            } else {
+                machine.enter(at, shell, Deed::Start(Box::new(plan)));
+            }
+        }
+        if chance.permille(300) {
+            machine.enter(
+                machine.now.after(secs(chance.within(5, 60))),
+                shell,
+                Deed::Exit,
+            );
+        }
+    }
+    machine.advance(machine.now.after(secs(1)));
+    machine.events.clear();
+}
+
+fn millis(chance: &mut Chance, low: u64, high: u64) -> Duration {
+    Duration::from_millis(chance.within(low, high))
+}
+
+/// A process with manners.
+fn villain(chance: &mut Chance, depth: u32) -> Plan {
+    let program = chance.one_of(&[
+        "spinner", "worker", "leaker", "flapper", "old", "forker", "lazy", "parent", "waif",
+        "slow", "make", "shy", "hopper", "almost", "steady", "tmux", "bash", "kept", "sh",
+    ]);
+    let mut plan = Plan::of(program);
+    plan.on_term = match chance.within(0, 5) {
+        0 => OnTerm::Ignores,
+        1 => OnTerm::Dies(millis(chance, 10, 4000)),
+        2 => OnTerm::Forks(2),
+        _ => OnTerm::Dies(Duration::ZERO),
+    };
+    if chance.permille(60) {
+        plan.on_kill = OnKill::Stuck;
+    }
+    if chance.permille(80) {
+        plan.threads = 4;
+        if chance.permille(500) {
+            plan = plan.then(millis(chance, 500, 20_000), Deed::LeaderExit);
+        }
+    }
+    plan.nohup = chance.permille(150);
+    let child = |chance: &mut Chance| {
+        if depth < 2 {
+            villain(chance, depth + 1)
+        } else {
+            Plan::default()
+        }
+    };
+    match program {
+        "spinner" => plan.cpu = chance.one_of(&[1000, 1000, 2000]),
+        "almost" => plan.cpu = 850,
+        "worker" | "slow" => plan.cpu = chance.one_of(&[600, 1000]),
+        "leaker" => plan.growth = Bytes::mib(chance.within(10, 80)),
+        "flapper" => {
+            for n in 0..12 {
+                let size = chance.one_of(&[100, 250, 350, 500]);
+                let at = millis(chance, n * 8000, n * 8000 + 9000);
+                plan = plan.then(at, Deed::Hold(Bytes::mib(size)));
+            }
+        }
+        "forker" => {
+            for _ in 0..5 {
+                let at = millis(chance, 100, 20_000);
+                plan = plan.then(at, Deed::Start(Box::new(Plan::default())));
+            }
+        }
+        "lazy" => {
+            plan.waits = Waits::Never;
+            for _ in 0..5 {
+                let at = millis(chance, 100, 20_000);
+                let short = Plan::default().then(millis(chance, 10, 3000), Deed::Exit);
+                plan = plan.then(at, Deed::Start(Box::new(short)));
+            }
+        }
+        "parent" | "sh" | "make" | "tmux" | "kept" | "bash" => {
+            for _ in 0..chance.within(1, 3) {
+                let at = millis(chance, 10, 9000);
+                let inner = child(chance);
+                plan = plan.then(at, Deed::Start(Box::new(inner)));
+            }
+            if chance.permille(500) {
+                plan = plan.then(millis(chance, 5000, 50_000), Deed::Exit);
+            }
+        }
+        "hopper" => {
+            plan.cpu = 1000;
+            let pace = millis(chance, 5, 3000);
+            plan = plan.then(pace, Deed::Hop);
+        }
+        _ => {}
+    }
+    if chance.permille(120) {
+        let to = chance.one_of(&["steady", "spinner", "old", "bash", "tmux", "worker"]);
+        plan = plan.then(millis(chance, 10, 30_000), Deed::Exec(to.to_owned()));
+    }
+    if chance.permille(60) {
+        let to = chance.one_of(&["steady", "spinner"]);
+        plan = plan.then(millis(chance, 10, 30_000), Deed::ThreadExec(to.to_owned()));
+    }
+    if chance.permille(150) {
+        plan = plan.then(millis(chance, 10, 3000), Deed::Session);
+    }
+    if chance.permille(100) {
+        let at = millis(chance, 1000, 30_000);
+        plan = plan.then(at, Deed::Stop).then(at + secs(8), Deed::Continue);
+    }
+    if chance.permille(60) {
+        plan = plan.then(millis(chance, 1000, 30_000), Deed::Own(1001));
+    }
+    if chance.permille(200) {
+        plan = plan.then(millis(chance, 10, 60_000), Deed::Exit);
+    }
+    if chance.permille(150) {
+        // A double fork: the child is left to whoever is above.
+        let inner = child(chance);
+        plan = plan
+            .then(millis(chance, 10, 5000), Deed::Start(Box::new(inner)))
+            .then(millis(chance, 5001, 6000), Deed::Exit);
+    }
+    plan
+}

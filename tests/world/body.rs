@@ -1,0 +1,204 @@
+//! What a process of the fake machine truly is, and how it behaves.
+
+use std::time::Duration;
+
+use beadle::engine::process::Pid;
+use beadle::engine::units::{Bytes, Mono};
+
+/// True identity: the machine's own, never told to the judge. A fault in `ProcKey` cannot hide behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Id(pub usize);
+
+/// How a process that is yet to be started will behave.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What it runs; `None` is what its parent runs (a fork without exec).
+    pub program: Option<String>,
+    /// Arguments after the program's own name.
+    pub args: Vec<String>,
+    /// Effective user; `None` is its parent's.
+    pub owner: Option<u32>,
+    /// CPU use in thousandths of a core.
+    pub cpu: u64,
+    /// Resident memory at the start.
+    pub memory: Bytes,
+    /// How much of it comes with each second.
+    pub growth: Bytes,
+    /// Threads.
+    pub threads: u32,
+    /// What it does on TERM (and the like).
+    pub on_term: OnTerm,
+    /// Whether KILL ends it.
+    pub on_kill: OnKill,
+    /// Whether it waits for its children.
+    pub waits: Waits,
+    /// What it does by itself, and how long after its start.
+    pub deeds: Vec<(Duration, Deed)>,
+    /// Whether it ignores SIGHUP.
+    pub nohup: bool,
+    /// What its environment says, as far as rules ask.
+    pub env: Vec<(String, String)>,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            program: None,
+            args: Vec::new(),
+            owner: None,
+            cpu: 0,
+            memory: Bytes::mib(1),
+            growth: Bytes(0),
+            threads: 1,
+            on_term: OnTerm::Dies(Duration::ZERO),
+            on_kill: OnKill::Dies,
+            waits: Waits::AtOnce,
+            deeds: Vec::new(),
+            nohup: false,
+            env: Vec::new(),
+        }
+    }
+}
+
+impl Plan {
+    /// A process that runs this and does nothing.
+    pub fn of(program: &str) -> Self {
+        Self {
+            program: Some(program.to_owned()),
+            ..Self::default()
+        }
+    }
+
+    /// The same, which also does this so long after its start.
+    #[must_use]
+    pub fn then(mut self, after: Duration, deed: Deed) -> Self {
+        self.deeds.push((after, deed));
+        self
+    }
+}
+
+/// What a process does on a signal that asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnTerm {
+    /// It dies so long afterwards.
+    Dies(Duration),
+    /// Nothing.
+    Ignores,
+    /// It starts so many children that ignore TERM, and dies.
+    Forks(u32),
+}
+
+/// What KILL does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnKill {
+    /// It dies.
+    Dies,
+    /// Nothing: it hangs in the kernel.
+    Stuck,
+}
+
+/// When a parent waits for its dead children.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waits {
+    /// At once.
+    AtOnce,
+    /// Never: they stay zombies until it dies itself.
+    Never,
+}
+
+/// Something that a process does by itself.
+#[derive(Clone, Debug)]
+pub enum Deed {
+    /// Starts a child.
+    Start(Box<Plan>),
+    /// Forks a copy of itself that goes on, and exits: a comet.
+    Hop,
+    /// Runs another image.
+    Exec(String),
+    /// Makes a session of its own.
+    Session,
+    /// Exits.
+    Exit,
+    /// Its leader thread exits; the others live on.
+    LeaderExit,
+    /// A thread that is not the leader execs: the kernel tells of an exit first.
+    ThreadExec(String),
+    /// Uses so many thousandths of a core from now on.
+    Spin(u64),
+    /// Holds so much memory from now on.
+    Hold(Bytes),
+    /// Is stopped.
+    Stop,
+    /// Is continued.
+    Continue,
+    /// Becomes another user's.
+    Own(u32),
+}
+
+/// A process that exists: alive, or dead and not waited for.
+#[derive(Clone, Debug)]
+pub struct Body {
+    pub id: Id,
+    pub pid: Pid,
+    pub inode: u64,
+    pub born: Mono,
+    pub ticks: u64,
+    /// Its parent now, as the kernel has it.
+    pub parent: Option<Id>,
+    pub session: Pid,
+    pub program: String,
+    /// Counts images.
+    pub image: u32,
+    pub owner: u32,
+    pub plan: Plan,
+    pub state: State,
+    /// How many events had happened when it was born.
+    pub birth_event: u64,
+    pub leader_gone: bool,
+    /// CPU used until `since`.
+    pub used: Duration,
+    pub since: Mono,
+    /// CPU of children it has waited for.
+    pub reaped: Duration,
+    pub held: Bytes,
+    pub held_since: Mono,
+    /// TERM came while it was stopped.
+    pub term_pending: bool,
+}
+
+/// Whether it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    Running,
+    Stopped,
+    Zombie,
+}
+
+impl Body {
+    pub fn alive(&self) -> bool {
+        self.state != State::Zombie
+    }
+
+    /// CPU time used by `now`.
+    pub fn cpu(&self, now: Mono) -> Duration {
+        match self.state {
+            State::Running => {
+                let span = now.since(self.since).as_nanos() * u128::from(self.plan.cpu) / 1000;
+                self.used + Duration::from_nanos(u64::try_from(span).unwrap())
+            }
+            State::Stopped | State::Zombie => self.used,
+        }
+    }
+
+    /// Memory held at `now`.
+    pub fn memory(&self, now: Mono) -> Bytes {
+        let seconds = now.since(self.held_since).as_secs();
+        Bytes(self.held.0 + self.plan.growth.0 * seconds)
+    }
+
+    /// Settles what was used so far, before the pace changes.
+    pub fn settle(&mut self, now: Mono) {
+        self.used = self.cpu(now);
+        self.since = now;
+    }
+}

@@ -1,0 +1,502 @@
+//! The fake kernel: numbers that are reused, births, images, deaths, signals, and what a look can see of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use beadle::engine::event::{Event, Happening};
+use beadle::engine::process::{Mark, Pid, ProcKey, StartTicks, Uid};
+use beadle::engine::rule::Signal;
+use beadle::engine::units::{Bytes, Mono};
+
+use super::body::{Body, Deed, Id, OnKill, OnTerm, Plan, State, Waits};
+
+/// What is remembered of every process that ever was.
+#[derive(Clone, Debug)]
+pub struct Kin {
+    /// Who forked it: never changes.
+    pub parent: Option<Id>,
+    pub born: Mono,
+    pub died: Option<Mono>,
+    /// CPU it had used when it died.
+    pub last_cpu: Duration,
+    /// Every program it ran, and since when.
+    pub ran: Vec<(Mono, String)>,
+}
+
+/// How large the machine is, and how it tells processes apart.
+#[derive(Clone, Copy, Debug)]
+pub struct Make {
+    /// Numbers from 2 up to this are handed out, in turn.
+    pub pids: u32,
+    /// Whether the kernel has pidfs inodes; else identity is soft.
+    pub marks: Marks,
+}
+
+/// What identity the kernel offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Marks {
+    Inodes,
+    Ticks,
+}
+
+/// The machine.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    pub now: Mono,
+    pub slept: Duration,
+    pub make: Make,
+    pub bodies: BTreeMap<Id, Body>,
+    pub kin: Vec<Kin>,
+    /// What the kernel has told of since this was last taken.
+    pub events: Vec<Event>,
+    /// How many events there were in all.
+    pub told: u64,
+    holders: BTreeMap<Pid, Id>,
+    cursor: u32,
+    inode: u64,
+    agenda: BTreeMap<(Mono, u64), (Id, Deed)>,
+    entered: u64,
+}
+
+/// What became of a signal, in truth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    Reached,
+    Dead,
+}
+
+const START: Mono = Mono::from_secs(1000);
+
+impl Machine {
+    /// A machine on which only init runs.
+    pub fn new(make: Make) -> Self {
+        let mut machine = Self {
+            now: START,
+            slept: Duration::ZERO,
+            make,
+            bodies: BTreeMap::new(),
+            kin: Vec::new(),
+            events: Vec::new(),
+            told: 0,
+            holders: BTreeMap::new(),
+            cursor: 1,
+            inode: 100,
+            agenda: BTreeMap::new(),
+            entered: 0,
+        };
+        let mut init = Plan::of("systemd");
+        init.owner = Some(0);
+        machine.make_body(None, Pid::INIT, init);
+        machine.events.clear();
+        machine
+    }
+
+    pub const INIT: Id = Id(0);
+
+    /// The process that is alive or a zombie.
+    pub fn body(&self, id: Id) -> Option<&Body> {
+        self.bodies.get(&id)
+    }
+
+    pub fn alive(&self, id: Id) -> bool {
+        self.body(id).is_some_and(Body::alive)
+    }
+
+    /// Who holds a number.
+    pub fn holder(&self, pid: Pid) -> Option<&Body> {
+        self.bodies.get(self.holders.get(&pid)?)
+    }
+
+    /// The process with this identity, as the kernel would find it.
+    pub fn find(&self, key: ProcKey) -> Option<&Body> {
+        self.holder(key.pid()).filter(|body| self.key(body) == key)
+    }
+
+    /// The identity that the kernel shows.
+    pub fn key(&self, body: &Body) -> ProcKey {
+        let mark = match self.make.marks {
+            Marks::Inodes => Mark::Inode(body.inode),
+            Marks::Ticks => Mark::Ticks(body.ticks),
+        };
+        ProcKey::new(body.pid, mark)
+    }
+
+    pub fn ticks(&self) -> u64 {
+        (self.now.nanos() + u64::try_from(self.slept.as_nanos()).unwrap()) / 10_000_000
+    }
+
+    /// All numbers in use.
+    pub fn listing(&self) -> Vec<Pid> {
+        self.holders.keys().copied().collect()
+    }
+
+    /// Whether `ancestor` is above `id` by birth; a process is not above itself.
+    pub fn descends(&self, id: Id, ancestor: Id) -> bool {
+        let mut next = self.kin[id.0].parent;
+        while let Some(above) = next {
+            if above == ancestor {
+                return true;
+            }
+            next = self.kin[above.0].parent;
+        }
+        false
+    }
+
+    /// Everyone from `id` up to `top`, both included; empty when `top` is not above.
+    pub fn chain(&self, id: Id, top: Id) -> Vec<Id> {
+        let mut chain = vec![id];
+        let mut last = id;
+        while last != top {
+            match self.kin[last.0].parent {
+                Some(parent) => {
+                    chain.push(parent);
+                    last = parent;
+                }
+                None => return Vec::new(),
+            }
+        }
+        chain
+    }
+
+    fn tell(&mut self, what: Happening) {
+        self.told += 1;
+        self.events.push(Event { at: self.now, what });
+    }
+
+    /// Starts a process. `None` when no number is free.
+    pub fn start(&mut self, parent: Id, plan: &Plan) -> Option<Id> {
+        let pid = self.free_pid()?;
+        let mut plan = plan.clone();
+        let above = self.bodies.get(&parent)?;
+        plan.owner = plan.owner.or(Some(above.owner));
+        let (program, by) = (plan.program.clone(), above.pid);
+        let id = self.make_body(Some(parent), pid, plan);
+        let ticks = StartTicks(self.ticks());
+        self.tell(Happening::Fork {
+            parent: by,
+            child: pid,
+            ticks,
+        });
+        self.bodies.get_mut(&id)?.birth_event = self.told;
+        if self.bodies[&id].plan.threads > 1 {
+            self.tell(Happening::Thread { pid });
+        }
+        if let Some(program) = program {
+            self.exec(id, &program);
+        }
+        Some(id)
+    }
+
+    fn free_pid(&mut self) -> Option<Pid> {
+        for _ in 0..self.make.pids {
+            self.cursor = if self.cursor >= self.make.pids {
+                2
+            } else {
+                self.cursor + 1
+            };
+            let pid = Pid::new(self.cursor)?;
+            let in_session = self
+                .bodies
+                .values()
+                .any(|body| body.session == pid && body.alive());
+            // With soft identity two processes of one tick and one number are one to everybody: not tried here.
+            let too_soon = self.make.marks == Marks::Ticks
+                && self
+                    .kin
+                    .last()
+                    .is_some_and(|last| self.now.since(last.born) < Duration::ZERO);
+            if !self.holders.contains_key(&pid) && !in_session && !too_soon {
+                return Some(pid);
+            }
+        }
+        None
+    }
+
+    fn make_body(&mut self, parent: Option<Id>, pid: Pid, plan: Plan) -> Id {
+        let id = Id(self.kin.len());
+        let above = parent.and_then(|parent| self.bodies.get(&parent));
+        let program = above.map_or_else(|| "systemd".to_owned(), |above| above.program.clone());
+        let session = above.map_or(pid, |above| above.session);
+        self.inode += 1;
+        let body = Body {
+            id,
+            pid,
+            inode: self.inode,
+            born: self.now,
+            ticks: self.ticks(),
+            parent,
+            session,
+            program: program.clone(),
+            image: 0,
+            owner: plan.owner.unwrap_or(0),
+            state: State::Running,
+            birth_event: 0,
+            leader_gone: false,
+            used: Duration::ZERO,
+            since: self.now,
+            reaped: Duration::ZERO,
+            held: plan.memory,
+            held_since: self.now,
+            term_pending: false,
+            plan,
+        };
+        for (after, deed) in &body.plan.deeds {
+            self.entered += 1;
+            self.agenda
+                .insert((self.now.after(*after), self.entered), (id, deed.clone()));
+        }
+        self.kin.push(Kin {
+            parent,
+            born: self.now,
+            died: None,
+            last_cpu: Duration::ZERO,
+            ran: vec![(self.now, program)],
+        });
+        self.holders.insert(pid, id);
+        self.bodies.insert(id, body);
+        id
+    }
+
+    /// Runs another image.
+    pub fn exec(&mut self, id: Id, program: &str) {
+        let now = self.now;
+        let Some(body) = self.bodies.get_mut(&id).filter(|body| body.alive()) else {
+            return;
+        };
+        program.clone_into(&mut body.program);
+        body.image += 1;
+        body.leader_gone = false;
+        body.plan.threads = 1;
+        let pid = body.pid;
+        self.kin[id.0].ran.push((now, program.to_owned()));
+        self.tell(Happening::Exec { pid });
+    }
+
+    /// Ends a process: its children go to init; it stays a zombie until its parent waits.
+    pub fn exit(&mut self, id: Id) {
+        let now = self.now;
+        let Some(body) = self.bodies.get_mut(&id).filter(|body| body.alive()) else {
+            return;
+        };
+        body.settle(now);
+        body.state = State::Zombie;
+        let (pid, parent, heard) = (body.pid, body.parent, body.leader_gone);
+        self.kin[id.0].died = Some(now);
+        self.kin[id.0].last_cpu = body.used;
+        let orphans: Vec<Id> = self
+            .bodies
+            .values()
+            .filter(|body| body.parent == Some(id))
+            .map(|body| body.id)
+            .collect();
+        for orphan in orphans {
+            let Some(body) = self.bodies.get_mut(&orphan) else {
+                continue;
+            };
+            body.parent = Some(Self::INIT);
+            if body.state == State::Zombie {
+                self.reap(orphan);
+            }
+        }
+        // Of a process whose leader went first nothing more is heard.
+        if !heard {
+            self.tell(Happening::Exit { pid });
+        }
+        let waits = parent
+            .and_then(|parent| self.bodies.get(&parent))
+            .map_or(Waits::AtOnce, |parent| parent.plan.waits);
+        if waits == Waits::AtOnce {
+            self.reap(id);
+        }
+    }
+
+    fn reap(&mut self, id: Id) {
+        let Some(body) = self.bodies.remove(&id) else {
+            return;
+        };
+        self.holders.remove(&body.pid);
+        if let Some(parent) = body.parent.and_then(|parent| self.bodies.get_mut(&parent)) {
+            parent.reaped += body.used + body.reaped;
+        }
+    }
+
+    /// Sends a signal to a true process.
+    pub fn signal(&mut self, id: Id, signal: Signal) -> Reach {
+        let now = self.now;
+        let Some(body) = self.bodies.get_mut(&id) else {
+            return Reach::Dead;
+        };
+        if !body.alive() {
+            return Reach::Dead;
+        }
+        match (signal, body.state, body.plan.on_kill) {
+            (Signal::Kill, _, OnKill::Dies) => self.exit(id),
+            (Signal::Kill, _, OnKill::Stuck) => {}
+            (_, State::Stopped, _) => body.term_pending = true,
+            (_, State::Running | State::Zombie, _) => self.asked(id),
+        }
+        let _ = now;
+        Reach::Reached
+    }
+
+    fn asked(&mut self, id: Id) {
+        let Some(body) = self.bodies.get(&id) else {
+            return;
+        };
+        match body.plan.on_term {
+            OnTerm::Dies(Duration::ZERO) => self.exit(id),
+            OnTerm::Dies(after) => self.enter(self.now.after(after), id, Deed::Exit),
+            OnTerm::Ignores => {}
+            OnTerm::Forks(count) => {
+                let child = Plan {
+                    on_term: OnTerm::Ignores,
+                    cpu: body.plan.cpu,
+                    ..Plan::default()
+                };
+                for _ in 0..count {
+                    self.start(id, &child);
+                }
+                self.exit(id);
+            }
+        }
+    }
+
+    /// Continues a stopped process; a signal that waited reaches it.
+    pub fn proceed(&mut self, id: Id) {
+        let now = self.now;
+        let Some(body) = self
+            .bodies
+            .get_mut(&id)
+            .filter(|body| body.state == State::Stopped)
+        else {
+            return;
+        };
+        body.state = State::Running;
+        body.since = now;
+        if std::mem::take(&mut body.term_pending) {
+            self.asked(id);
+        }
+    }
+
+    /// Enters something that a process will do.
+    pub fn enter(&mut self, at: Mono, id: Id, deed: Deed) {
+        self.entered += 1;
+        self.agenda.insert((at, self.entered), (id, deed));
+    }
+
+    /// When somebody does something next.
+    pub fn next(&self) -> Option<Mono> {
+        self.agenda.keys().next().map(|(at, _)| *at)
+    }
+
+    /// Lets time pass.
+    pub fn advance(&mut self, to: Mono) {
+        while let Some(entry) = self.agenda.first_entry() {
+            let at = entry.key().0;
+            if at > to {
+                break;
+            }
+            let (id, deed) = entry.remove();
+            self.now = self.now.max(at);
+            self.act(id, deed);
+        }
+        self.now = self.now.max(to);
+    }
+
+    /// The machine sleeps: awake time stands still.
+    pub fn sleep(&mut self, span: Duration) {
+        self.slept += span;
+    }
+
+    /// Makes a process do something now.
+    pub fn act(&mut self, id: Id, deed: Deed) {
+        let now = self.now;
+        let Some(body) = self.bodies.get_mut(&id).filter(|body| body.alive()) else {
+            return;
+        };
+        let pid = body.pid;
+        if body.state == State::Stopped && !matches!(deed, Deed::Continue) {
+            self.enter(now.after(Duration::from_millis(500)), id, deed);
+            return;
+        }
+        match deed {
+            Deed::Start(plan) => {
+                self.start(id, &plan);
+            }
+            Deed::Hop => {
+                let plan = Plan {
+                    program: None,
+                    ..body.plan.clone()
+                };
+                if self.start(id, &plan).is_some() {
+                    self.exit(id);
+                }
+            }
+            Deed::Exec(program) => self.exec(id, &program),
+            Deed::Session => {
+                body.session = pid;
+                self.tell(Happening::Session { pid });
+            }
+            Deed::Exit => self.exit(id),
+            Deed::LeaderExit => {
+                if body.plan.threads > 1 && !body.leader_gone {
+                    body.leader_gone = true;
+                    self.tell(Happening::Exit { pid });
+                }
+            }
+            Deed::ThreadExec(program) => {
+                if body.plan.threads == 1 {
+                    body.plan.threads = 2;
+                    self.tell(Happening::Thread { pid });
+                }
+                self.tell(Happening::Exit { pid });
+                self.exec(id, &program);
+            }
+            Deed::Spin(pace) => {
+                body.settle(now);
+                body.plan.cpu = pace;
+            }
+            Deed::Hold(bytes) => {
+                body.held = bytes;
+                body.held_since = now;
+                body.plan.growth = Bytes(0);
+            }
+            Deed::Stop => {
+                body.settle(now);
+                body.state = State::Stopped;
+            }
+            Deed::Continue => self.proceed(id),
+            Deed::Own(user) => {
+                body.owner = user;
+                let owner = Uid(user);
+                self.tell(Happening::Owner { pid, owner });
+            }
+        }
+    }
+
+    /// Everyone alive.
+    pub fn living(&self) -> impl Iterator<Item = &Body> {
+        self.bodies.values().filter(|body| body.alive())
+    }
+
+    /// True CPU time of these, dead or alive.
+    pub fn cpu_of(&self, id: Id) -> Duration {
+        self.body(id)
+            .map_or(self.kin[id.0].last_cpu, |body| body.cpu(self.now))
+    }
+
+    /// Everyone who ever descended from `root`, itself included.
+    pub fn tree(&self, root: Id) -> BTreeSet<Id> {
+        let mut tree = BTreeSet::from([root]);
+        // Children are always younger than their parents.
+        for index in root.0 + 1..self.kin.len() {
+            if self.kin[index]
+                .parent
+                .is_some_and(|parent| tree.contains(&parent))
+            {
+                tree.insert(Id(index));
+            }
+        }
+        tree
+    }
+}

@@ -1,0 +1,212 @@
+//! What a look, a question and a listing bring back from the fake machine.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use beadle::engine::facts::{Facts, Hangup, Namespace, Place, Question, Read};
+use beadle::engine::process::{Gid, Pid, StartTicks, Text, Uid};
+use beadle::engine::snapshot::{Ask, Figures, Memory, RunState, Sample, Seen, Snapshot, Why};
+use beadle::engine::units::{Bytes, Mono};
+
+use super::body::{Body, State};
+use super::machine::Machine;
+
+/// How many processors the machine has.
+pub const CORES: u32 = 4;
+
+/// How well the machine can be read.
+#[derive(Clone, Copy, Debug)]
+pub struct Sight {
+    /// How many looks in a thousand fail.
+    pub fails: u64,
+    /// Whether memory by part can be read.
+    pub memory: Parts,
+}
+
+/// Whether memory can be read by part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parts {
+    Readable,
+    Hidden,
+}
+
+/// Takes figures; `dim` says which looks fail.
+pub fn snapshot(
+    machine: &Machine,
+    asks: &[Ask],
+    dim: &mut dyn FnMut() -> bool,
+    sight: Sight,
+) -> Snapshot {
+    let samples = asks
+        .iter()
+        .map(|ask| {
+            let mut sample = look(machine, ask, sight);
+            if dim() && matches!(sample.seen, Seen::Alive(_)) {
+                sample.key = ask.key;
+                sample.seen = Seen::Unread(Why::Short);
+            }
+            sample
+        })
+        .collect();
+    Snapshot {
+        samples,
+        machine: beadle::engine::snapshot::Machine {
+            slept: machine.slept,
+            local_minute: 0,
+            memory: Bytes::gib(64),
+            cores: CORES,
+        },
+    }
+}
+
+fn look(machine: &Machine, ask: &Ask, sight: Sight) -> Sample {
+    let gone = Sample {
+        pid: ask.pid,
+        key: ask.key,
+        at: machine.now,
+        seen: Seen::Gone,
+    };
+    let Some(body) = machine.holder(ask.pid) else {
+        return gone;
+    };
+    let key = machine.key(body);
+    let start = StartTicks(body.ticks);
+    let another = ask.key.is_some_and(|asked| asked != key)
+        || ask.start.is_some_and(|asked| !asked.near(start));
+    if another {
+        return gone;
+    }
+    let seen = match body.state {
+        State::Zombie => Seen::Zombie {
+            cpu: body.used,
+            ppid: pid_of(machine, body),
+        },
+        State::Running | State::Stopped => Seen::Alive(figures(machine, body, ask, sight)),
+    };
+    Sample {
+        pid: ask.pid,
+        key: Some(key),
+        at: machine.now,
+        seen,
+    }
+}
+
+fn pid_of(machine: &Machine, body: &Body) -> Option<Pid> {
+    Some(machine.body(body.parent?)?.pid)
+}
+
+fn figures(machine: &Machine, body: &Body, ask: &Ask, sight: Sight) -> Figures {
+    let memory = body.memory(machine.now);
+    let parent = body
+        .parent
+        .and_then(|parent| machine.body(parent))
+        .filter(|_| ask.key.is_none());
+    Figures {
+        start: StartTicks(body.ticks),
+        ppid: pid_of(machine, body),
+        parent: parent.map(|parent| machine.key(parent)),
+        session: Some(body.session),
+        tty: 0,
+        comm: comm(&body.program),
+        owner: Some(Uid(body.owner)),
+        kernel_thread: false,
+        state: match body.state {
+            State::Stopped => RunState::Stopped,
+            State::Running | State::Zombie => RunState::Running,
+        },
+        cpu: body.cpu(machine.now),
+        reaped: body.reaped,
+        threads: body.plan.threads,
+        rss: memory,
+        memory: (ask.want.memory && sight.memory == Parts::Readable).then_some(Memory {
+            anonymous: memory,
+            ..Memory::default()
+        }),
+        open_files: ask.want.open_files.then_some(3),
+    }
+}
+
+fn comm(program: &str) -> Text {
+    let bytes = program.as_bytes();
+    Text::new(&bytes[..bytes.len().min(15)])
+}
+
+/// Answers a question about what runs.
+pub fn facts(machine: &Machine, question: &Question) -> Facts {
+    let found = machine.holder(question.pid).filter(|body| {
+        body.alive()
+            && question.key.is_none_or(|key| machine.key(body) == key)
+            && question
+                .start
+                .is_none_or(|start| start.near(StartTicks(body.ticks)))
+    });
+    let Some(body) = found else {
+        return nobody(machine.now, question);
+    };
+    let args: Vec<Text> = std::iter::once(body.program.as_str())
+        .chain(body.plan.args.iter().map(String::as_str))
+        .map(Text::from)
+        .collect();
+    let asked = |name: &str| question.variables.iter().any(|asked| asked == name);
+    let env = body
+        .plan
+        .env
+        .iter()
+        .filter(|(name, _)| asked(name))
+        .map(|(name, value)| (name.clone(), Text::from(value.as_str())))
+        .collect();
+    Facts {
+        key: Some(machine.key(body)),
+        start: StartTicks(body.ticks),
+        cpu: body.cpu(machine.now),
+        comm: comm(&body.program),
+        exe: Read::Known(Place::existing(&format!("/usr/bin/{}", body.program))),
+        args: Read::Known(args),
+        env: Read::Known(env),
+        owner: Read::Known(Uid(body.owner)),
+        group: Read::Known(Gid(body.owner)),
+        login: Read::Known(None),
+        cwd: Read::Known(Place::existing("/home/x")),
+        tty: Read::Known(None),
+        cgroup: Read::Known(Text::from("/user.slice")),
+        container: Read::Known(None),
+        namespace: Read::Known(Namespace::Ours),
+        hangup: Read::Known(if body.plan.nohup {
+            Hangup::Ignored
+        } else {
+            Hangup::Heeded
+        }),
+        ..nobody(machine.now, question)
+    }
+}
+
+/// The answer about somebody who is not there.
+fn nobody(at: Mono, question: &Question) -> Facts {
+    Facts {
+        pid: question.pid,
+        key: None,
+        start: question.start.unwrap_or(StartTicks(0)),
+        exec: question.exec,
+        at,
+        cpu: Duration::ZERO,
+        kernel_thread: false,
+        comm: Text::default(),
+        exe: Read::Gone,
+        args: Read::Gone,
+        env: Read::Gone,
+        owner: Read::Gone,
+        group: Read::Gone,
+        login: Read::Gone,
+        cwd: Read::Gone,
+        tty: Read::Gone,
+        cgroup: Read::Gone,
+        container: Read::Gone,
+        namespace: Read::Gone,
+        hangup: Read::Gone,
+    }
+}
+
+/// No variables.
+pub fn no_variables() -> Arc<[String]> {
+    Arc::from([])
+}

@@ -1,0 +1,419 @@
+//! Carries out what the judge decides, as the real shells would: late, out of step, sometimes not at all.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use beadle::engine::decision::{Decision, Hearing, Input};
+use beadle::engine::facts::{Question, Read};
+use beadle::engine::process::{ProcKey, Uid};
+use beadle::engine::rule::Signal;
+use beadle::engine::snapshot::Ask;
+use beadle::engine::units::Mono;
+use beadle::engine::warrant::{
+    EventCount, Newborn, Order, Outcome, Report, Survivor, Warrant, WarrantId, Withheld,
+};
+
+use super::body::{Id, State};
+use super::chance::Chance;
+use super::machine::{Machine, Reach};
+use super::senses::{self, Parts, Sight};
+
+/// How the shells behave. Shares are per thousand; spans in milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Ways {
+    pub hearing: Hearing,
+    /// The longest a look, a question, a listing takes.
+    pub slowest: u64,
+    /// Looks at single processes that fail.
+    pub unread: u64,
+    /// Whole looks that never come back.
+    pub lost_looks: u64,
+    /// Answers that never come back.
+    pub lost_facts: u64,
+    /// Answers that say "late".
+    pub late_facts: u64,
+    /// Reports that never come back.
+    pub lost_reports: u64,
+    /// Batches of events that are lost, with word of it.
+    pub gaps: u64,
+    /// Whether memory by part can be read.
+    pub parts: Parts,
+    /// Whom we may signal; root may everyone.
+    pub user: u32,
+}
+
+impl Ways {
+    /// Everything works, at once.
+    pub const fn smooth(hearing: Hearing) -> Self {
+        Self {
+            hearing,
+            slowest: 0,
+            unread: 0,
+            lost_looks: 0,
+            lost_facts: 0,
+            late_facts: 0,
+            lost_reports: 0,
+            gaps: 0,
+            parts: Parts::Readable,
+            user: 0,
+        }
+    }
+}
+
+/// A signal as it was sent, to a true process.
+#[derive(Clone, Debug)]
+pub struct Sent {
+    pub at: Mono,
+    pub to: Id,
+    pub signal: Signal,
+    pub warrant: Arc<Warrant>,
+    /// Born while the act was under way.
+    pub newborn: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Job {
+    Deliver(Input),
+    List,
+    Look(Vec<Ask>),
+    Learn(Vec<Question>),
+    Begin(Arc<Warrant>),
+    Chase(WarrantId),
+}
+
+/// An act under way.
+#[derive(Clone, Debug)]
+struct Act {
+    warrant: Arc<Warrant>,
+    began: Mono,
+    each: Vec<(ProcKey, Outcome)>,
+    reached: BTreeSet<Id>,
+    first: Option<Mono>,
+}
+
+/// The shells.
+#[derive(Clone, Debug)]
+pub struct Shells {
+    pub ways: Ways,
+    /// Every signal that was sent.
+    pub sent: Vec<Sent>,
+    /// Which image's facts the judge was told.
+    pub heard: BTreeSet<(Id, u32)>,
+    /// Which image's facts were read, by number and moment.
+    read: BTreeMap<(beadle::engine::process::Pid, Mono), (Id, u32)>,
+    chance: Chance,
+    jobs: BTreeMap<(Mono, u64), Job>,
+    entered: u64,
+    acts: BTreeMap<WarrantId, Act>,
+    recalled: BTreeSet<WarrantId>,
+}
+
+impl Shells {
+    pub fn new(ways: Ways, seed: u64) -> Self {
+        Self {
+            ways,
+            sent: Vec::new(),
+            heard: BTreeSet::new(),
+            read: BTreeMap::new(),
+            chance: Chance::new(seed),
+            jobs: BTreeMap::new(),
+            entered: 0,
+            acts: BTreeMap::new(),
+            recalled: BTreeSet::new(),
+        }
+    }
+
+    /// When something is done next.
+    pub fn next(&self) -> Option<Mono> {
+        self.jobs.keys().next().map(|(at, _)| *at)
+    }
+
+    /// Gives the judge something to read.
+    pub fn post(&mut self, at: Mono, input: Input) {
+        self.enter(at, Job::Deliver(input));
+    }
+
+    fn enter(&mut self, at: Mono, job: Job) {
+        self.entered += 1;
+        self.jobs.insert((at, self.entered), job);
+    }
+
+    fn soon(&mut self, now: Mono) -> Mono {
+        let millis = match self.ways.slowest {
+            0 => 0,
+            slowest => self.chance.within(0, slowest),
+        };
+        now.after(Duration::from_millis(millis))
+    }
+
+    /// Takes the events that happened to the judge, or loses them.
+    pub fn hear(&mut self, machine: &mut Machine) -> Option<Input> {
+        let events = std::mem::take(&mut machine.events);
+        if self.ways.hearing == Hearing::Nothing || events.is_empty() {
+            return None;
+        }
+        if self.chance.permille(self.ways.gaps) {
+            return Some(Input::Gap);
+        }
+        let upto = EventCount(machine.told);
+        Some(Input::Events { events, upto })
+    }
+
+    /// Begins to carry out decisions.
+    pub fn carry_out(&mut self, decisions: &[Decision], now: Mono) {
+        for decision in decisions {
+            match decision {
+                Decision::List => {
+                    let at = self.soon(now);
+                    self.enter(at, Job::List);
+                }
+                Decision::Sample { asks, .. } => {
+                    if !self.chance.permille(self.ways.lost_looks) {
+                        let at = self.soon(now);
+                        self.enter(at, Job::Look(asks.clone()));
+                    }
+                }
+                Decision::Learn(questions) => {
+                    let at = self.soon(now);
+                    self.enter(at, Job::Learn(questions.clone()));
+                }
+                Decision::Prepare(id) => self.enter(now, Job::Deliver(Input::LastCall(*id))),
+                Decision::Carry(warrant) => {
+                    let at = now.after(Duration::from_micros(100));
+                    self.enter(at, Job::Begin(warrant.clone()));
+                }
+                Decision::Recall(id) => {
+                    self.recalled.insert(*id);
+                }
+                // Nobody measures here: what lies between the bounds stays unknown.
+                Decision::Measure(_) | Decision::Tell(_) => {}
+            }
+        }
+    }
+
+    /// Notes what the judge is being told.
+    pub fn told(&mut self, input: &Input) {
+        if let Input::Facts(facts) = input {
+            for facts in facts {
+                self.heard.extend(self.read.remove(&(facts.pid, facts.at)));
+            }
+        }
+    }
+
+    /// Does the next thing that is due; what the judge is told of it.
+    pub fn turn(&mut self, machine: &mut Machine) -> Option<Input> {
+        let entry = self.jobs.first_entry()?;
+        if entry.key().0 > machine.now {
+            return None;
+        }
+        let now = machine.now;
+        match entry.remove() {
+            Job::Deliver(input) => return Some(input),
+            Job::List => {
+                let at = self.soon(now);
+                self.post(at, Input::Listing(machine.listing()));
+            }
+            Job::Look(asks) => {
+                let (chance, share) = (&mut self.chance, self.ways.unread);
+                let sight = Sight {
+                    fails: share,
+                    memory: self.ways.parts,
+                };
+                let found = senses::snapshot(machine, &asks, &mut || chance.permille(share), sight);
+                let at = self.soon(now);
+                self.post(at, Input::Snapshot(found));
+            }
+            Job::Learn(questions) => self.learn(machine, &questions),
+            Job::Begin(warrant) => self.begin(machine, warrant),
+            Job::Chase(id) => self.chase(machine, id),
+        }
+        None
+    }
+
+    fn learn(&mut self, machine: &Machine, questions: &[Question]) {
+        let mut answers = Vec::new();
+        for question in questions {
+            if self.chance.permille(self.ways.lost_facts) {
+                continue;
+            }
+            let mut facts = senses::facts(machine, question);
+            if facts.key.is_some() && self.chance.permille(self.ways.late_facts) {
+                facts.args = Read::Late;
+                facts.exe = Read::Late;
+            } else if let Some(body) = facts.key.and_then(|key| machine.find(key)) {
+                self.read
+                    .insert((body.pid, machine.now), (body.id, body.image));
+            }
+            answers.push(facts);
+        }
+        if !answers.is_empty() {
+            let at = self.soon(machine.now);
+            self.post(at, Input::Facts(answers));
+        }
+    }
+
+    fn may_signal(&self, machine: &Machine, id: Id) -> bool {
+        let owner = machine.body(id).map(|body| body.owner);
+        self.ways.user == Uid::ROOT.0 || owner == Some(self.ways.user)
+    }
+
+    fn begin(&mut self, machine: &mut Machine, warrant: Arc<Warrant>) {
+        let mut act = Act {
+            began: machine.now,
+            each: Vec::new(),
+            reached: BTreeSet::new(),
+            first: None,
+            warrant: warrant.clone(),
+        };
+        let mut whom: Vec<(ProcKey, Option<Id>)> = warrant
+            .targets
+            .iter()
+            .map(|target| (target.key, machine.find(target.key).map(|body| body.id)))
+            .collect();
+        // A number known by its birth alone is good only if no later birth names it.
+        for unbound in &warrant.unbound {
+            let body = machine.holder(unbound.pid).filter(|body| {
+                body.birth_event <= warrant.seen.0
+                    && unbound
+                        .start
+                        .near(beadle::engine::process::StartTicks(body.ticks))
+            });
+            if let Some(body) = body {
+                whom.push((machine.key(body), Some(body.id)));
+            }
+        }
+        for (key, id) in &whom {
+            let outcome = self.send(machine, &mut act, *key, *id, false);
+            act.each.push((*key, outcome));
+        }
+        for target in warrant.targets.iter().rev().filter(|target| target.stopped) {
+            if let Some(id) = machine.find(target.key).map(|body| body.id) {
+                machine.proceed(id);
+            }
+        }
+        let id = warrant.id;
+        self.acts.insert(id, act);
+        self.chase(machine, id);
+    }
+
+    fn send(
+        &mut self,
+        machine: &mut Machine,
+        act: &mut Act,
+        key: ProcKey,
+        id: Option<Id>,
+        newborn: bool,
+    ) -> Outcome {
+        let warrant = &act.warrant;
+        if self.recalled.contains(&warrant.id) {
+            return Outcome::Withheld(Withheld::Recalled);
+        }
+        if machine.now > warrant.expires {
+            return Outcome::Withheld(Withheld::Expired);
+        }
+        if warrant.spare.keys.contains(&key) {
+            return Outcome::Withheld(Withheld::Protected);
+        }
+        let Some(id) = id else { return Outcome::Gone };
+        if !machine.alive(id) {
+            return Outcome::Gone;
+        }
+        if !self.may_signal(machine, id) {
+            return Outcome::Denied;
+        }
+        self.sent.push(Sent {
+            at: machine.now,
+            to: id,
+            signal: warrant.order.signal(),
+            warrant: warrant.clone(),
+            newborn,
+        });
+        act.reached.insert(id);
+        act.first.get_or_insert(machine.now);
+        match machine.signal(id, warrant.order.signal()) {
+            Reach::Reached => Outcome::Sent,
+            Reach::Dead => Outcome::Gone,
+        }
+    }
+
+    /// Goes after newborns until all are dead, then reports.
+    fn chase(&mut self, machine: &mut Machine, id: WarrantId) {
+        let Some(mut act) = self.acts.remove(&id) else {
+            return;
+        };
+        if act.warrant.newborn == Newborn::Refuse {
+            while let Some((key, newborn)) = self.newborn(machine, &act) {
+                let outcome = self.send(machine, &mut act, key, Some(newborn), true);
+                act.each.push((key, outcome));
+                if outcome != Outcome::Sent {
+                    break;
+                }
+            }
+        }
+        let left: Vec<Id> = act
+            .reached
+            .iter()
+            .copied()
+            .filter(|id| machine.alive(*id))
+            .collect();
+        let patient = machine.now.since(act.began) < Duration::from_secs(2);
+        if act.warrant.order == Order::End && !left.is_empty() && patient {
+            let at = machine.now.after(Duration::from_millis(100));
+            self.acts.insert(id, act);
+            self.enter(at, Job::Chase(id));
+            return;
+        }
+        self.settle(machine, act, &left);
+    }
+
+    fn newborn(&self, machine: &Machine, act: &Act) -> Option<(ProcKey, Id)> {
+        let body = machine.living().find(|body| {
+            let parent = match self.ways.hearing {
+                Hearing::Events => machine.kin[body.id.0].parent,
+                Hearing::Nothing => body.parent,
+            };
+            body.birth_event > act.warrant.seen.0
+                && body.born >= act.warrant.sampled
+                && parent.is_some_and(|parent| act.reached.contains(&parent))
+                && !act.reached.contains(&body.id)
+        })?;
+        Some((machine.key(body), body.id))
+    }
+
+    fn settle(&mut self, machine: &Machine, mut act: Act, left: &[Id]) {
+        let ends = act.warrant.order == Order::End;
+        let survivors: Vec<Survivor> = left
+            .iter()
+            .filter(|_| ends)
+            .filter_map(|id| machine.body(*id))
+            .map(|body| Survivor {
+                key: machine.key(body),
+                state: if body.state == State::Stopped {
+                    'T'
+                } else {
+                    'D'
+                },
+            })
+            .collect();
+        for (key, outcome) in &mut act.each {
+            if *outcome == Outcome::Sent && survivors.iter().any(|left| left.key == *key) {
+                *outcome = Outcome::Survived;
+            }
+        }
+        let report = Report {
+            warrant: act.warrant.id,
+            each: act.each,
+            continued: Vec::new(),
+            heard: Vec::new(),
+            left: survivors,
+            first: act.first,
+            at: machine.now,
+            took: machine.now.since(act.began),
+        };
+        if !self.chance.permille(self.ways.lost_reports) {
+            let at = self.soon(machine.now);
+            self.post(at, Input::Report(report));
+        }
+    }
+}
