@@ -185,7 +185,8 @@ fn who_keeps_us_waiting_costs_one_survey_and_not_the_next() {
     let found = findings.recv_timeout(patience).unwrap();
     assert_eq!(numbers(&found), [1, 3]);
     // Whoever waited is let go, so that its thread ends.
-    drop(std::fs::OpenOptions::new().write(true).open(&fifo).unwrap());
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK;
+    drop(open(&fifo, flags, Mode::empty()).unwrap());
 }
 
 #[test]
