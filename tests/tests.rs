@@ -17,6 +17,8 @@ mod architecture;
 mod cli;
 /// Rule files: what is refused and how it is told, what loads, what is built in.
 mod config;
+/// What a test needs to issue a warrant.
+mod desk;
 /// The real binary against real villains.
 mod e2e;
 /// The incident beadle was built for, with real software.

@@ -71,8 +71,7 @@ pub(crate) fn glance(rules: Arc<RuleSet>, span: Duration) -> Result<View, StartE
                     inputs.push_back(Input::Snapshot(sampler.look(&asks, &clock)));
                 }
                 Decision::Learn(questions) => learner.ask(questions),
-                // A moment is too short to measure: what lies between the cheap bounds is told as unknown. And without
-                // the means to act, the rest are only words.
+                // A moment is too short for a survey. Without the means to act the rest are only words.
                 Decision::Measure(_)
                 | Decision::Prepare(_)
                 | Decision::Carry(_)

@@ -451,7 +451,7 @@ impl Forest {
         };
         match node.key {
             Some(bound) => bound == key,
-            None if node.pid == key.pid() && node.start.near(start) => {
+            None if node.pid == key.pid() && start.can_be(node.start) => {
                 node.key = Some(key);
                 node.start = start;
                 true

@@ -173,3 +173,6 @@ const fn private_limit(bound: Bound) -> Option<Amount> {
         | Bound::Leftover(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -40,7 +40,7 @@ pub(super) enum Message {
 }
 
 /// What a reader found of one process, and the CPU time that took.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Answer {
     share: Option<(ProcKey, Share)>,
     spent: Duration,

@@ -1,6 +1,8 @@
 use std::path::Path;
 use std::sync::mpsc::Receiver;
 
+use rustix::fs::{CWD, Mode, OFlags, mkfifoat, open};
+
 use super::*;
 use crate::engine::process::{Mark, Pid, ProcKey, StartTicks};
 use crate::engine::snapshot::Why;
@@ -172,8 +174,8 @@ fn who_keeps_us_waiting_costs_one_survey_and_not_the_next() {
     proc.process(2, Line::default()).file("status", STATUS);
     fake(&proc, 3, Line::default(), 1);
     let fifo = proc.path().join("2/smaps_rollup");
-    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
-    rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, mode).unwrap();
+    let mode = Mode::RUSR | Mode::WUSR;
+    mkfifoat(CWD, &fifo, mode).unwrap();
     let (measurer, findings) = measurer(proc.path());
     let patience = DEADLINE * 5;
     measurer.ask(survey(1, &[1, 2, 3], Bytes::gib(1)));
@@ -183,7 +185,8 @@ fn who_keeps_us_waiting_costs_one_survey_and_not_the_next() {
     let found = findings.recv_timeout(patience).unwrap();
     assert_eq!(numbers(&found), [1, 3]);
     // Whoever waited is let go, so that its thread ends.
-    drop(std::fs::OpenOptions::new().write(true).open(&fifo).unwrap());
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK;
+    drop(open(&fifo, flags, Mode::empty()).unwrap());
 }
 
 #[test]

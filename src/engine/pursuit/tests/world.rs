@@ -359,6 +359,14 @@ impl World {
     }
 }
 
+/// A world in which nothing is told.
+pub(super) fn scan_tier() -> World {
+    World {
+        scan_tier: true,
+        ..World::default()
+    }
+}
+
 pub(super) const UNSURE: Outcome = Outcome::Withheld(Withheld::Unsure);
 
 fn evidence(unit: UnitKey) -> Evidence {
