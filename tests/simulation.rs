@@ -201,7 +201,8 @@ impl Run {
         self.decided = digest(self.decided, &decisions);
         for decision in &decisions {
             self.note(&format!("    > {decision:?}"));
-            if env("EAGER").is_some() { eprintln!("{} {decision:?}", now.nanos()); }
+                eprintln!("{} {decision:?}", now.nanos());
+            }
         }
         let scene = Scene {
             machine: &self.story.machine,

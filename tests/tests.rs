@@ -4,24 +4,11 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-<<<<<<< HEAD
-    reason = "tests may panic"
-)]
-#![allow(
-    missing_docs,
-    unreachable_pub,
-    reason = "the fake world is read by its two users only"
-)]
-
-/// Seeded worlds, invariants.
-mod simulation;
-/// The fake machine and its shells.
-mod world;
-=======
     clippy::print_stdout,
     clippy::disallowed_methods,
     missing_docs,
-    reason = "tests may panic, wait, print and read the environment"
+    unreachable_pub,
+    reason = "tests may panic, wait, print and read the environment; the fake world is read by its users only"
 )]
 
 /// The layers and the fence, checked against the sources.
@@ -36,6 +23,9 @@ mod e2e;
 mod incidents;
 /// Warrants carried out against real trees that the tests start themselves.
 mod pursuit;
+/// Seeded worlds, and what must never happen in them.
+mod simulation;
 /// The same binary as a process tree that misbehaves, within bounds.
 mod villain;
->>>>>>> main
+/// A fake machine and its shells.
+mod world;

@@ -5,8 +5,11 @@
 //! at the first look, when the start that the kernel gives agrees with the birth that was heard.
 //!
 //! **Invariants.**
-//! - A node's serial is greater than its parent's: in serial order, parents come before children.
+//! - Nobody descends from itself. A parent is older than its child; its serial is smaller too, unless it was found
+//!   after the child was heard of.
 //! - A number has at most one living holder.
+//! - Nothing that was read or heard of an earlier holder of a number is taken as word of the present one.
+//! - A node is forgotten by its owner's word alone ([`Forest::forget`]), after the change that told of its end.
 //! - An identity, once bound, never changes; another identity under the same number is another node.
 //! - The dead pass their children on to the nearest living process above, so a chain of a million hops that fork
 //!   and exit costs one node. Who started a process that was orphaned so is kept as its [`Starter`].
@@ -32,6 +35,8 @@ pub struct Serial(u64);
 pub struct Forest {
     nodes: BTreeMap<Serial, Node>,
     holders: BTreeMap<Pid, Serial>,
+    /// Children heard of whose parent, by number, nobody is known to be: the parent is found later.
+    waiting: BTreeMap<Pid, BTreeSet<Serial>>,
     made: u64,
 }
 
@@ -50,6 +55,8 @@ pub struct Node {
     pub seen: FirstSign,
     /// The nearest living process above it.
     pub parent: Option<Serial>,
+    /// The number of the parent that was heard, while nobody is known to hold it.
+    pub awaits: Option<Pid>,
     /// Why the parent is its parent; `None` when it is not certain enough to act on.
     pub tie: Option<HardTie>,
     /// Who started it, once that one is gone.
@@ -112,8 +119,12 @@ pub enum Change {
     Execed(Serial),
     /// It has another effective user.
     Owned(Serial),
+    /// Its leader thread ended while it had others: the next look tells whether it lives.
+    Leaving(Serial),
     /// It died.
     Died(Serial),
+    /// It is gone for good: it was waited for, and its number is free or another's.
+    Reaped(Serial),
 }
 
 impl Forest {
@@ -189,10 +200,10 @@ impl Forest {
                 ticks,
             } => self.fork(event.at, parent, child, ticks, changes),
             Happening::Thread { pid } => {
-                self.change(pid, |node| node.threaded = true);
+                self.change(event.at, pid, |node| node.threaded = true);
             }
             Happening::Exec { pid } => {
-                let execed = self.change(pid, |node| {
+                let execed = self.change(event.at, pid, |node| {
                     node.exec = node.exec.next();
                     node.exec_at = event.at;
                     // Exec by a thread that is not the leader ends the others, the leader first.
@@ -201,34 +212,59 @@ impl Forest {
                 });
                 changes.extend(execed.map(Change::Execed));
             }
-            Happening::Exit { pid } => {
-                let Some(serial) = self.holder(pid) else {
-                    return;
-                };
-                let threaded = self.node(serial).is_some_and(|node| node.threaded);
-                if threaded {
-                    self.change(pid, |node| node.life = Life::Leaving);
-                } else {
-                    self.die(serial, event.at, changes);
-                }
-            }
+            Happening::Exit { pid } => self.exit(event.at, pid, changes),
             Happening::Owner { pid, owner } => {
-                let owned = self.change(pid, |node| node.owner = Some(owner));
+                let owned = self.change(event.at, pid, |node| node.owner = Some(owner));
                 changes.extend(owned.map(Change::Owned));
             }
             Happening::Session { pid } => {
-                self.change(pid, |node| node.session = true);
+                self.change(event.at, pid, |node| node.session = true);
             }
             // A short name decides nothing by itself; the next facts bring it.
             Happening::Name { .. } => {}
         }
     }
 
-    fn change(&mut self, pid: Pid, how: impl FnOnce(&mut Node)) -> Option<Serial> {
+    /// Whom an event of that moment is about: the number's holder, unless a look found it and it is younger than the
+    /// event, which then is of an earlier holder.
+    fn holder_at(&self, at: Mono, pid: Pid) -> Option<Serial> {
         let serial = self.holder(pid)?;
+        let node = self.node(serial)?;
+        (node.seen == FirstSign::Heard || at >= node.born).then_some(serial)
+    }
+
+    fn change(&mut self, at: Mono, pid: Pid, how: impl FnOnce(&mut Node)) -> Option<Serial> {
+        let serial = self.holder_at(at, pid)?;
         let node = self.nodes.get_mut(&serial)?;
         how(node);
         Some(serial)
+    }
+
+    fn exit(&mut self, at: Mono, pid: Pid, changes: &mut Vec<Change>) {
+        let Some(serial) = self.holder_at(at, pid) else {
+            // Whoever waits to be found under this number will not be: it may be handed out again.
+            self.stop_waiting(pid);
+            return;
+        };
+        let Some(node) = self.nodes.get_mut(&serial) else {
+            return;
+        };
+        if node.threaded && node.life == Life::Alive {
+            node.life = Life::Leaving;
+            changes.push(Change::Leaving(serial));
+        } else if !node.threaded {
+            self.die(serial, at, changes);
+        }
+    }
+
+    fn stop_waiting(&mut self, parent: Pid) -> BTreeSet<Serial> {
+        let children = self.waiting.remove(&parent).unwrap_or_default();
+        for child in &children {
+            if let Some(node) = self.nodes.get_mut(child) {
+                node.awaits = None;
+            }
+        }
+        children
     }
 
     fn fork(
@@ -241,9 +277,11 @@ impl Forest {
     ) {
         let tie = HardTie::Forked { parent };
         if let Some(holder) = self.holder(child) {
-            let found_before_heard = self
-                .node(holder)
-                .is_some_and(|node| node.seen == FirstSign::Found && node.start.near(ticks));
+            let found_before_heard = self.node(holder).is_some_and(|node| {
+                node.seen == FirstSign::Found
+                    && node.start.near(ticks)
+                    && !matches!(node.life, Life::Dead(_))
+            });
             if found_before_heard {
                 // A look was quicker than the queue: this is the birth of the process it found.
                 self.adopt(holder, self.holder(parent), Some(tie), changes);
@@ -251,7 +289,10 @@ impl Forest {
             }
             // The number is handed out again, so its holder is dead and reaped, whatever was heard.
             self.die(holder, at, changes);
+            changes.push(Change::Reaped(holder));
         }
+        self.stop_waiting(child);
+        let named = parent;
         let parent = self.holder(parent);
         let owner = parent
             .and_then(|parent| self.node(parent))
@@ -263,6 +304,7 @@ impl Forest {
             born: at,
             seen: FirstSign::Heard,
             parent,
+            awaits: parent.is_none().then_some(named),
             tie: parent.map(|_| tie),
             starter: None,
             children: BTreeSet::new(),
@@ -280,6 +322,9 @@ impl Forest {
         self.made = self.made.saturating_add(1);
         let serial = Serial(self.made);
         self.holders.insert(node.pid, serial);
+        if let Some(parent) = node.awaits {
+            self.waiting.entry(parent).or_default().insert(serial);
+        }
         if let Some(parent) = node.parent.and_then(|parent| self.nodes.get_mut(&parent)) {
             parent.children.insert(serial);
         }
@@ -294,27 +339,39 @@ impl Forest {
         tie: Option<HardTie>,
         changes: &mut Vec<Change>,
     ) {
-        // A parent younger than its child would break the order that everything here relies on.
-        let Some(parent) = parent.filter(|parent| *parent < serial) else {
-            return;
-        };
+        let Some(parent) = parent else { return };
+        let living = |node: &Node| !matches!(node.life, Life::Dead(_));
         let orphan = self
             .node(serial)
-            .is_some_and(|node| node.parent.is_none() && node.starter.is_none());
-        if !orphan {
+            .is_some_and(|node| node.parent.is_none() && node.starter.is_none() && living(node));
+        let round = parent == serial || self.above(parent).any(|(above, _)| above == serial);
+        if !orphan || round || !self.node(parent).is_some_and(living) {
             return;
         }
+        let mut awaited = None;
         if let Some(node) = self.nodes.get_mut(&serial) {
             node.parent = Some(parent);
             node.tie = tie;
+            awaited = node.awaits.take();
         }
+        self.wait_no_more(serial, awaited);
         if let Some(node) = self.nodes.get_mut(&parent) {
             node.children.insert(serial);
         }
         changes.push(Change::Adopted(serial));
     }
 
-    /// Takes in what one look found. `slept` is all the machine slept since boot.
+    fn wait_no_more(&mut self, serial: Serial, parent: Option<Pid>) {
+        let Some(parent) = parent else { return };
+        if let Some(children) = self.waiting.get_mut(&parent) {
+            children.remove(&serial);
+            if children.is_empty() {
+                self.waiting.remove(&parent);
+            }
+        }
+    }
+
+    /// Takes in what one look found.
     pub fn sight(&mut self, sample: &Sample, changes: &mut Vec<Change>) -> Option<Serial> {
         match &sample.seen {
             Seen::Alive(figures) => self.alive(sample, figures, changes),
@@ -326,6 +383,7 @@ impl Forest {
             Seen::Gone => {
                 let serial = self.meant(sample)?;
                 self.die(serial, sample.at, changes);
+                changes.push(Change::Reaped(serial));
                 None
             }
             Seen::Unread(_) => self.meant(sample),
@@ -336,10 +394,24 @@ impl Forest {
     fn meant(&self, sample: &Sample) -> Option<Serial> {
         let serial = self.holder(sample.pid)?;
         let node = self.node(serial)?;
-        match (node.key, sample.key) {
-            (Some(ours), Some(theirs)) if ours != theirs => None,
-            (Some(_) | None, Some(_) | None) => Some(serial),
+        if Self::is_before(sample, node) {
+            return None;
         }
+        match (node.key, sample.key, &sample.seen) {
+            (Some(ours), Some(theirs), _) if ours != theirs => None,
+            // An identity was asked for that this node never bore: the answer is about an earlier holder.
+            (None, Some(_), Seen::Gone | Seen::Unread(_)) => None,
+            (
+                Some(_) | None,
+                Some(_) | None,
+                Seen::Alive(_) | Seen::Zombie { .. } | Seen::Gone | Seen::Unread(_),
+            ) => Some(serial),
+        }
+    }
+
+    /// Whether a sample was read before the holder's birth was heard of, so that it is of an earlier one.
+    fn is_before(sample: &Sample, node: &Node) -> bool {
+        node.seen == FirstSign::Heard && sample.at < node.born
     }
 
     fn alive(
@@ -350,22 +422,35 @@ impl Forest {
     ) -> Option<Serial> {
         let key = sample.key?;
         if let Some(holder) = self.holder(sample.pid) {
+            let older = self.node(holder).is_some_and(|node| {
+                Self::is_before(sample, node)
+                    || (figures.start < node.start && !figures.start.near(node.start))
+            });
+            if older {
+                return None;
+            }
             if self.bind(holder, key, figures.start) {
                 let parent = figures.parent.and_then(|parent| self.find(parent));
                 let tie = figures.parent.map(|parent| HardTie::Child { parent });
                 self.adopt(holder, parent, tie, changes);
-                self.change(sample.pid, |node| {
+                if let Some(node) = self.nodes.get_mut(&holder) {
                     node.threaded |= figures.threads > 1;
                     node.owner = figures.owner.or(node.owner);
-                    if node.life == Life::Leaving {
-                        node.life = Life::Alive;
-                    }
-                });
+                }
                 return Some(holder);
             }
             self.die(holder, sample.at, changes);
+            changes.push(Change::Reaped(holder));
         }
         Some(self.find_born(sample, key, figures, changes))
+    }
+
+    /// Another image was found to run where no exec was heard.
+    pub fn found_execed(&mut self, serial: Serial, at: Mono) {
+        if let Some(node) = self.nodes.get_mut(&serial) {
+            node.exec = node.exec.next();
+            node.exec_at = at;
+        }
     }
 
     /// Binds an identity to a node that has none; whether the node bears that identity now.
@@ -425,6 +510,7 @@ impl Forest {
             born: started,
             seen: FirstSign::Found,
             parent: tied.map(|(parent, _)| parent),
+            awaits: None,
             tie: tied.map(|(_, tie)| tie),
             starter: None,
             children: BTreeSet::new(),
@@ -436,6 +522,22 @@ impl Forest {
             owner: figures.owner,
         });
         changes.push(Change::Born(serial));
+        // Children that were heard of before it was found. Whoever held the number when they were born had started
+        // by then; this one had, and a number has one holder at a time.
+        for child in self.stop_waiting(sample.pid) {
+            let younger = self.node(child).is_some_and(|child| {
+                child.start >= figures.start || child.start.near(figures.start)
+            });
+            if younger {
+                let parent = sample.pid;
+                self.adopt(
+                    child,
+                    Some(serial),
+                    Some(HardTie::Forked { parent }),
+                    changes,
+                );
+            }
+        }
         serial
     }
 
@@ -454,7 +556,9 @@ impl Forest {
             died: at,
         };
         let heir = node.parent.take();
+        let awaited = node.awaits.take();
         let children = std::mem::take(&mut node.children);
+        self.wait_no_more(serial, awaited);
         if let Some(heir) = heir.and_then(|heir| self.nodes.get_mut(&heir)) {
             heir.children.remove(&serial);
             heir.children.extend(&children);

@@ -358,7 +358,8 @@ impl Watchman {
         for unit in &view.units {
             let key = unit.evidence.unit;
             let name = &unit.evidence.rule;
-            ensure!(unit.evidence.members > 0, "a unit without a member: {name}");
+            let acting = unit.incident.is_some();
+            ensure!(unit.evidence.members > 0 || acting, "a unit without a member: {name}");
             let root = self
                 .roots
                 .get(&key)

@@ -14,6 +14,7 @@ use crate::engine::evidence::{Subject, UnitKey};
 use crate::engine::facts::{Facts, Read};
 use crate::engine::forest::Serial;
 use crate::engine::guard::{self, Standing};
+use crate::engine::incident::Phase;
 use crate::engine::matcher::{self, Answer};
 use crate::engine::process::{ExecGen, ProcKey, Text, Uid};
 use crate::engine::program;
@@ -29,8 +30,15 @@ impl Judge {
         for facts in batch {
             self.learn_one(facts, out);
         }
-        for serial in std::mem::take(&mut self.hopeful) {
-            self.consider(serial, out);
+        self.stirred = true;
+    }
+
+    /// Considers those who wait for what is above them, when something changed that may decide for them.
+    pub(super) fn reconsider(&mut self, out: &mut Vec<Decision>) {
+        if std::mem::take(&mut self.stirred) {
+            for serial in std::mem::take(&mut self.hopeful) {
+                self.consider(serial, out);
+            }
         }
     }
 
@@ -59,9 +67,15 @@ impl Judge {
         let Some(dossier) = self.dossiers.get_mut(&serial) else {
             return;
         };
+        if let Learning::Asked { again } = dossier.learning {
+            self.ripe.remove(&(again, serial));
+        }
         if !ours {
-            // It vanished, or the number is another's by now: the next look or event tells which.
+            // It vanished, or the number is another's by now: the next look or event tells which. What its parent
+            // runs says nothing about it any more.
             dossier.learning = Learning::Settled;
+            dossier.facts = None;
+            dossier.answers.clear();
             return;
         }
         dossier.learning = Learning::Settled;
@@ -145,6 +159,9 @@ impl Judge {
             }
             if boundary {
                 self.leave(id, serial, out);
+                // What a boundary started begins trees of its own.
+                let family = self.forest.below(serial);
+                self.hopeful.extend(family);
             } else if self.is_kept(serial, index) {
                 let mut family = self.forest.below(serial);
                 family.insert(serial);
@@ -322,8 +339,7 @@ impl Judge {
             let stage = self
                 .units
                 .get(&inner)
-                .and_then(|unit| unit.incident.clone());
-            self.withdraw(inner, out);
+                .and_then(|unit| Some(unit.incident.clone()?.taken_over(&unit.rule)));
             self.close(inner, Closing::Merged, out);
             let Some(gone) = self.units.get(&inner).cloned() else {
                 continue;
@@ -334,7 +350,14 @@ impl Judge {
             };
             unit.buried.absorb(gone.buried);
             if let (Some(stage), None) = (stage, &unit.incident) {
-                unit.incident = Some(stage.taken_over());
+                if let Phase::Acting(_) = stage.phase {
+                    // Until its report comes nothing else is done to these processes.
+                    let acts = self.flights.values_mut();
+                    for act in acts.filter(|act| act.unit == inner) {
+                        act.unit = id;
+                    }
+                }
+                unit.incident = Some(stage);
             }
         }
     }
