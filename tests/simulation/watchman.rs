@@ -359,7 +359,10 @@ impl Watchman {
             let key = unit.evidence.unit;
             let name = &unit.evidence.rule;
             let acting = unit.incident.is_some();
-            ensure!(unit.evidence.members > 0 || acting, "a unit without a member: {name}");
+            ensure!(
+                unit.evidence.members > 0 || acting,
+                "a unit without a member: {name}"
+            );
             let root = self
                 .roots
                 .get(&key)
