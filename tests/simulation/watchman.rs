@@ -151,8 +151,8 @@ impl Watchman {
     }
 
     fn remember(&mut self, machine: &Machine, unit: UnitKey) {
-        if let Some(body) = machine.find(unit.root()) {
-            self.roots.entry(unit).or_insert(body.id);
+        if let Some(id) = machine.ever(unit.root()) {
+            self.roots.entry(unit).or_insert(id);
         }
     }
 
@@ -253,7 +253,7 @@ impl Watchman {
             if sent.signal == Signal::Kill {
                 self.kills += 1;
             }
-            let Some(root) = self.roots.get(&warrant.unit).copied() else {
+            let Some(root) = machine.ever(warrant.unit.root()) else {
                 return Err(format!("a signal for a root that never was: {name}"));
             };
             let chain = machine.chain(sent.to, root);
@@ -363,11 +363,7 @@ impl Watchman {
                 unit.evidence.members > 0 || acting,
                 "a unit without a member: {name}"
             );
-            let root = self
-                .roots
-                .get(&key)
-                .copied()
-                .or_else(|| machine.find(key.root()).map(|body| body.id));
+            let root = machine.ever(key.root());
             let Some(root) = root else { continue };
             for member in &unit.members {
                 let Some(body) = machine.find(*member) else {
