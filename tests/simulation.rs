@@ -195,7 +195,10 @@ impl Run {
             self.watchman.snapshots += 1;
             self.watchman.machine_told(now, snapshot.machine.slept);
         }
-        self.shells.told(&input);
+        self.shells.told(self.judge.forest(), &input);
+        if let Input::Report(report) = &input {
+            self.watchman.report(report);
+        }
         self.note(&format!("< {input:?}"));
         self.inputs.push((now, input.clone()));
         let decisions = self.judge.step(now, input);

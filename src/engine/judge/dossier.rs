@@ -71,7 +71,13 @@ impl Dossier {
                 .map(|parent| parent.program.clone())
                 .unwrap_or_default(),
             learning: Learning::Young,
-            standing: parent.map_or(Standing::Plain, |parent| parent.standing.clone()),
+            standing: match parent.map(|parent| &parent.standing) {
+                // Lineage ends at a boundary, not at what it starts; that is left alone until it is known.
+                Some(Standing::Boundary(reason) | Standing::Protected(reason)) => {
+                    Standing::Protected(reason.clone())
+                }
+                Some(Standing::Plain) | None => Standing::Plain,
+            },
             answers: Vec::new(),
             units: Vec::new(),
             kept: parent.map(|parent| parent.kept.clone()).unwrap_or_default(),
