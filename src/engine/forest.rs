@@ -19,6 +19,7 @@
 //! Nothing has to be looked up through the dead afterwards.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::event::{Event, Happening};
 use super::process::{ExecGen, Pid, ProcKey, StartTicks, Uid};
@@ -30,6 +31,9 @@ use super::warrant::HardTie;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Serial(u64);
 
+/// How long after a look the stream may still bring what came before it, where nothing else tells.
+const STREAM_LAG: Duration = Duration::from_secs(1);
+
 /// All processes that are known.
 #[derive(Debug, Default)]
 pub struct Forest {
@@ -38,6 +42,8 @@ pub struct Forest {
     /// Children heard of whose parent, by number, nobody is known to be: the parent is found later.
     waiting: BTreeMap<Pid, BTreeSet<Serial>>,
     made: u64,
+    /// The stamp of the newest event taken in; `None` where events are not heard.
+    heard: Option<Mono>,
 }
 
 /// What is known of one process's birth, life and kin.
@@ -75,6 +81,10 @@ pub struct Node {
     pub session: bool,
     /// Effective user.
     pub owner: Option<Uid>,
+    /// When a look first found it dead while the stream of events had not come so far yet.
+    missing: Option<Mono>,
+    /// Its children are nobody else's: when it dies they go to no heir.
+    fence: bool,
 }
 
 /// How a birth became known.
@@ -188,8 +198,42 @@ impl Forest {
     /// Takes in events, in the kernel's order.
     pub fn apply(&mut self, events: &[Event], changes: &mut Vec<Change>) {
         for event in events {
+            self.heard = self.heard.max(Some(event.at));
             self.happen(event, changes);
         }
+    }
+
+    /// Whether events are heard, from that moment on.
+    pub const fn listen(&mut self, since: Option<Mono>) {
+        self.heard = since;
+    }
+
+    /// Lineage ends at this process, or passes through it again.
+    pub fn fence(&mut self, serial: Serial, fence: bool) {
+        if let Some(node) = self.nodes.get_mut(&serial) {
+            node.fence = fence;
+        }
+    }
+
+    /// A look found a process dead. What it started shortly before may still be on its way in the stream, so that its
+    /// death counts only when the stream has come that far; whether it does now.
+    fn found_dead(&mut self, serial: Serial, at: Mono, changes: &mut Vec<Change>) -> bool {
+        let Some(node) = self.nodes.get_mut(&serial) else {
+            return false;
+        };
+        let caught_up = self.heard.is_none_or(|heard| heard >= at);
+        let waited = node
+            .missing
+            .is_some_and(|first| at.since(first) >= STREAM_LAG);
+        if caught_up || waited || matches!(node.life, Life::Dead(_)) {
+            return true;
+        }
+        if node.missing.is_none() {
+            node.missing = Some(at);
+            node.life = Life::Leaving;
+            changes.push(Change::Leaving(serial));
+        }
+        false
     }
 
     fn happen(&mut self, event: &Event, changes: &mut Vec<Change>) {
@@ -207,7 +251,9 @@ impl Forest {
                     node.exec = node.exec.next();
                     node.exec_at = event.at;
                     // Exec by a thread that is not the leader ends the others, the leader first.
-                    node.life = Life::Alive;
+                    if node.missing.is_none() {
+                        node.life = Life::Alive;
+                    }
                     node.threaded = false;
                 });
                 changes.extend(execed.map(Change::Execed));
@@ -314,6 +360,8 @@ impl Forest {
             threaded: false,
             session: false,
             owner,
+            missing: None,
+            fence: false,
         });
         changes.push(Change::Born(serial));
     }
@@ -377,11 +425,16 @@ impl Forest {
             Seen::Alive(figures) => self.alive(sample, figures, changes),
             Seen::Zombie { .. } => {
                 let serial = self.meant(sample)?;
-                self.die(serial, sample.at, changes);
+                if self.found_dead(serial, sample.at, changes) {
+                    self.die(serial, sample.at, changes);
+                }
                 Some(serial)
             }
             Seen::Gone => {
                 let serial = self.meant(sample)?;
+                if !self.found_dead(serial, sample.at, changes) {
+                    return None;
+                }
                 self.die(serial, sample.at, changes);
                 changes.push(Change::Reaped(serial));
                 None
@@ -422,10 +475,16 @@ impl Forest {
     ) -> Option<Serial> {
         let key = sample.key?;
         if let Some(holder) = self.holder(sample.pid) {
-            let older = self.node(holder).is_some_and(|node| {
-                Self::is_before(sample, node)
-                    || (figures.start < node.start && !figures.start.near(node.start))
-            });
+            // The stream will tell of the end of the one that is known and of the birth of this one.
+            let ahead = self.heard.is_some_and(|heard| heard < sample.at)
+                && self
+                    .node(holder)
+                    .is_some_and(|node| node.key.is_some_and(|ours| ours != key));
+            let older = ahead
+                || self.node(holder).is_some_and(|node| {
+                    Self::is_before(sample, node)
+                        || (figures.start < node.start && !figures.start.near(node.start))
+                });
             if older {
                 return None;
             }
@@ -520,6 +579,8 @@ impl Forest {
             threaded: figures.threads > 1,
             session: figures.session == Some(sample.pid),
             owner: figures.owner,
+            missing: None,
+            fence: false,
         });
         changes.push(Change::Born(serial));
         // Children that were heard of before it was found. Whoever held the number when they were born had started
@@ -555,13 +616,16 @@ impl Forest {
             key: node.key,
             died: at,
         };
-        let heir = node.parent.take();
+        let above = node.parent.take();
+        let heir = above.filter(|_| !node.fence);
         let awaited = node.awaits.take();
         let children = std::mem::take(&mut node.children);
         self.wait_no_more(serial, awaited);
-        if let Some(heir) = heir.and_then(|heir| self.nodes.get_mut(&heir)) {
-            heir.children.remove(&serial);
-            heir.children.extend(&children);
+        if let Some(above) = above.and_then(|above| self.nodes.get_mut(&above)) {
+            above.children.remove(&serial);
+            if heir.is_some() {
+                above.children.extend(&children);
+            }
         }
         for child in children {
             if let Some(child) = self.nodes.get_mut(&child) {

@@ -299,7 +299,8 @@ impl Watchman {
                 let spared = runs_known(scene, *id, &["tmux", "systemd"]);
                 ensure!(
                     spared.is_none(),
-                    "signal to or below a boundary {id:?}: {name}"
+                    "signal to or below a boundary {id:?}: {name} {chain:?} {:?}",
+                    machine.kin[id.0].ran
                 );
                 if *id != root {
                     let kept = runs_known(scene, *id, &["kept"]);
@@ -435,9 +436,19 @@ impl Watchman {
                     .is_some_and(|(at, _)| *at < Mono::from_secs(1002));
                 ensure!(
                     before,
-                    "a member is missing from {name}: {} {:?}",
+                    "a member is missing from {name}: {} {chain:?} {:?}",
                     body.pid,
-                    chain
+                    scene.judge.explain(body.pid).map(|it| (
+                        it.standing,
+                        it.above,
+                        it.rules
+                            .into_iter()
+                            .find(|rule| rule.rule == *name)
+                            .map(|rule| format!("{:?}", rule.relation)
+                                .chars()
+                                .take(90)
+                                .collect::<String>())
+                    ))
                 );
             }
         }

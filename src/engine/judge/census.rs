@@ -131,19 +131,24 @@ impl Judge {
         };
         // What the newcomers used before is no pace of the unit's.
         unit.forget_paces();
+        let (index, root) = (unit.index, unit.root);
         let mut open = vec![top];
         while let Some(serial) = open.pop() {
-            let Some(dossier) = self.dossiers.get_mut(&serial) else {
+            if serial != root && self.is_kept(serial, index) {
+                self.keep_out(serial, index);
+            }
+            let Some((unit, dossier)) = self.units.get_mut(&id).zip(self.dossiers.get_mut(&serial))
+            else {
                 continue;
             };
-            let apart = matches!(dossier.standing, Standing::Boundary(_))
-                || dossier.kept.contains(&unit.index);
+            let apart =
+                matches!(dossier.standing, Standing::Boundary(_)) || dossier.kept.contains(&index);
             if apart || dossier.units.contains(&id) {
                 continue;
             }
             dossier.units.push(id);
             unit.members.insert(serial);
-            if serial != unit.root {
+            if serial != root {
                 // Whether it ran a shell before or after it became a member must make no difference.
                 dossier.standing =
                     std::mem::replace(&mut dossier.standing, Standing::Plain).for_member();
@@ -158,6 +163,21 @@ impl Judge {
                         .iter()
                         .flat_map(|node| &node.children),
                 );
+            }
+        }
+    }
+
+    /// A process and all below it are no part of a rule's trees, for good.
+    pub(super) fn keep_out(&mut self, top: Serial, rule: usize) {
+        let mut family = self.forest.below(top);
+        family.insert(top);
+        for member in family {
+            if let Some(dossier) = self
+                .dossiers
+                .get_mut(&member)
+                .filter(|dossier| !dossier.kept.contains(&rule))
+            {
+                dossier.kept.push(rule);
             }
         }
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::Judge;
 use super::census::YOUTH;
-use super::dossier::Learning;
+use super::dossier::{Dossier, Learning};
 use super::unit::{Unit, UnitId};
 use crate::engine::decision::{Closing, Decision};
 use crate::engine::evidence::{Subject, UnitKey};
@@ -85,6 +85,8 @@ impl Judge {
         self.forest.own(serial, owner);
         let standing = self.standing(serial);
         if let Some(dossier) = self.dossiers.get_mut(&serial) {
+            self.forest
+                .fence(serial, matches!(standing, Standing::Boundary(_)));
             dossier.standing = standing;
         }
         self.answer(serial);
@@ -163,13 +165,7 @@ impl Judge {
                 let family = self.forest.below(serial);
                 self.hopeful.extend(family);
             } else if self.is_kept(serial, index) {
-                let mut family = self.forest.below(serial);
-                family.insert(serial);
-                for member in family {
-                    if let Some(dossier) = self.dossiers.get_mut(&member) {
-                        dossier.kept.push(index);
-                    }
-                }
+                self.keep_out(serial, index);
                 self.leave(id, serial, out);
             }
         }
@@ -184,6 +180,8 @@ impl Judge {
                 .get_mut(serial)
                 .filter(|dossier| dossier.learning == Learning::Settled)
             {
+                self.forest
+                    .fence(*serial, matches!(standing, Standing::Boundary(_)));
                 dossier.standing = standing;
                 self.rearrange(*serial, out);
             }
@@ -205,10 +203,15 @@ impl Judge {
         }
     }
 
-    fn is_kept(&self, serial: Serial, rule: usize) -> bool {
+    /// Whether `keep` of a rule takes a process out of the rule's trees, by its own facts.
+    pub(super) fn is_kept(&self, serial: Serial, rule: usize) -> bool {
+        let learnt = |dossier: &Dossier| dossier.learning == Learning::Settled;
         let Some(rule) = self.rules.rules.get(rule) else {
             return false;
         };
+        if rule.keep.is_empty() || !self.dossiers.get(&serial).is_some_and(learnt) {
+            return false;
+        }
         let any = |subject: &matcher::Subject<'_>| {
             rule.keep
                 .iter()
