@@ -464,7 +464,7 @@ impl Forest {
 
     /// Whether a sample was read before the holder's birth was heard of, so that it is of an earlier one.
     fn is_before(sample: &Sample, node: &Node) -> bool {
-        node.seen == FirstSign::Heard && sample.at < node.born
+        node.seen == FirstSign::Heard && sample.at <= node.born
     }
 
     fn alive(

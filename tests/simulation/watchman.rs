@@ -302,11 +302,13 @@ impl Watchman {
                     "signal to or below a boundary {id:?}: {name} {chain:?} {:?}",
                     machine.kin[id.0].ran
                 );
-                if *id != root {
+                // What was kept died before the rule was there: nobody can know any more.
+                if *id != root && machine.alive(*id) {
                     let kept = runs_known(scene, *id, &["kept"]);
                     ensure!(
                         kept.is_none(),
-                        "signal to or below a kept process {id:?}: {name}"
+                        "signal to or below a kept process {id:?}: {name} {chain:?} {:?}",
+                        machine.kin[id.0].ran
                     );
                 }
             }
