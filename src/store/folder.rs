@@ -4,6 +4,8 @@ use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::thread::{Timespec, nanosleep};
+
 use super::StoreError;
 
 /// Makes a folder, with those above it, where it is missing; it must be ours and nobody else's to write.
@@ -37,15 +39,28 @@ pub(super) fn file(path: &Path) -> Result<File, StoreError> {
         .map_err(StoreError::io("open", path))
 }
 
+/// How often a lock that somebody holds is asked for again, 10 ms apart: a predecessor may just be ending, and a process
+/// between fork and exec holds all that its parent holds.
+const ATTEMPTS: u32 = 20;
+
 /// Takes the kernel's lock on it, which ends with us whatever way that goes.
 pub(super) fn lock(file: &File, path: &Path) -> Result<(), StoreError> {
-    match file.try_lock() {
-        Ok(()) => Ok(()),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Busy {
-            path: path.to_owned(),
-        }),
-        Err(TryLockError::Error(source)) => Err(StoreError::io("lock", path)(source)),
+    let moment = Timespec {
+        tv_sec: 0,
+        tv_nsec: 10_000_000,
+    };
+    for _ in 0..ATTEMPTS {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) => {
+                let _interrupted = nanosleep(&moment);
+            }
+            Err(TryLockError::Error(source)) => return Err(StoreError::io("lock", path)(source)),
+        }
     }
+    Err(StoreError::Busy {
+        path: path.to_owned(),
+    })
 }
 
 /// Sets a file aside under another name, over what was set aside before.

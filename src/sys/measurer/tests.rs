@@ -208,7 +208,11 @@ fn a_forked_tree_holds_what_it_shares_once() {
     };
     let (cheap, certain) = (sum(|share| share.low), sum(Share::certain));
     assert!(cheap >= 4 * 64, "{cheap} MiB");
-    assert!((60..=90).contains(&certain), "{certain} MiB");
+    // They share this program's own memory too, of which the parent here has its part: once, in all, it is far less.
+    assert!(
+        certain >= 60 && certain < cheap / 2,
+        "{certain} of {cheap} MiB"
+    );
     assert!(
         found
             .shares
