@@ -83,6 +83,8 @@ pub struct Node {
     pub owner: Option<Uid>,
     /// When a look first found it dead while the stream of events had not come so far yet.
     missing: Option<Mono>,
+    /// Events were lost since it was last seen: its number may be another's by now.
+    doubted: bool,
     /// Its children are nobody else's: when it dies they go to no heir.
     fence: bool,
 }
@@ -123,7 +125,7 @@ pub struct Starter {
 pub enum Change {
     /// A process appeared.
     Born(Serial),
-    /// A process that was there before us turned out to have a parent.
+    /// A process that was known already turned out to have this parent, or not the one it seemed to have.
     Adopted(Serial),
     /// It runs another image.
     Execed(Serial),
@@ -329,8 +331,16 @@ impl Forest {
                     && !matches!(node.life, Life::Dead(_))
             });
             if found_before_heard {
-                // A look was quicker than the queue: this is the birth of the process it found.
-                self.adopt(holder, self.holder(parent), Some(tie), changes);
+                // A look was quicker than the stream: this is the birth of the process it found. Whoever had adopted it
+                // by then is no parent.
+                self.part(holder);
+                match self.trusted(parent) {
+                    Some(parent) => self.adopt(holder, Some(parent), Some(tie), changes),
+                    None => {
+                        self.await_parent(holder, parent);
+                        changes.push(Change::Adopted(holder));
+                    }
+                }
                 return;
             }
             // The number is handed out again, so its holder is dead and reaped, whatever was heard.
@@ -339,7 +349,7 @@ impl Forest {
         }
         self.stop_waiting(child);
         let named = parent;
-        let parent = self.holder(parent);
+        let parent = self.trusted(parent);
         let owner = parent
             .and_then(|parent| self.node(parent))
             .and_then(|node| node.owner);
@@ -361,9 +371,36 @@ impl Forest {
             session: false,
             owner,
             missing: None,
+            doubted: false,
             fence: false,
         });
         changes.push(Change::Born(serial));
+    }
+
+    /// Who holds a number for sure: no birth or death of its holders can have been missed.
+    fn trusted(&self, pid: Pid) -> Option<Serial> {
+        self.holder(pid)
+            .filter(|serial| self.node(*serial).is_some_and(|node| !node.doubted))
+    }
+
+    fn await_parent(&mut self, serial: Serial, parent: Pid) {
+        if let Some(node) = self.nodes.get_mut(&serial) {
+            node.awaits = Some(parent);
+            self.waiting.entry(parent).or_default().insert(serial);
+        }
+    }
+
+    /// Takes a process that a look found from the parent that the look gave it: its birth is heard now.
+    fn part(&mut self, serial: Serial) {
+        let Some(node) = self.nodes.get_mut(&serial) else {
+            return;
+        };
+        node.seen = FirstSign::Heard;
+        node.tie = None;
+        let above = node.parent.take();
+        if let Some(above) = above.and_then(|above| self.nodes.get_mut(&above)) {
+            above.children.remove(&serial);
+        }
     }
 
     fn plant(&mut self, node: Node) -> Serial {
@@ -492,9 +529,14 @@ impl Forest {
                 let parent = figures.parent.and_then(|parent| self.find(parent));
                 let tie = figures.parent.map(|parent| HardTie::Child { parent });
                 self.adopt(holder, parent, tie, changes);
+                let mut doubted = false;
                 if let Some(node) = self.nodes.get_mut(&holder) {
                     node.threaded |= figures.threads > 1;
                     node.owner = figures.owner.or(node.owner);
+                    doubted = std::mem::take(&mut node.doubted);
+                }
+                if doubted {
+                    self.claim(holder, changes);
                 }
                 return Some(holder);
             }
@@ -580,26 +622,29 @@ impl Forest {
             session: figures.session == Some(sample.pid),
             owner: figures.owner,
             missing: None,
+            doubted: false,
             fence: false,
         });
         changes.push(Change::Born(serial));
-        // Children that were heard of before it was found. Whoever held the number when they were born had started
-        // by then; this one had, and a number has one holder at a time.
-        for child in self.stop_waiting(sample.pid) {
-            let younger = self.node(child).is_some_and(|child| {
-                child.start >= figures.start || child.start.near(figures.start)
-            });
+        self.claim(serial, changes);
+        serial
+    }
+
+    /// Gives a process that was just seen the children that were heard of before. Whoever held its number when they were
+    /// born had started by then; this one had, it lives, and a number has one holder at a time.
+    fn claim(&mut self, serial: Serial, changes: &mut Vec<Change>) {
+        let Some((pid, start)) = self.node(serial).map(|node| (node.pid, node.start)) else {
+            return;
+        };
+        for child in self.stop_waiting(pid) {
+            let younger = self
+                .node(child)
+                .is_some_and(|child| child.start >= start || child.start.near(start));
             if younger {
-                let parent = sample.pid;
-                self.adopt(
-                    child,
-                    Some(serial),
-                    Some(HardTie::Forked { parent }),
-                    changes,
-                );
+                let tie = HardTie::Forked { parent: pid };
+                self.adopt(child, Some(serial), Some(tie), changes);
             }
         }
-        serial
     }
 
     /// Notes a death: once. Its children go to the nearest living process above it.
@@ -619,8 +664,13 @@ impl Forest {
         let above = node.parent.take();
         let heir = above.filter(|_| !node.fence);
         let awaited = node.awaits.take();
+        let (pid, doubted) = (node.pid, node.doubted);
         let children = std::mem::take(&mut node.children);
         self.wait_no_more(serial, awaited);
+        if doubted {
+            // Whether those who wait were its children, nobody will know.
+            self.stop_waiting(pid);
+        }
         if let Some(above) = above.and_then(|above| self.nodes.get_mut(&above)) {
             above.children.remove(&serial);
             if heir.is_some() {
@@ -651,10 +701,12 @@ impl Forest {
         }
     }
 
-    /// Events were lost: an exit that is heard from now on may be of a leader whose threads were not heard of.
+    /// Events were lost: an exit that is heard from now on may be of a leader whose threads were not heard of, and a
+    /// number that of a process whose birth was not.
     pub fn doubt(&mut self) {
         for node in self.nodes.values_mut() {
             node.threaded = true;
+            node.doubted = true;
         }
     }
 
