@@ -22,10 +22,11 @@
 //! | [`engine`] | `std` without files, network, processes, threads, environment and clocks; the regex and glob crates |
 //! | [`config`] | `engine`, the YAML and snippet crates |
 //! | [`control`] | `engine` (view types), serde, tokio |
+//! | [`store`] | `engine` (view types), serde, rustix |
 //! | [`sys`] | `engine`, rustix, procfs |
 //! | [`daemon`], [`cli`] | all of the above |
 //!
-//! `config`, `sys` and `control` never import each other; `tests/architecture.rs` reads the sources against this table.
+//! `config`, `sys`, `store` and `control` never import each other; `tests/architecture.rs` reads the sources against this table.
 //!
 //! # Words
 //! | word | means |
@@ -49,4 +50,5 @@ pub mod config;
 pub mod control;
 pub mod daemon;
 pub mod engine;
+pub mod store;
 pub mod sys;

@@ -3,249 +3,25 @@
 //! What is true is found by a mark in the environment that no part of beadle looks at. Beside every tree lives a canary
 //! that looks the same and is not in it. Each test runs in the event tier and in the scan tier, and prints both.
 
-use std::collections::BTreeMap;
-use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use beadle::daemon::pursue::{Heard, Pursuer};
 use beadle::engine::decision::Hearing;
 use beadle::engine::event::{Event, Happening};
-use beadle::engine::evidence::{Evidence, IncidentId, Subject, UnitKey};
-use beadle::engine::process::{ExecGen, Pid, ProcKey, Text};
-use beadle::engine::rule::{RuleName, Signal};
-use beadle::engine::units::Mono;
-use beadle::engine::warrant::{
-    Epoch, EventCount, HardTie, Newborn, Order, Outcome, Report, Spare, Target, Warrant, WarrantId,
-    Withheld,
-};
+use beadle::engine::process::{Mark, Pid, ProcKey};
+use beadle::engine::pursuit::Glimpse;
+use beadle::engine::rule::Signal;
+use beadle::engine::warrant::{Order, Outcome, Report, Spare, WarrantId, Withheld};
 use beadle::sys::events::Deafness;
-use beadle::sys::glimpse::everyone;
+use beadle::sys::glimpse::{everyone, stat};
 use beadle::sys::holds::Holds;
 use beadle::sys::signaller::Signaller;
 
-use super::villain::{Kind, Villain, awake};
+use super::desk::{Canary, Desk, Forest, PATIENCE, now, wait_until, warrant};
+use super::villain::{Kind, Villain};
 
 /// One tree at a time: they are meant to fill the machine, not each other's figures.
 static ALONE: Mutex<()> = Mutex::new(());
-
-const PATIENCE: Duration = Duration::from_secs(15);
-
-/// A pursuer and what it said.
-struct Desk {
-    pursuer: Pursuer,
-    heard: Receiver<Heard>,
-    events: Vec<Event>,
-    upto: EventCount,
-    gaps: u32,
-    tier: Hearing,
-    why: Option<Deafness>,
-}
-
-impl Desk {
-    fn open(want: Hearing) -> Self {
-        Self::with(Signaller::default(), want)
-    }
-
-    fn with(signaller: Signaller, want: Hearing) -> Self {
-        let (sink, heard) = channel();
-        let pursuer = Pursuer::start_with(signaller, want, move |what| {
-            let _ = sink.send(what);
-        })
-        .unwrap();
-        let (tier, why) = match heard.recv_timeout(PATIENCE).unwrap() {
-            Heard::Listening => (Hearing::Events, None),
-            Heard::Deaf(why) => (Hearing::Nothing, Some(why)),
-            other => panic!("first of all comes the tier: {other:?}"),
-        };
-        Self {
-            pursuer,
-            heard,
-            events: Vec::new(),
-            upto: EventCount(0),
-            gaps: 0,
-            tier,
-            why,
-        }
-    }
-
-    fn take(&mut self, heard: Heard) -> Option<Report> {
-        match heard {
-            Heard::Events { events, upto } => {
-                let count = u64::try_from(events.len()).unwrap();
-                assert_eq!(
-                    self.upto.0 + count,
-                    upto.0,
-                    "no event is told twice or left out"
-                );
-                self.upto = upto;
-                self.events.extend(events);
-                None
-            }
-            Heard::Gap => {
-                self.gaps += 1;
-                None
-            }
-            Heard::Report(report) => Some(report),
-            Heard::Flushed(upto) => {
-                assert_eq!(upto, self.upto);
-                None
-            }
-            Heard::Listening | Heard::Deaf(_) => panic!("the tier changed"),
-        }
-    }
-
-    fn flush(&mut self) {
-        self.pursuer.flush();
-        loop {
-            let heard = self.heard.recv_timeout(PATIENCE).unwrap();
-            let done = matches!(heard, Heard::Flushed(_));
-            self.take(heard);
-            if done {
-                return;
-            }
-        }
-    }
-
-    fn report(&mut self) -> Report {
-        loop {
-            let heard = self.heard.recv_timeout(PATIENCE).unwrap();
-            if let Some(report) = self.take(heard) {
-                return report;
-            }
-        }
-    }
-
-    fn carry(&mut self, warrant: Warrant) -> Report {
-        self.pursuer.carry(Arc::new(warrant));
-        self.report()
-    }
-}
-
-/// What a judge would know: members by lineage, as far as looking at the table shows it.
-#[derive(Default)]
-struct Forest {
-    members: BTreeMap<Pid, Target>,
-    order: Vec<Pid>,
-}
-
-impl Forest {
-    fn rooted(pid: Pid) -> Self {
-        let mut forest = Self::default();
-        forest.admit(pid, HardTie::Root);
-        forest
-    }
-
-    fn admit(&mut self, pid: Pid, tie: HardTie) {
-        let mut holds = Holds::with_room(1);
-        let Ok((key, glimpse)) = holds.take(pid) else {
-            return;
-        };
-        self.order.push(pid);
-        let target = Target {
-            key,
-            start: glimpse.start,
-            tie,
-            exec: ExecGen(0),
-            stopped: glimpse.state == 'T',
-        };
-        self.members.insert(pid, target);
-    }
-
-    fn look(&mut self) {
-        loop {
-            let (_, all) = everyone();
-            let new: Vec<_> = all
-                .iter()
-                .filter(|one| !self.members.contains_key(&one.pid))
-                .filter_map(|one| Some((one.pid, self.members.get(&one.ppid?)?.key)))
-                .collect();
-            if new.is_empty() {
-                return;
-            }
-            for (pid, parent) in new {
-                self.admit(pid, HardTie::Child { parent });
-            }
-        }
-    }
-
-    fn targets(&self) -> Vec<Target> {
-        self.order.iter().map(|pid| self.members[pid]).collect()
-    }
-}
-
-fn now() -> Mono {
-    Mono::from_nanos(awake())
-}
-
-fn warrant(order: Order, targets: Vec<Target>, seen: EventCount) -> Warrant {
-    let root = targets[0].key;
-    let unit = UnitKey::Tree(root);
-    Warrant {
-        unbound: Vec::new(),
-        id: WarrantId(1),
-        incident: IncidentId(1),
-        unit,
-        order,
-        targets,
-        newborn: match order {
-            Order::Ask(_) => Newborn::Admit,
-            Order::End => Newborn::Refuse,
-        },
-        spare: Arc::new(Spare::default()),
-        evidence: Arc::new(Evidence {
-            rule: RuleName::from("test"),
-            about: None,
-            unit,
-            subject: Subject {
-                key: root,
-                program: Text::from("villain"),
-                command: Text::from("villain"),
-                cwd: None,
-                owner: None,
-                audience: None,
-                tty: None,
-            },
-            sampled: now(),
-            readings: Vec::new(),
-            members: 1,
-            pids: Vec::new(),
-        }),
-        sampled: now(),
-        expires: now().after(Duration::from_secs(10)),
-        epoch: Epoch(0),
-        seen,
-    }
-}
-
-fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let end = now().after(Duration::from_secs(10));
-    while !holds() {
-        assert!(now() < end, "waited in vain: {what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
-
-/// One that looks like the tree and is none of it.
-struct Canary {
-    villain: Villain,
-    key: ProcKey,
-}
-
-impl Canary {
-    fn new() -> Self {
-        let villain = Villain::start(Kind::Idle, 0, Duration::from_secs(50));
-        let key = Holds::with_room(1).take(villain.pid()).unwrap().0;
-        Self { villain, key }
-    }
-
-    fn assert_unharmed(&mut self) {
-        let (key, glimpse) = Holds::with_room(1).take(self.villain.pid()).unwrap();
-        assert_eq!(key, self.key);
-        assert_ne!(glimpse.state, 'T', "the canary is not stopped");
-        assert!(self.villain.root.try_wait().unwrap().is_none());
-    }
-}
 
 /// What one run showed.
 struct Run {
@@ -273,10 +49,18 @@ fn end(kind: Kind, want: Hearing, known: Known, cap: u32, loose: Duration) -> Ru
     let before = desk.upto;
     let mut villain = Villain::start(kind, cap, Duration::from_secs(20));
     let mut forest = Forest::rooted(villain.pid());
-    let until = now().after(loose);
     wait_until("the tree to grow", || {
         villain.forks() > 0 || kind == Kind::Headless
     });
+    if (kind, want) == (Kind::Farm, Hearing::Nothing) {
+        wait_until("everyone to be seen", || {
+            forest.look();
+            let known = |pid| forest.members.contains_key(pid);
+            villain.forks() >= cap && villain.alive().iter().all(known)
+        });
+    }
+    villain.seen();
+    let until = now().after(loose);
     while now() < until {
         if let Known::Looks = known {
             forest.look();
@@ -454,8 +238,7 @@ fn who_is_spared_recalled_or_late_gets_nothing() {
             assert_eq!(report.first, None);
         }
         let mut another = ended(desk.upto);
-        another.targets[0].key =
-            ProcKey::new(key.pid(), beadle::engine::process::Mark::Inode(u64::MAX));
+        another.targets[0].key = ProcKey::new(key.pid(), Mark::Inode(u64::MAX));
         assert_eq!(desk.carry(another).each[0].1, Outcome::Gone);
         assert!(villain.root.try_wait().unwrap().is_none());
         let report = desk.carry(ended(desk.upto));
@@ -463,30 +246,67 @@ fn who_is_spared_recalled_or_late_gets_nothing() {
     }
 }
 
-#[test]
-fn when_the_thread_ends_nobody_stands_still() {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+/// How many of these stand still.
+fn stopped(forest: &Forest) -> usize {
+    let (_, all) = everyone();
+    let ours = |one: &&Glimpse| one.state == 'T' && forest.members.contains_key(&one.pid);
+    all.iter().filter(ours).count()
+}
+
+/// Ends a tree in the scan tier, and as soon as its root is stopped does `what`. `None` when it was ended too soon.
+fn half_way<T>(what: impl FnOnce(Desk) -> T) -> Option<(Villain, Forest, T)> {
     let mut desk = Desk::open(Hearing::Nothing);
     let villain = Villain::start(Kind::Bomb, 60, Duration::from_secs(20));
     let mut forest = Forest::rooted(villain.pid());
     wait_until("sixty", || villain.forks() >= 60);
     forest.look();
-    desk.pursuer
-        .carry(Arc::new(warrant(Order::End, forest.targets(), desk.upto)));
-    let stopped = || {
-        let (_, all) = everyone();
-        let ours = |one: &&beadle::engine::pursuit::Glimpse| {
-            one.state == 'T' && forest.members.contains_key(&one.pid)
+    let end = warrant(Order::End, forest.targets(), desk.upto);
+    desk.pursuer.carry(Arc::new(end));
+    let path = format!("/proc/{}/stat", villain.pid());
+    let end = now().after(PATIENCE);
+    loop {
+        assert!(now() < end, "neither stopped nor ended");
+        match stat(&path, |stat| stat.state) {
+            Ok(b'T') => return Some((villain, forest, what(desk))),
+            Ok(b'Z') | Err(_) => return None,
+            Ok(_) => {}
+        }
+    }
+}
+
+#[test]
+fn a_recall_half_way_leaves_nobody_stopped() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    for _ in 0..20 {
+        let recall = |mut desk: Desk| {
+            desk.pursuer.recall(WarrantId(1));
+            desk.report()
         };
-        all.iter().filter(ours).count()
-    };
-    wait_until("some to be stopped", || stopped() > 0);
-    desk.pursuer.recall(WarrantId(1));
-    let report = desk.report();
-    let recalled = Outcome::Withheld(Withheld::Recalled);
-    assert!(report.each.iter().any(|(_, outcome)| *outcome == recalled));
-    assert_eq!(stopped(), 0);
-    assert!(!villain.alive().is_empty());
+        let Some((villain, forest, report)) = half_way(recall) else {
+            continue;
+        };
+        let recalled = Outcome::Withheld(Withheld::Recalled);
+        if report.each.iter().all(|(_, outcome)| *outcome == recalled) {
+            assert_eq!(stopped(&forest), 0);
+            assert!(villain.alive().len() >= report.each.len());
+            return;
+        }
+    }
+    panic!("never in time to recall it");
+}
+
+#[test]
+fn when_the_thread_ends_nobody_stands_still() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    for _ in 0..20 {
+        if let Some((villain, forest, ())) = half_way(drop)
+            && !villain.alive().is_empty()
+        {
+            assert_eq!(stopped(&forest), 0);
+            return;
+        }
+    }
+    panic!("never in time to end the thread");
 }
 
 #[test]
@@ -543,13 +363,14 @@ fn figures() {
                 .collect();
             let mut took: Vec<_> = runs.iter().map(|run| run.report.took.as_millis()).collect();
             took.sort_unstable();
+            let named: usize = runs.iter().map(|run| run.report.left.len()).sum();
             let left: Vec<_> = runs
                 .iter()
                 .map(|run| run.left)
                 .filter(|left| *left > 0)
                 .collect();
             println!(
-                "{:>6} cap {cap:>4} | {:?} | median {} ms, worst {} ms | runs with survivors {} of 10 {left:?}",
+                "{:>6} cap {cap:>4} | {:?} | median {} ms, worst {} ms | runs with survivors {} of 10 {left:?} (reported {named})",
                 kind.word(),
                 runs[0].tier,
                 took[5],

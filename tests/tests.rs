@@ -17,15 +17,17 @@ mod architecture;
 mod cli;
 /// Rule files: what is refused and how it is told, what loads, what is built in.
 mod config;
+/// What a test needs to issue a warrant.
+mod desk;
 /// The real binary against real villains.
 mod e2e;
 /// The incident beadle was built for, with real software.
 mod incidents;
 /// Warrants carried out against real trees that the tests start themselves.
 mod pursuit;
-/// Seeded worlds, and what must never happen in them.
+/// Seeded worlds, and what must hold in all of them.
 mod simulation;
 /// The same binary as a process tree that misbehaves, within bounds.
 mod villain;
-/// A fake machine and its shells.
+/// The fake machine and its shells.
 mod world;

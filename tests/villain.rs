@@ -53,6 +53,8 @@ pub(crate) struct Page {
     forks: AtomicU32,
     cap: AtomicU32,
     end: AtomicU32,
+    /// Those who watch have seen everyone: a parent may leave its daemon behind.
+    known: AtomicU32,
     /// How often a TERM handler ran.
     heeded: AtomicU32,
     /// Nanoseconds of awake time.
@@ -137,6 +139,11 @@ impl Villain {
 
     pub(crate) fn forks(&self) -> u32 {
         self.page.forks.load(Ordering::Relaxed)
+    }
+
+    /// Tells it that everyone was seen.
+    pub(crate) fn seen(&self) {
+        self.page.known.store(1, Ordering::Relaxed);
     }
 
     pub(crate) fn heeded(&self) -> u32 {
@@ -302,8 +309,10 @@ unsafe fn zoo(page: &Page, with_comet: bool) {
         if libc::fork() == 0 {
             libc::setsid();
             if libc::fork() != 0 {
-                // Long enough to be seen by a scan: what a scan never saw it cannot follow.
-                pause(60_000);
+                // What a scan never saw it cannot follow.
+                while !page.over() && page.known.load(Ordering::Relaxed) == 0 {
+                    pause(1000);
+                }
                 libc::_exit(0);
             }
             libc::prctl(libc::PR_SET_NAME, c"kworker/0:9".as_ptr());

@@ -71,8 +71,9 @@ pub(crate) fn glance(rules: Arc<RuleSet>, span: Duration) -> Result<View, StartE
                     inputs.push_back(Input::Snapshot(sampler.look(&asks, &clock)));
                 }
                 Decision::Learn(questions) => learner.ask(questions),
-                // Without the means to act these are only words.
-                Decision::Prepare(_)
+                // A moment is too short for a survey. Without the means to act the rest are only words.
+                Decision::Measure(_)
+                | Decision::Prepare(_)
                 | Decision::Carry(_)
                 | Decision::Recall(_)
                 | Decision::Tell(_) => {}

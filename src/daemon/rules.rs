@@ -1,6 +1,7 @@
 //! Rule files: reading them, and hearing when they change.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -126,15 +127,63 @@ fn burst(fd: &OwnedFd) -> bool {
         let mut fds = [PollFd::new(fd, PollFlags::IN)];
         match poll(&mut fds, patience.as_ref()) {
             Ok(0) => return true,
-            Ok(_) => {
-                let mut buffer = [0_u8; 4096];
-                if rustix::io::read(fd, &mut buffer).is_err() {
-                    return false;
-                }
-                patience = Some(settled);
-            }
+            Ok(_) => match read(fd) {
+                Some(Concern::Rules) => patience = Some(settled),
+                Some(Concern::Nobody) => {}
+                None => return false,
+            },
             Err(Errno::INTR) => {}
             Err(_) => return false,
+        }
+    }
+}
+
+/// Whom a change concerns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Concern {
+    Rules,
+    /// A log or an editor's scratch file beside the rules.
+    Nobody,
+}
+
+/// Reads what has changed; `None` when there is nothing to read from any more.
+fn read(fd: &OwnedFd) -> Option<Concern> {
+    let mut buffer = [MaybeUninit::<u8>::uninit(); 4096];
+    let mut reader = inotify::Reader::new(fd, &mut buffer);
+    let mut concern = Concern::Nobody;
+    loop {
+        match reader.next() {
+            Ok(event) => {
+                // An event without a name is about a watched folder itself.
+                let name = event.file_name().map(|name| name.to_bytes().to_vec());
+                if name.is_none_or(|name| matters(&name)) {
+                    concern = Concern::Rules;
+                }
+            }
+            Err(Errno::AGAIN | Errno::INTR) => return Some(concern),
+            Err(_) => return None,
+        }
+    }
+}
+
+/// Whether a name in a watched folder can be a rule file, or a folder on the way to one.
+fn matters(name: &[u8]) -> bool {
+    !name.contains(&b'.')
+        || name == b"rules.d"
+        || (!name.starts_with(b".") && (name.ends_with(b".yaml") || name.ends_with(b".yml")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_beside_the_rules_does_not_matter() {
+        for name in ["beadle.yaml", "20-tests.yml", "rules.d", "beadle"] {
+            assert!(matters(name.as_bytes()), "{name}");
+        }
+        for name in ["beadle.log", ".20-tests.yaml.swp", "x.json", "4913~.tmp"] {
+            assert!(!matters(name.as_bytes()), "{name}");
         }
     }
 }

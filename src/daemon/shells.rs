@@ -8,6 +8,7 @@ use crate::engine::units::Mono;
 use crate::engine::warrant::{Warrant, WarrantId};
 use crate::sys::clock::Clock;
 use crate::sys::learner::Learner;
+use crate::sys::measurer::Measurer;
 use crate::sys::sampler::Sampler;
 
 use super::faults::Part;
@@ -21,6 +22,7 @@ pub(super) struct Shells {
     pub(super) clock: Clock,
     sampler: Sampler,
     learner: Learner,
+    measurer: Measurer,
     pub(super) pursuer: Pursuer,
     /// Warrants under way, for the words of their outcome.
     warrants: Vec<Arc<Warrant>>,
@@ -53,11 +55,19 @@ impl Shells {
             // The loop is gone: nobody needs facts any more.
             let _ = answers.send(Mail::Input(Input::Facts(facts)));
         };
+        let findings = post.clone();
+        let survey = move |found| {
+            let _ = findings.send(Mail::Input(Input::Measured(found)));
+        };
         Ok(Self {
             clock: Clock,
             sampler: Sampler::new(proc_root).map_err(unreadable)?,
             learner: Learner::start(proc_root, deliver).map_err(|source| StartError::Thread {
                 what: "the learner",
+                source,
+            })?,
+            measurer: Measurer::start(proc_root, survey).map_err(|source| StartError::Thread {
+                what: "the measurer",
                 source,
             })?,
             pursuer,
@@ -82,6 +92,7 @@ impl Shells {
                 inbox.defer(Input::Snapshot(snapshot));
             }
             Decision::Learn(questions) => self.learner.ask(questions),
+            Decision::Measure(survey) => self.measurer.ask(survey),
             // Nothing awaits between here and the warrant: what was accepted by now is all that counts.
             Decision::Prepare(id) => inbox.drain_then(Input::LastCall(id)),
             Decision::Carry(warrant) => {

@@ -10,6 +10,7 @@ use super::facts::{Facts, Question};
 use super::process::{Pid, ProcKey, Text, Uid};
 use super::rule::{Mode, Origin, RuleName, RuleSet, Scope, Signal};
 use super::snapshot::{Ask, Snapshot};
+use super::survey::{Findings, Survey};
 use super::units::{Mono, Tier};
 use super::warrant::{EventCount, Report, Warrant, WarrantId};
 
@@ -33,6 +34,8 @@ pub enum Input {
     Snapshot(Snapshot),
     /// Facts that were asked for.
     Facts(Vec<Facts>),
+    /// What a survey of memory found.
+    Measured(Findings),
     /// What came of a warrant.
     Report(Report),
     /// Everything that was accepted before this moment has been delivered: sign or let go.
@@ -94,6 +97,8 @@ pub enum Decision {
     },
     /// Learn facts, off the loop.
     Learn(Vec<Question>),
+    /// Survey memory, off the loop.
+    Measure(Survey),
     /// Drain heartbeats and answers, then give the last call for this warrant.
     Prepare(WarrantId),
     /// Carry out a warrant.

@@ -11,6 +11,8 @@
 //! - Nothing that was read or heard of an earlier holder of a number is taken as word of the present one.
 //! - A node is forgotten by its owner's word alone ([`Forest::forget`]), after the change that told of its end.
 //! - An identity, once bound, never changes; another identity under the same number is another node.
+//! - Where events are heard, a look runs ahead of them: a death that a look finds is noted, and believed once its exit is
+//!   heard or the stream has gone beyond the look. What the dead did before they died is then known.
 //! - The dead pass their children on to the nearest living process above, so a chain of a million hops that fork
 //!   and exit costs one node. Who started a process that was orphaned so is kept as its [`Starter`].
 //!
@@ -21,18 +23,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::decision::Hearing;
 use super::event::{Event, Happening};
 use super::process::{ExecGen, Pid, ProcKey, StartTicks, Uid};
 use super::snapshot::{Figures, Sample, Seen};
 use super::units::Mono;
 use super::warrant::HardTie;
 
+/// Stamps of events are taken a moment before they are queued, each processor for itself.
+const SETTLING: Duration = Duration::from_millis(10);
+
+/// A look is believed after so long even if nothing was heard since.
+const SILENCE: Duration = Duration::from_secs(10);
+
 /// One process within this run, in the order of first signs. Not an identity outside the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Serial(u64);
-
-/// How long after a look the stream may still bring what came before it, where nothing else tells.
-const STREAM_LAG: Duration = Duration::from_secs(1);
 
 /// All processes that are known.
 #[derive(Debug, Default)]
@@ -42,8 +48,8 @@ pub struct Forest {
     /// Children heard of whose parent, by number, nobody is known to be: the parent is found later.
     waiting: BTreeMap<Pid, BTreeSet<Serial>>,
     made: u64,
-    /// The stamp of the newest event taken in; `None` where events are not heard.
-    heard: Option<Mono>,
+    /// How far the stream of events has come.
+    heard: Mono,
 }
 
 /// What is known of one process's birth, life and kin.
@@ -75,18 +81,45 @@ pub struct Node {
     pub exec_at: Mono,
     /// Whether it lives.
     pub life: Life,
+    /// When a look first found it dead, ahead of the events.
+    pub missed: Option<Mono>,
     /// More than one thread was ever seen: the exit of its leader is not its death.
     pub threaded: bool,
     /// It made a session of its own: whoever is in that session descends from it.
     pub session: bool,
     /// Effective user.
     pub owner: Option<Uid>,
-    /// When a look first found it dead while the stream of events had not come so far yet.
-    missing: Option<Mono>,
     /// Events were lost since it was last seen: its number may be another's by now.
     doubted: bool,
     /// Its children are nobody else's: when it dies they go to no heir.
     fence: bool,
+}
+
+impl Node {
+    /// One that lives, of whose kin and doings nothing is known yet.
+    const fn new(pid: Pid, start: StartTicks, born: Mono, seen: FirstSign) -> Self {
+        Self {
+            pid,
+            key: None,
+            start,
+            born,
+            seen,
+            parent: None,
+            tie: None,
+            starter: None,
+            children: BTreeSet::new(),
+            exec: ExecGen(0),
+            exec_at: born,
+            life: Life::Alive,
+            missed: None,
+            awaits: None,
+            doubted: false,
+            fence: false,
+            threaded: false,
+            session: false,
+            owner: None,
+        }
+    }
 }
 
 /// How a birth became known.
@@ -107,6 +140,15 @@ pub enum Life {
     Leaving,
     /// It died then. Perhaps nobody has waited for it yet.
     Dead(Mono),
+}
+
+impl Life {
+    const fn is_over(self) -> bool {
+        match self {
+            Self::Dead(_) => true,
+            Self::Alive | Self::Leaving => false,
+        }
+    }
 }
 
 /// Who started a process, and when that one went away.
@@ -200,14 +242,8 @@ impl Forest {
     /// Takes in events, in the kernel's order.
     pub fn apply(&mut self, events: &[Event], changes: &mut Vec<Change>) {
         for event in events {
-            self.heard = self.heard.max(Some(event.at));
             self.happen(event, changes);
         }
-    }
-
-    /// Whether events are heard, from that moment on.
-    pub const fn listen(&mut self, since: Option<Mono>) {
-        self.heard = since;
     }
 
     /// Lineage ends at this process, or passes through it again.
@@ -217,28 +253,8 @@ impl Forest {
         }
     }
 
-    /// A look found a process dead. What it started shortly before may still be on its way in the stream, so that its
-    /// death counts only when the stream has come that far; whether it does now.
-    fn found_dead(&mut self, serial: Serial, at: Mono, changes: &mut Vec<Change>) -> bool {
-        let Some(node) = self.nodes.get_mut(&serial) else {
-            return false;
-        };
-        let caught_up = self.heard.is_none_or(|heard| heard >= at);
-        let waited = node
-            .missing
-            .is_some_and(|first| at.since(first) >= STREAM_LAG);
-        if caught_up || waited || matches!(node.life, Life::Dead(_)) {
-            return true;
-        }
-        if node.missing.is_none() {
-            node.missing = Some(at);
-            node.life = Life::Leaving;
-            changes.push(Change::Leaving(serial));
-        }
-        false
-    }
-
     fn happen(&mut self, event: &Event, changes: &mut Vec<Change>) {
+        self.heard = self.heard.max(event.at);
         match event.what {
             Happening::Fork {
                 parent,
@@ -253,9 +269,8 @@ impl Forest {
                     node.exec = node.exec.next();
                     node.exec_at = event.at;
                     // Exec by a thread that is not the leader ends the others, the leader first.
-                    if node.missing.is_none() {
-                        node.life = Life::Alive;
-                    }
+                    node.life = Life::Alive;
+                    node.missed = None;
                     node.threaded = false;
                 });
                 changes.extend(execed.map(Change::Execed));
@@ -354,25 +369,11 @@ impl Forest {
             .and_then(|parent| self.node(parent))
             .and_then(|node| node.owner);
         let serial = self.plant(Node {
-            pid: child,
-            key: None,
-            start: ticks,
-            born: at,
-            seen: FirstSign::Heard,
             parent,
             awaits: parent.is_none().then_some(named),
             tie: parent.map(|_| tie),
-            starter: None,
-            children: BTreeSet::new(),
-            exec: ExecGen::default(),
-            exec_at: at,
-            life: Life::Alive,
-            threaded: false,
-            session: false,
             owner,
-            missing: None,
-            doubted: false,
-            fence: false,
+            ..Node::new(child, ticks, at, FirstSign::Heard)
         });
         changes.push(Change::Born(serial));
     }
@@ -456,28 +457,63 @@ impl Forest {
         }
     }
 
-    /// Takes in what one look found.
-    pub fn sight(&mut self, sample: &Sample, changes: &mut Vec<Change>) -> Option<Serial> {
+    /// Takes in what one look found, and says whom it is about.
+    pub fn sight(
+        &mut self,
+        sample: &Sample,
+        hearing: Hearing,
+        changes: &mut Vec<Change>,
+    ) -> Option<Serial> {
         match &sample.seen {
-            Seen::Alive(figures) => self.alive(sample, figures, changes),
+            Seen::Alive(figures) => self.alive(sample, figures, hearing, changes),
             Seen::Zombie { .. } => {
                 let serial = self.meant(sample)?;
-                if self.found_dead(serial, sample.at, changes) {
-                    self.die(serial, sample.at, changes);
-                }
+                self.miss(serial, sample.at, hearing, changes);
                 Some(serial)
             }
             Seen::Gone => {
                 let serial = self.meant(sample)?;
-                if !self.found_dead(serial, sample.at, changes) {
-                    return None;
+                self.miss(serial, sample.at, hearing, changes);
+                if self.node(serial).is_some_and(|node| node.life.is_over()) {
+                    changes.push(Change::Reaped(serial));
                 }
-                self.die(serial, sample.at, changes);
-                changes.push(Change::Reaped(serial));
                 None
             }
             Seen::Unread(_) => self.meant(sample),
         }
+    }
+
+    /// A look found a process dead; whether that is believed now.
+    ///
+    /// # Why not at once
+    /// A process that forks and exits at every hop is dead in every look. Its fork is still in the queue then; buried
+    /// before that is read, it would leave a child that nobody knows the parent of.
+    fn miss(
+        &mut self,
+        serial: Serial,
+        at: Mono,
+        hearing: Hearing,
+        changes: &mut Vec<Change>,
+    ) -> bool {
+        let heard = self.heard;
+        let Some(node) = self.nodes.get_mut(&serial) else {
+            return true;
+        };
+        let first = *node.missed.get_or_insert(at);
+        let believed = match hearing {
+            Hearing::Nothing => true,
+            Hearing::Events => {
+                heard > first.after(SETTLING) || at.since(first) >= SILENCE || node.life.is_over()
+            }
+        };
+        if believed {
+            self.die(serial, at, changes);
+        } else if node.life == Life::Alive {
+            // Should nothing be heard of it, it is looked at again.
+            node.life = Life::Leaving;
+            changes.push(Change::Leaving(serial));
+        }
+        believed
     }
 
     /// The node a sample is about: the number's holder, unless it is known to be another.
@@ -508,20 +544,15 @@ impl Forest {
         &mut self,
         sample: &Sample,
         figures: &Figures,
+        hearing: Hearing,
         changes: &mut Vec<Change>,
     ) -> Option<Serial> {
         let key = sample.key?;
         if let Some(holder) = self.holder(sample.pid) {
-            // The stream will tell of the end of the one that is known and of the birth of this one.
-            let ahead = self.heard.is_some_and(|heard| heard < sample.at)
-                && self
-                    .node(holder)
-                    .is_some_and(|node| node.key.is_some_and(|ours| ours != key));
-            let older = ahead
-                || self.node(holder).is_some_and(|node| {
-                    Self::is_before(sample, node)
-                        || (figures.start < node.start && !figures.start.near(node.start))
-                });
+            let older = self.node(holder).is_some_and(|node| {
+                Self::is_before(sample, node)
+                    || (figures.start < node.start && !figures.start.near(node.start))
+            });
             if older {
                 return None;
             }
@@ -531,6 +562,7 @@ impl Forest {
                 self.adopt(holder, parent, tie, changes);
                 let mut doubted = false;
                 if let Some(node) = self.nodes.get_mut(&holder) {
+                    node.missed = None;
                     node.threaded |= figures.threads > 1;
                     node.owner = figures.owner.or(node.owner);
                     doubted = std::mem::take(&mut node.doubted);
@@ -540,7 +572,9 @@ impl Forest {
                 }
                 return Some(holder);
             }
-            self.die(holder, sample.at, changes);
+            if !self.miss(holder, sample.at, hearing, changes) {
+                return None;
+            }
             changes.push(Change::Reaped(holder));
         }
         Some(self.find_born(sample, key, figures, changes))
@@ -561,7 +595,7 @@ impl Forest {
         };
         match node.key {
             Some(bound) => bound == key,
-            None if node.pid == key.pid() && node.start.near(start) => {
+            None if node.pid == key.pid() && start.can_be(node.start) => {
                 node.key = Some(key);
                 node.start = start;
                 true
@@ -575,6 +609,18 @@ impl Forest {
         if let Some(node) = self.nodes.get_mut(&serial) {
             node.owner = owner.or(node.owner);
         }
+    }
+
+    /// Takes a zombie in that nobody knew alive; `None` where its number is somebody's already.
+    pub fn lay_out(&mut self, sample: &Sample, start: StartTicks) -> Option<Serial> {
+        if self.holders.contains_key(&sample.pid) {
+            return None;
+        }
+        Some(self.plant(Node {
+            key: sample.key,
+            life: Life::Dead(sample.at),
+            ..Node::new(sample.pid, start, sample.at, FirstSign::Found)
+        }))
     }
 
     fn find_born(
@@ -605,25 +651,13 @@ impl Forest {
         // Ticks count from boot, sleep included; taking all sleep as slept by it makes it no older than it is.
         let started = Mono::from_nanos(figures.start.0.saturating_mul(10_000_000)).min(sample.at);
         let serial = self.plant(Node {
-            pid: sample.pid,
             key: Some(key),
-            start: figures.start,
-            born: started,
-            seen: FirstSign::Found,
             parent: tied.map(|(parent, _)| parent),
-            awaits: None,
             tie: tied.map(|(_, tie)| tie),
-            starter: None,
-            children: BTreeSet::new(),
-            exec: ExecGen::default(),
-            exec_at: started,
-            life: Life::Alive,
             threaded: figures.threads > 1,
             session: figures.session == Some(sample.pid),
             owner: figures.owner,
-            missing: None,
-            doubted: false,
-            fence: false,
+            ..Node::new(sample.pid, figures.start, started, FirstSign::Found)
         });
         changes.push(Change::Born(serial));
         self.claim(serial, changes);

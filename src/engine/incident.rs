@@ -19,6 +19,8 @@ pub const RECOVERY: Duration = Duration::from_secs(10);
 
 /// How long a stage waits whose act sent nothing.
 const RETRY: Duration = Duration::from_secs(10);
+/// How often a stage waits for the root's new image to be known.
+const HOLDS: u32 = 3;
 
 /// An open incident.
 #[derive(Clone, Debug)]
@@ -45,6 +47,8 @@ pub struct Incident {
     said: bool,
     /// The stage at hand is not tried again before.
     retry: Mono,
+    /// How often the stage at hand waited for the root's new image to be known.
+    held: u32,
 }
 
 /// What an incident is doing.
@@ -114,6 +118,7 @@ impl Incident {
             denied: false,
             said: false,
             retry: Mono::BOOT,
+            held: 0,
         }
     }
 
@@ -242,7 +247,15 @@ impl Incident {
     pub fn done(&mut self, at: Mono) {
         self.next = self.next.saturating_add(1);
         self.clock = at;
+        self.held = 0;
         self.phase = Phase::Climbing;
+    }
+
+    /// Whether the stage at hand may wait once more for the root's new image to be known. Not for ever: a process
+    /// that runs another image every moment would never be asked to stop.
+    pub fn hold(&mut self) -> bool {
+        self.held = self.held.saturating_add(1);
+        self.held <= HOLDS
     }
 
     /// An act was called off before anything was sent; the stage stays due.

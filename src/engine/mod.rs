@@ -42,6 +42,7 @@ pub mod pursuit;
 pub mod redact;
 pub mod rule;
 pub mod snapshot;
+pub mod survey;
 pub mod units;
 pub mod usage;
 pub mod verdict;

@@ -39,9 +39,18 @@ impl fmt::Display for Pid {
 pub struct StartTicks(pub u64);
 
 impl StartTicks {
-    /// Whether two readings can be of one birth: an event's clock and the kernel's own may differ by two ticks.
-    pub const fn near(self, other: Self) -> bool {
-        self.0.abs_diff(other.0) <= 2
+    /// Whether a process that the kernel says started at `self` can be the one whose fork event was stamped `told`.
+    ///
+    /// The kernel notes the start first and stamps the event when the birth is done: on a busy machine many ticks
+    /// later, and never earlier but for rounding.
+    pub const fn can_be(self, told: Self) -> bool {
+        self.0 <= told.0.saturating_add(2)
+    }
+
+    /// Whether a process found, and a fork heard of later, can be one birth: [`StartTicks::can_be`], and not so long
+    /// before that the number must have been another's in between.
+    pub const fn near(self, told: Self) -> bool {
+        self.can_be(told) && told.0.saturating_sub(self.0) <= 100
     }
 }
 

@@ -161,6 +161,8 @@ pub enum Tier {
     Exact,
     /// `/proc`, with births and deaths known from the kernel's own events.
     Events,
+    /// `/proc`, shared pages divided among those who map them: some seconds old, corrected by newer figures.
+    Shares,
     /// `/proc` alone: what lived and died between two looks was not seen.
     Scan,
 }
@@ -177,6 +179,7 @@ impl Tier {
         match self {
             Self::Exact => "exact",
             Self::Events => "events",
+            Self::Shares => "shares",
             Self::Scan => "scan",
         }
     }

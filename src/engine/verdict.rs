@@ -23,6 +23,10 @@ pub struct Measures {
     pub whole: bool,
     /// Memory, private.
     pub private: Option<Range<Bytes>>,
+    /// Private memory of the largest member.
+    pub private_largest: Bytes,
+    /// The sum over all members that were read, shared pages once per member.
+    pub private_sum: Bytes,
     /// Memory, resident.
     pub rss: Option<Range<Bytes>>,
     /// Memory, swapped out.

@@ -50,6 +50,11 @@ impl Clock {
         Duration::from_millis(nanos(slept) / 1_000_000)
     }
 
+    /// CPU time that the calling thread has used.
+    pub fn spent(self) -> Duration {
+        Duration::from_nanos(read(ClockId::ThreadCPUTime))
+    }
+
     /// Wall time, for text alone.
     pub fn wall(self) -> Timestamp {
         #[expect(

@@ -7,6 +7,7 @@ mod fake_proc;
 pub mod glimpse;
 pub mod holds;
 pub mod learner;
+pub mod measurer;
 pub mod nudger;
 pub mod ourselves;
 pub mod pidfd;

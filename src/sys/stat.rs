@@ -13,6 +13,9 @@ pub const TICKS_A_SECOND: u64 = 100;
 /// Bit of the flags field: a thread of the kernel itself.
 const PF_KTHREAD: u64 = 0x0020_0000;
 
+/// Bit of the flags field: no exec since the fork.
+const PF_FORKNOEXEC: u64 = 0x40;
+
 /// The fields that anything here needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stat<'a> {
@@ -30,6 +33,8 @@ pub struct Stat<'a> {
     pub tty: u32,
     /// A thread of the kernel itself.
     pub kernel_thread: bool,
+    /// It has not run exec since it was forked: it may share anonymous pages with whoever forked it.
+    pub forked: bool,
     /// User and system time. Their sum is exact, the split is not.
     pub cpu: Duration,
     /// The same of children waited for.
@@ -81,6 +86,7 @@ impl<'a> Stat<'a> {
             // The device number is an int that may print as negative: its low half is what counts.
             tty: u32::try_from(tty & 0xffff_ffff).ok()?,
             kernel_thread: flags & PF_KTHREAD != 0,
+            forked: flags & PF_FORKNOEXEC != 0,
             cpu: ticks(cpu),
             reaped: ticks(reaped),
             threads: u32::try_from(threads).ok()?,

@@ -106,6 +106,72 @@ impl Drop for Leaderless {
     }
 }
 
+/// A process that fills some memory and then forks children who share it.
+pub(crate) struct Sharers(Vec<(PidFd, Pid)>);
+
+impl Sharers {
+    pub(crate) fn start(bytes: usize, children: usize) -> Self {
+        // SAFETY: the child of a program with threads calls nothing that needs a lock held by another thread: it maps
+        // memory of its own, writes to it, forks likewise and sleeps. None of its own memory is touched by others.
+        let forked = unsafe { libc::fork() };
+        if forked == 0 {
+            // SAFETY: as above.
+            unsafe {
+                let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+                let access = libc::PROT_READ | libc::PROT_WRITE;
+                let memory = libc::mmap(std::ptr::null_mut(), bytes, access, kind, -1, 0);
+                if memory == libc::MAP_FAILED {
+                    libc::_exit(1);
+                }
+                memory.write_bytes(1, bytes);
+                for _ in 0..children {
+                    if libc::fork() == 0 {
+                        break;
+                    }
+                }
+                libc::sleep(30);
+                libc::_exit(0)
+            }
+        }
+        let root = Pid::new(u32::try_from(forked).unwrap()).unwrap();
+        let mut pids = Vec::new();
+        wait_until("the children of the sharer", || {
+            let path = format!("/proc/{root}/task/{root}/children");
+            let text = std::fs::read_to_string(path).unwrap();
+            let numbers = text.split_whitespace().map(str::parse::<u32>);
+            pids = numbers
+                .filter_map(|number| Pid::new(number.unwrap()))
+                .collect();
+            pids.len() == children
+        });
+        pids.push(root);
+        let held = pids.into_iter().map(|pid| (PidFd::open(pid).unwrap(), pid));
+        Self(held.collect())
+    }
+
+    /// The children, and the root last.
+    pub(crate) fn pids(&self) -> Vec<Pid> {
+        self.0.iter().map(|(_, pid)| *pid).collect()
+    }
+}
+
+impl Drop for Sharers {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "our own child and its children, by pidfd: a test's only"
+    )]
+    fn drop(&mut self) {
+        for (held, _) in &self.0 {
+            // Whoever has ended by itself needs none.
+            let _ = pidfd_send_signal(held.as_fd(), Signal::KILL);
+        }
+        if let Some((_, root)) = self.0.last() {
+            let root = rustix::process::Pid::from_raw(root.number().cast_signed());
+            waitpid(root, WaitOptions::empty()).unwrap();
+        }
+    }
+}
+
 /// Waits, ten seconds at most, until a process is dead.
 pub(crate) fn wait_for_death(hold: &PidFd) {
     let mut fds = [PollFd::new(hold, PollFlags::IN)];

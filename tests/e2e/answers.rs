@@ -42,8 +42,8 @@ fn status_ps_and_why_tell_what_is_judged() {
     assert_eq!(rule["readings"][0]["metric"], "cpu_time", "{why}");
     assert_eq!(rule["readings"][0]["tier"], "events", "{why}");
     assert!(rule["incident"]["id"].is_u64(), "{why}");
-    let us = std::process::id().to_string();
-    let why = daemon.ask_json(&["why", &us]);
+    let launcher = case.leash().to_string();
+    let why = daemon.ask_json(&["why", &launcher]);
     assert_eq!(why["rules"][0]["relation"], "unmatched", "{why}");
     assert!(
         why["rules"][0]["because"]
@@ -52,7 +52,7 @@ fn status_ps_and_why_tell_what_is_judged() {
         "{why}"
     );
 
-    for question in [vec!["status"], vec!["ps"], vec!["why", &us]] {
+    for question in [vec!["status"], vec!["ps"], vec!["why", &launcher]] {
         let answer = daemon.ask(&question);
         assert!(
             answer.status.success() && !answer.stdout.is_empty(),
@@ -69,11 +69,15 @@ fn a_pause_stays_the_hand_and_resume_frees_it() {
     let paused = daemon.ask(&["pause", "10m", "--rule", "villain"]);
     assert!(paused.status.success(), "{paused:?}");
     let villain = case.start(Order::new(&program, "obey"));
-    let verdict = || -> Value {
-        let why = daemon.ask_json(&["why", &villain.pid.to_string()]);
-        why["rules"][0]["verdict"].clone()
+    let verdict = || {
+        // Just born, it is not known yet.
+        let why = daemon.ask(&["why", "--json", &villain.pid.to_string()]);
+        let why: Value = serde_json::from_slice(&why.stdout).ok()?;
+        why["rules"][0]["verdict"].as_str().map(str::to_owned)
     };
-    wait_until("the pause to show", || verdict() == "exempt");
+    wait_until("the pause to show", || {
+        verdict().as_deref() == Some("exempt")
+    });
     assert_eq!(
         daemon.ask_json(&["status"])["pauses"]
             .as_array()

@@ -48,7 +48,7 @@ fn a_death_in_the_middle_does_not_cut_the_tree(tier: Tier) {
     let order = Order::new(&program, "middle")
         .other(below.to_str().unwrap())
         .number(3000);
-    let villain = case.start(order.burn(300));
+    let villain = case.start(order);
     case.wait_for_members(5);
     let kill = daemon.log.signal(villain.pid, "KILL");
     daemon.log.about(villain.pid, "close");

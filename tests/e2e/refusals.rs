@@ -107,7 +107,7 @@ fn without_rules_the_built_in_ones_are_named_and_only_nudge() {
     let first = named[0]["name"].as_str().unwrap().to_owned();
     wait_until("the rules in words", || {
         let said = daemon.log.text();
-        said.contains("built-in") && said.contains("nudge") && said.contains(&first)
+        said.contains("built in") && said.contains("nudge") && said.contains(&first)
     });
     wait_until("the socket", || daemon.watch.socket().exists());
     assert!(daemon.stop().success());

@@ -14,20 +14,29 @@ fn villains_misbehave_as_told_and_leave_nobody_behind() {
     let (program, other) = (case.program("rehearsal"), case.program("other"));
     case.canaries(&program);
     let other = other.to_str().unwrap();
-    for (manner, members) in [
+    let mut members = 0;
+    let mut villains = Vec::new();
+    for (manner, more) in [
         ("obey", 1),
         ("daemonize", 2),
-        ("middle", 5),
+        // The one in the middle is gone soon.
+        ("middle", 4),
         ("disguise", 4),
         ("hostile", 4),
         ("crowd", 41),
     ] {
         let order = Order::new(&program, manner).other(other).number(40).burn(1);
-        let villain = case.start(order);
-        case.wait_for_members(members - usize::from(manner == "middle"));
-        assert!(villain.lives(), "{manner}: {}", said(&case));
+        villains.push(case.start(order));
+        members += more;
+        case.wait_for_members(members);
     }
-    assert!(case.survivors() >= 50, "{}", said(&case));
+    for villain in &villains {
+        assert!(villain.lives(), "{}", said(&case));
+    }
+    drop(villains);
+    // Who does not listen, or hid, outlives its root.
+    wait_until("the roots to go", || case.survivors() <= members - 6 + 2);
+    assert!(case.survivors() >= 45, "{}", said(&case));
     assert_eq!(case.lost(), 0);
 }
 

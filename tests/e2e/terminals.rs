@@ -44,7 +44,7 @@ fn a_foreground_job_puts_its_terminal_right(tier: Tier) {
 
 fn a_multiplexer_started_in_the_tree_and_its_shells_live(tier: Tier) {
     let mut case = Case::new("tmux", tier);
-    let program = case.program("tmux");
+    let program = case.program("opens");
     let daemon = case.watch().rules(&rules(&program)).start();
     let server = Multiplexer {
         name: format!("beadle-e2e-{}-{}", std::process::id(), tier.word()),

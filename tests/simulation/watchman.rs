@@ -114,6 +114,7 @@ impl Watchman {
                 Decision::List
                 | Decision::Sample { .. }
                 | Decision::Learn(_)
+                | Decision::Measure(_)
                 | Decision::Prepare(_)
                 | Decision::Recall(_) => {}
             }

@@ -190,7 +190,8 @@ impl Shells {
                 Decision::Recall(id) => {
                     self.recalled.insert(*id);
                 }
-                Decision::Tell(_) => {}
+                // Nobody measures here: what lies between the bounds stays unknown.
+                Decision::Measure(_) | Decision::Tell(_) => {}
             }
         }
     }

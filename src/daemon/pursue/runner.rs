@@ -306,9 +306,10 @@ impl<Sink: Fn(Heard)> Runner<Sink> {
         for running in &self.running {
             running.authority.recall();
         }
+        self.turns();
         while !self.running.is_empty() && now() < patience {
-            self.turns();
             self.wait();
+            self.turns();
         }
     }
 }

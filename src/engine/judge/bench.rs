@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Judge;
-use super::dossier::Learning;
+use super::dossier::{Dossier, Learning};
 use super::unit::{Unit, UnitId};
 use crate::engine::decision::{Decision, Hearing};
 use crate::engine::evidence::{Evidence, Exemption, UnitKey, Verdict};
 use crate::engine::facts::{Hangup, Read};
 use crate::engine::forest::{FirstSign, Serial};
-use crate::engine::process::Pid;
+use crate::engine::process::{Pid, StartTicks};
 use crate::engine::snapshot::{RunState, Sample, Seen, Snapshot};
 use crate::engine::units::{Mono, Range, Tier};
 use crate::engine::usage::{Bound, Living};
@@ -43,11 +43,20 @@ impl Judge {
                 continue;
             }
             self.note_last_words(sample);
-            let serial = self.forest.sight(sample, &mut changes);
+            let serial = self.forest.sight(sample, self.hearing, &mut changes);
             self.settle(&changes, out);
             changes.clear();
             if let Some(serial) = serial {
                 self.note_figures(serial, sample);
+            }
+            match sample.seen {
+                Seen::Zombie {
+                    start,
+                    ppid: Some(ppid),
+                    ..
+                } => self.lay_out(sample, start, ppid),
+                Seen::Zombie { ppid: None, .. } | Seen::Gone | Seen::Alive(_) | Seen::Unread(_) => {
+                }
             }
         }
         for id in answered {
@@ -102,7 +111,7 @@ impl Judge {
             && dossier
                 .facts
                 .as_deref()
-                .is_some_and(|facts| facts.comm != figures.comm);
+                .is_some_and(|facts| facts.pid == sample.pid && facts.comm != figures.comm);
         if first && found && figures.reaped > Duration::ZERO {
             dossier.reaped = figures.reaped;
             for id in &dossier.units {
@@ -116,6 +125,34 @@ impl Judge {
             self.forest.found_execed(serial, sample.at);
             self.expect(serial);
         }
+    }
+
+    /// A zombie that died before anybody counted it counts for the units of whoever ought to wait for it.
+    fn lay_out(&mut self, sample: &Sample, start: StartTicks, ppid: Pid) {
+        let heir = self.forest.holder(ppid);
+        let units = heir.and_then(|heir| self.dossiers.get(&heir));
+        let counting: Vec<UnitId> = units
+            .iter()
+            .flat_map(|dossier| &dossier.units)
+            .filter(|id| self.units.get(id).is_some_and(Unit::counts_zombies))
+            .copied()
+            .collect();
+        if counting.is_empty() {
+            return;
+        }
+        let Some(dead) = self.forest.lay_out(sample, start) else {
+            return;
+        };
+        for id in &counting {
+            if let Some(unit) = self.units.get_mut(id) {
+                unit.zombies.insert(dead);
+            }
+        }
+        let mut dossier = Dossier::born_of(None);
+        dossier.learning = Learning::Settled;
+        dossier.zombie = Some(sample.at);
+        dossier.units = counting;
+        self.dossiers.insert(dead, dossier);
     }
 
     /// Judges one unit on its newest figures.
@@ -158,6 +195,7 @@ impl Judge {
         } else if let Some((since, incident)) = unit.exempt.take().zip(unit.incident.as_mut()) {
             incident.stand(now.since(since));
         }
+        self.survey(id, out);
         self.escalate(id, out);
         self.plan(id);
     }
@@ -167,6 +205,12 @@ impl Judge {
         let samples = || {
             unit.members
                 .iter()
+                // Whoever was found dead has no newer figures, and holds up nobody.
+                .filter(|serial| {
+                    self.forest
+                        .node(**serial)
+                        .is_some_and(|node| node.missed.is_none())
+                })
                 .filter_map(|serial| self.dossiers.get(serial)?.latest.at)
         };
         (
@@ -228,8 +272,14 @@ impl Judge {
             cpu_time: Some(self.cpu_time(unit, &living, beyond)),
             standing_still: whole,
             whole: missed == 0,
-            private: (!memory_unread || living.private > crate::engine::units::Bytes(0))
-                .then(|| living.shared_once(living.private_largest, living.private, tier)),
+            private: (!memory_unread || living.private > crate::engine::units::Bytes(0)).then(
+                || {
+                    let cheap = living.shared_once(living.private_largest, living.private, tier);
+                    self.narrow(unit, cheap, counts)
+                },
+            ),
+            private_largest: living.private_largest,
+            private_sum: living.private,
             rss: Some(Living::bounded(living.rss, living.unread, tier)),
             swap: (!memory_unread).then(|| Range::exactly(living.swap, tier)),
             machine: self.machine.memory,

@@ -8,6 +8,7 @@
 //! | `census` | births and deaths: who belongs to which unit |
 //! | `enrol` | facts: how a process stands, which rules it is the root of |
 //! | `looks` | when to list, to learn and to look: pay only for what is judged |
+//! | `survey` | when memory is worth counting with shared pages once |
 //! | `bench` | a snapshot's verdicts, and what they set in motion |
 //! | `ladder` | the stages: nudges, last calls, warrants, reports, closings |
 //! | `answers` | what people and rule files say: pauses, new rules |
@@ -20,6 +21,7 @@ mod dossier;
 mod enrol;
 mod ladder;
 mod looks;
+mod survey;
 mod unit;
 mod view;
 
@@ -96,6 +98,7 @@ pub struct Judge {
     last_incident: u64,
     last_warrant: u64,
     last_unit: u64,
+    last_survey: u64,
 }
 
 /// A tree that we ended.
@@ -149,6 +152,7 @@ impl Judge {
             flights: BTreeMap::new(),
             last_warrant: 0,
             last_unit: 0,
+            last_survey: 0,
         }
     }
 
@@ -163,10 +167,6 @@ impl Judge {
             }
             Input::Hearing(hearing) => {
                 self.hearing = hearing;
-                self.forest.listen(match hearing {
-                    Hearing::Events => Some(now),
-                    Hearing::Nothing => None,
-                });
                 self.next_list = now;
             }
             Input::Gap => {
@@ -179,6 +179,7 @@ impl Judge {
             Input::Listing(listed) => self.compare(&listed),
             Input::Snapshot(snapshot) => self.look_at(&snapshot, &mut out),
             Input::Facts(facts) => self.learn(facts, &mut out),
+            Input::Measured(findings) => self.take_survey(findings),
             Input::Report(report) => self.take_report(&report, &mut out),
             Input::LastCall(warrant) => self.last_call(warrant, &mut out),
             Input::Rules(rules) => self.take_rules(rules, &mut out),

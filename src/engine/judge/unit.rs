@@ -14,6 +14,8 @@ use crate::engine::units::Mono;
 use crate::engine::usage::Buried;
 use crate::engine::verdict::{Gauge, Measures};
 
+use super::survey::Surveyed;
+
 /// A unit within this run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct UnitId(pub(super) u64);
@@ -63,6 +65,8 @@ pub(super) struct Unit {
     pub(super) sampled: Mono,
     /// The last measures.
     pub(super) measures: Measures,
+    /// What surveys of its memory found.
+    pub(super) surveyed: Surveyed,
     /// The last readings.
     pub(super) readings: Vec<Reading>,
     /// The last verdict.
@@ -110,6 +114,7 @@ impl Unit {
             judged: 0,
             sampled: Mono::BOOT,
             measures: Measures::default(),
+            surveyed: Surveyed::default(),
             readings: Vec::new(),
             verdict: Verdict::Unknown,
             incident: None,

@@ -7,7 +7,7 @@ use super::dossier::{Dossier, Learning};
 use super::enrol::COMMAND_SHOWN;
 use super::unit::{Unit, UnitId};
 use crate::engine::decision::{
-    Explanation, IncidentView, Relation, RuleExplanation, RuleView, UnitView, View, nearness,
+    Explanation, IncidentView, Relation, Rest, RuleExplanation, RuleView, UnitView, View, nearness,
 };
 use crate::engine::forest::{Forest, Serial};
 use crate::engine::guard::Standing;
@@ -15,7 +15,7 @@ use crate::engine::incident::{Incident, Phase};
 use crate::engine::matcher::{Answer, Reason};
 use crate::engine::process::{Pid, ProcKey, Text};
 use crate::engine::redact;
-use crate::engine::rule::{Rule, StageAct};
+use crate::engine::rule::{Mode, Rule, StageAct};
 use crate::engine::units::Mono;
 
 impl Judge {
@@ -222,18 +222,17 @@ fn incident_view(incident: &Incident, rule: &Rule) -> IncidentView {
         Some(StageAct::Nudge) => "nudged".to_owned(),
         Some(StageAct::Signal(signal)) => format!("SIG{} sent", signal.word()),
     };
-    let climbing = incident.phase == Phase::Climbing;
-    let next = incident
-        .due(rule)
-        .filter(|_| climbing)
-        .and_then(|(stage, due)| match stage.act {
-            StageAct::Signal(signal) => Some((signal, due)),
-            StageAct::Nudge => None,
-        });
-    let rests = match &incident.phase {
-        Phase::Resting(why) => Some(why.clone()),
-        Phase::Climbing | Phase::Preparing(_) | Phase::Acting(_) => None,
+    let ahead = incident.due(rule).and_then(|(stage, due)| match stage.act {
+        StageAct::Signal(signal) => Some((signal, due)),
+        StageAct::Nudge => None,
+    });
+    let rests = match (&incident.phase, rule.mode) {
+        (Phase::Resting(why), _) => Some(why.clone()),
+        // It will rest there: nobody is promised a signal that never comes.
+        (Phase::Climbing, Mode::Observe | Mode::Nudge) => ahead.map(|_| Rest::Mode(rule.mode)),
+        (Phase::Climbing, Mode::Enforce) | (Phase::Preparing(_) | Phase::Acting(_), _) => None,
     };
+    let next = ahead.filter(|_| rests.is_none() && incident.phase == Phase::Climbing);
     IncidentView {
         id: incident.id,
         since: incident.opened,

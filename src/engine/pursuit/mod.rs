@@ -11,10 +11,10 @@
 //! - It ends: every course has a deadline, and what outlives it is named.
 //!
 //! # Why three courses
-//! Asking ([`ask`]) stops nobody: a foreground job that is stopped, asked and continued loses its terminal. With events,
-//! killing needs no stopping either ([`chase`]): a process that was sent KILL cannot fork any more, and each child that
+//! Asking (`ask`) stops nobody: a foreground job that is stopped, asked and continued loses its terminal. With events,
+//! killing needs no stopping either (`chase`): a process that was sent KILL cannot fork any more, and each child that
 //! was born before is told of by its fork event. Only where nothing tells of births, or not of all, must everyone be
-//! stopped first ([`walk`]), so that looking can keep up with them.
+//! stopped first (`walk`), so that looking can keep up with them.
 
 mod ask;
 mod case;

@@ -30,6 +30,8 @@ pub(super) struct Member {
     pub(super) next: Mono,
     /// An exit of its number was heard: of itself, or late, of the bearer before.
     pub(super) exit_heard: bool,
+    /// How often it was seen to be another's child while its parent seemed to live.
+    pub(super) elsewhere: u32,
     /// The session that ties it: one that a member made. `None` where something else ties it.
     pub(super) session: Option<Pid>,
     /// Found stopped by a sample before the warrant.
@@ -328,6 +330,7 @@ impl Member {
             since: now,
             next: now,
             exit_heard: false,
+            elsewhere: 0,
             session: None,
             sampled_stopped: false,
             motion: None,

@@ -2,4 +2,5 @@
 
 mod simulation;
 mod table;
+mod walks;
 mod world;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::super::{Act, Sighting, Wire};
-use super::world::{UNSURE, World, millis, pid};
+use super::world::{UNSURE, World, millis, pid, scan_tier};
 use crate::engine::event::Happening;
 use crate::engine::evidence::{Finding, Quantity, Reading};
 use crate::engine::process::StartTicks;
@@ -12,13 +12,6 @@ use crate::engine::units::{Bytes, Range, Tier};
 use crate::engine::warrant::{Order, Outcome, Survivor, Withheld};
 
 const TERM: Order = Order::Ask(Signal::Term);
-
-fn scan_tier() -> World {
-    World {
-        scan_tier: true,
-        ..World::default()
-    }
-}
 
 #[test]
 fn asking_goes_from_parents_to_children_and_continues_the_stopped_the_other_way() {
@@ -124,14 +117,28 @@ fn a_number_that_was_given_to_a_stranger_is_a_stranger() {
 }
 
 #[test]
-fn one_that_started_long_after_its_event_is_a_stranger() {
+fn one_that_started_after_its_event_is_a_stranger() {
     let mut world = World::default();
     let root = world.place(10, true);
     let mut pursuit = world.end(&[root]);
     let newborn = world.fork(root, 11);
-    world.souls[newborn].start += 3;
+    world.souls[newborn].start += 2;
     world.run(&mut pursuit);
     assert_eq!(world.got(Wire::Kill), [root]);
+}
+
+#[test]
+fn one_whose_event_was_stamped_long_after_its_start_is_no_stranger() {
+    let mut world = World {
+        millis: 5000,
+        ..World::default()
+    };
+    let root = world.place(10, true);
+    let mut pursuit = world.end(&[root]);
+    let newborn = world.fork(root, 11);
+    world.souls[newborn].start -= 40;
+    world.run(&mut pursuit);
+    assert_eq!(world.got(Wire::Kill), [root, newborn]);
 }
 
 #[test]
@@ -338,146 +345,6 @@ fn after_a_loss_the_table_is_read_and_only_what_is_proven_counts() {
 }
 
 #[test]
-fn a_scan_that_names_a_dead_parent_proves_nothing() {
-    let mut world = scan_tier();
-    let elsewhere = world.place(50, false);
-    let root = world.place(10, true);
-    let child = world.fork(root, 11);
-    let mut pursuit = world.end(&[root]);
-    world.run_with(&mut pursuit, |world, act| {
-        // Between the table and the hold the parent dies, and the number is a stranger's.
-        if let Act::Take { .. } = act
-            && world.souls[child].alive
-        {
-            world.die(child);
-            world.die(root);
-            world.fork(elsewhere, 11);
-        }
-    });
-    assert!(world.got(Wire::Kill).is_empty());
-    assert_eq!(world.got(Wire::Stop), [root]);
-}
-
-#[test]
-fn the_walk_finds_what_was_born_while_it_walked() {
-    let mut world = scan_tier();
-    let root = world.place(10, true);
-    let mut pursuit = world.end(&[root]);
-    let mut next = 11;
-    let report = world.run_with(&mut pursuit, |world, act| {
-        if let (Act::Scan, true) = (act, next < 20) {
-            // Somebody outside continues the root, and it has a child.
-            world.souls[root].state = 'R';
-            let child = world.fork(root, next);
-            world.souls[child].session = next;
-            next += 1;
-        }
-    });
-    let kills = world.got(Wire::Kill);
-    assert_eq!(kills.len(), 10);
-    assert_eq!(report.each.len(), 10);
-    assert!(world.souls.iter().all(|one| !one.alive));
-    let stops = world.sent.iter().rposition(|(_, wire)| *wire == Wire::Stop);
-    let first_kill = world.sent.iter().position(|(_, wire)| *wire == Wire::Kill);
-    assert!(
-        stops < first_kill,
-        "all are stopped before the first is killed"
-    );
-}
-
-#[test]
-fn the_walk_finds_orphans_in_a_session_that_a_member_made() {
-    let mut world = scan_tier();
-    let root = world.place(10, true);
-    let other = world.fork(root, 11);
-    let orphan = world.fork(root, 12);
-    world.souls[orphan].parent = 1;
-    let stranger = world.place(50, false);
-    let mut pursuit = world.end(&[root, other]);
-    world.run(&mut pursuit);
-    assert!(!world.souls[orphan].alive);
-    assert!(world.souls[stranger].alive);
-}
-
-#[test]
-fn a_session_that_no_member_made_ties_nobody() {
-    let mut world = scan_tier();
-    let shell = world.place(50, false);
-    let root = world.fork(shell, 10);
-    world.souls[root].member = true;
-    let sibling = world.fork(shell, 51);
-    let mut pursuit = world.end(&[root]);
-    world.run(&mut pursuit);
-    assert!(!world.souls[root].alive);
-    for stranger in [shell, sibling] {
-        assert!(world.souls[stranger].alive);
-        assert_eq!(world.souls[stranger].state, 'S');
-    }
-}
-
-#[test]
-fn the_walk_leaves_nobody_stopped_when_it_is_recalled() {
-    let mut world = scan_tier();
-    let root = world.place(10, true);
-    let child = world.fork(root, 11);
-    let before = world.fork(root, 12);
-    world.souls[before].state = 'T';
-    let denied = world.fork(root, 13);
-    let members = [root, child, before, denied];
-    let mut pursuit = world.end(&members);
-    for _ in 0..2 {
-        for act in world.turn(&mut pursuit) {
-            world.perform(act);
-        }
-        world.millis += 1;
-    }
-    assert_eq!(world.got(Wire::Stop), [root, child, denied]);
-    world.sightings.push(Sighting::Recalled);
-    let report = world.run(&mut pursuit);
-    let states = members.map(|soul| world.souls[soul].state);
-    assert_eq!(
-        states,
-        ['S', 'S', 'T', 'S'],
-        "who was stopped before still is"
-    );
-    assert_eq!(report.continued, [], "taking back is not continuing");
-}
-
-#[test]
-fn who_may_be_stopped_and_not_killed_is_continued() {
-    let mut world = scan_tier();
-    let root = world.place(10, true);
-    let child = world.fork(root, 11);
-    let mut pursuit = world.end(&[root, child]);
-    let report = world.run_with(&mut pursuit, |world, act| {
-        if let Act::Send { wire, .. } = act {
-            let denied = (wire == Wire::Kill).then_some(Outcome::Denied);
-            world.souls[child].door = denied;
-        }
-    });
-    assert_eq!(world.outcome(&report, child), Some(Outcome::Denied));
-    assert_eq!(world.souls[child].state, 'S');
-}
-
-#[test]
-fn one_that_cannot_be_stopped_does_not_hold_the_walk_for_ever() {
-    for (state, within) in [('D', 100), ('S', 100), ('R', 1200)] {
-        let mut world = scan_tier();
-        let root = world.place(10, true);
-        world.souls[root].state = state;
-        let mut pursuit = world.end(&[root]);
-        // It never shows as stopped.
-        let report = world.run_with(&mut pursuit, |world, _| world.souls[root].state = state);
-        assert_eq!(world.outcome(&report, root), Some(Outcome::Sent));
-        assert!(
-            report.took < millis(within),
-            "{state} took {:?}",
-            report.took
-        );
-    }
-}
-
-#[test]
 fn the_dead_are_gone_and_nothing_is_said_of_the_untold() {
     for mut world in [World::default(), scan_tier()] {
         let root = world.place(10, true);
@@ -517,6 +384,28 @@ fn another_ones_child_is_a_stranger_while_the_parent_lives_even_if_nothing_is_to
 }
 
 #[test]
+fn a_parent_that_is_about_to_be_dead_has_given_its_children_away_already() {
+    let mut world = World {
+        lingering: true,
+        ..World::default()
+    };
+    let root = world.place(10, true);
+    let mut pursuit = world.end(&[root]);
+    let newborn = world.fork(root, 11);
+    world.souls[newborn].parent = 1;
+    for _ in 0..4 {
+        for act in world.turn(&mut pursuit) {
+            world.perform(act);
+        }
+        world.millis += 1;
+    }
+    world.die(root);
+    world.lingering = false;
+    world.run(&mut pursuit);
+    assert_eq!(world.got(Wire::Kill), [root, newborn]);
+}
+
+#[test]
 fn what_is_protected_goes_on_having_protected_children() {
     let mut world = World::default();
     let root = world.place(10, true);
@@ -533,30 +422,6 @@ fn what_is_protected_goes_on_having_protected_children() {
     world.run(&mut pursuit);
     assert_eq!(world.got(Wire::Kill), [root]);
     assert!(world.souls[child].alive);
-}
-
-#[test]
-fn the_walk_waits_for_those_that_still_run() {
-    let mut world = scan_tier();
-    let root = world.place(10, true);
-    let mut pursuit = world.end(&[root]);
-    let mut scans = 0;
-    world.run_with(&mut pursuit, |world, act| {
-        if act == Act::Scan {
-            scans += 1;
-            // STOP takes its time, and before it does there is one more child.
-            if scans < 8 {
-                world.souls[root].state = 'R';
-            }
-            if scans == 7 {
-                let child = world.fork(root, 11);
-                world.souls[child].session = 11;
-            }
-        } else if scans < 8 {
-            world.souls[root].state = 'R';
-        }
-    });
-    assert!(world.souls.iter().all(|one| !one.alive));
 }
 
 #[test]
@@ -595,4 +460,28 @@ fn a_recall_between_asking_and_continuing_continues_nobody() {
     let report = world.run(&mut pursuit);
     assert_eq!(world.sent, [(root, Wire::Ask)]);
     assert_eq!(world.outcome(&report, root), Some(Outcome::Sent));
+}
+
+#[test]
+fn who_is_held_when_events_are_lost_is_found_again() {
+    let mut world = World::default();
+    let root = world.place(10, true);
+    world.souls[root].door = Some(UNSURE);
+    let mut pursuit = world.end(&[root]);
+    let newborn = world.fork(root, 11);
+    for act in world.turn(&mut pursuit) {
+        world.perform(act);
+    }
+    // One turn later it is held, and not confirmed: there is more to hear.
+    let exit = Happening::Exit { pid: pid(90) };
+    world.queue.push_back(world.event(exit));
+    world.told = Some(0);
+    for act in world.turn(&mut pursuit) {
+        world.perform(act);
+    }
+    world.lost = true;
+    world.souls[root].door = None;
+    let report = world.run(&mut pursuit);
+    assert_eq!(world.outcome(&report, newborn), Some(Outcome::Sent));
+    assert!(report.took < millis(200), "{:?}", report.took);
 }

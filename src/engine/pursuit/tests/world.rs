@@ -22,11 +22,11 @@ use crate::engine::warrant::{
 /// Who a process really is.
 pub(super) type Soul = usize;
 
+#[derive(Clone, Debug)]
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "a table of manners, each set by name"
+    reason = "each is a thing of its own that a test may set"
 )]
-#[derive(Clone, Debug)]
 pub(super) struct Process {
     pub(super) number: u32,
     pub(super) parent: u32,
@@ -44,11 +44,11 @@ pub(super) struct Process {
     pub(super) member: bool,
 }
 
+#[derive(Default)]
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "a table of manners, each set by name"
+    reason = "each is a thing of its own that a test may set"
 )]
-#[derive(Default)]
 pub(super) struct World {
     pub(super) souls: Vec<Process>,
     pub(super) bearers: BTreeMap<u32, Soul>,
@@ -356,6 +356,14 @@ impl World {
         let key = self.key(soul);
         let found = report.each.iter().find(|(one, _)| *one == key);
         found.map(|(_, outcome)| *outcome)
+    }
+}
+
+/// A world in which nothing is told.
+pub(super) fn scan_tier() -> World {
+    World {
+        scan_tier: true,
+        ..World::default()
     }
 }
 
