@@ -11,6 +11,8 @@
 //! - Nothing that was read or heard of an earlier holder of a number is taken as word of the present one.
 //! - A node is forgotten by its owner's word alone ([`Forest::forget`]), after the change that told of its end.
 //! - An identity, once bound, never changes; another identity under the same number is another node.
+//! - Where events are heard, a look runs ahead of them: a death that a look finds is noted, and believed once its exit is
+//!   heard or the stream has gone beyond the look. What the dead did before they died is then known.
 //! - The dead pass their children on to the nearest living process above, so a chain of a million hops that fork
 //!   and exit costs one node. Who started a process that was orphaned so is kept as its [`Starter`].
 //!
@@ -21,18 +23,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::decision::Hearing;
 use super::event::{Event, Happening};
 use super::process::{ExecGen, Pid, ProcKey, StartTicks, Uid};
 use super::snapshot::{Figures, Sample, Seen};
 use super::units::Mono;
 use super::warrant::HardTie;
 
+/// Stamps of events are taken a moment before they are queued, each processor for itself.
+const SETTLING: Duration = Duration::from_millis(10);
+
+/// A look is believed after so long even if nothing was heard since.
+const SILENCE: Duration = Duration::from_secs(10);
+
 /// One process within this run, in the order of first signs. Not an identity outside the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Serial(u64);
-
-/// How long after a look the stream may still bring what came before it, where nothing else tells.
-const STREAM_LAG: Duration = Duration::from_secs(1);
 
 /// All processes that are known.
 #[derive(Debug, Default)]
@@ -42,8 +48,8 @@ pub struct Forest {
     /// Children heard of whose parent, by number, nobody is known to be: the parent is found later.
     waiting: BTreeMap<Pid, BTreeSet<Serial>>,
     made: u64,
-    /// The stamp of the newest event taken in; `None` where events are not heard.
-    heard: Option<Mono>,
+    /// How far the stream of events has come.
+    heard: Mono,
 }
 
 /// What is known of one process's birth, life and kin.
@@ -75,14 +81,16 @@ pub struct Node {
     pub exec_at: Mono,
     /// Whether it lives.
     pub life: Life,
+    /// When a look first found it dead, ahead of the events.
+    pub missed: Option<Mono>,
     /// More than one thread was ever seen: the exit of its leader is not its death.
     pub threaded: bool,
     /// It made a session of its own: whoever is in that session descends from it.
     pub session: bool,
     /// Effective user.
     pub owner: Option<Uid>,
-    /// When a look first found it dead while the stream of events had not come so far yet.
-    missing: Option<Mono>,
+    /// Events were lost since it was last seen: its number may be another's by now.
+    doubted: bool,
     /// Its children are nobody else's: when it dies they go to no heir.
     fence: bool,
 }
@@ -97,18 +105,19 @@ impl Node {
             born,
             seen,
             parent: None,
-            awaits: None,
             tie: None,
             starter: None,
             children: BTreeSet::new(),
             exec: ExecGen(0),
             exec_at: born,
             life: Life::Alive,
+            missed: None,
+            awaits: None,
+            doubted: false,
+            fence: false,
             threaded: false,
             session: false,
             owner: None,
-            missing: None,
-            fence: false,
         }
     }
 }
@@ -133,6 +142,15 @@ pub enum Life {
     Dead(Mono),
 }
 
+impl Life {
+    const fn is_over(self) -> bool {
+        match self {
+            Self::Dead(_) => true,
+            Self::Alive | Self::Leaving => false,
+        }
+    }
+}
+
 /// Who started a process, and when that one went away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Starter {
@@ -149,7 +167,7 @@ pub struct Starter {
 pub enum Change {
     /// A process appeared.
     Born(Serial),
-    /// A process that was there before us turned out to have a parent.
+    /// A process that was known already turned out to have this parent, or not the one it seemed to have.
     Adopted(Serial),
     /// It runs another image.
     Execed(Serial),
@@ -224,14 +242,8 @@ impl Forest {
     /// Takes in events, in the kernel's order.
     pub fn apply(&mut self, events: &[Event], changes: &mut Vec<Change>) {
         for event in events {
-            self.heard = self.heard.max(Some(event.at));
             self.happen(event, changes);
         }
-    }
-
-    /// Whether events are heard, from that moment on.
-    pub const fn listen(&mut self, since: Option<Mono>) {
-        self.heard = since;
     }
 
     /// Lineage ends at this process, or passes through it again.
@@ -241,28 +253,8 @@ impl Forest {
         }
     }
 
-    /// A look found a process dead. What it started shortly before may still be on its way in the stream, so that its
-    /// death counts only when the stream has come that far; whether it does now.
-    fn found_dead(&mut self, serial: Serial, at: Mono, changes: &mut Vec<Change>) -> bool {
-        let Some(node) = self.nodes.get_mut(&serial) else {
-            return false;
-        };
-        let caught_up = self.heard.is_none_or(|heard| heard >= at);
-        let waited = node
-            .missing
-            .is_some_and(|first| at.since(first) >= STREAM_LAG);
-        if caught_up || waited || matches!(node.life, Life::Dead(_)) {
-            return true;
-        }
-        if node.missing.is_none() {
-            node.missing = Some(at);
-            node.life = Life::Leaving;
-            changes.push(Change::Leaving(serial));
-        }
-        false
-    }
-
     fn happen(&mut self, event: &Event, changes: &mut Vec<Change>) {
+        self.heard = self.heard.max(event.at);
         match event.what {
             Happening::Fork {
                 parent,
@@ -277,9 +269,8 @@ impl Forest {
                     node.exec = node.exec.next();
                     node.exec_at = event.at;
                     // Exec by a thread that is not the leader ends the others, the leader first.
-                    if node.missing.is_none() {
-                        node.life = Life::Alive;
-                    }
+                    node.life = Life::Alive;
+                    node.missed = None;
                     node.threaded = false;
                 });
                 changes.extend(execed.map(Change::Execed));
@@ -355,8 +346,16 @@ impl Forest {
                     && !matches!(node.life, Life::Dead(_))
             });
             if found_before_heard {
-                // A look was quicker than the queue: this is the birth of the process it found.
-                self.adopt(holder, self.holder(parent), Some(tie), changes);
+                // A look was quicker than the stream: this is the birth of the process it found. Whoever had adopted it
+                // by then is no parent.
+                self.part(holder);
+                match self.trusted(parent) {
+                    Some(parent) => self.adopt(holder, Some(parent), Some(tie), changes),
+                    None => {
+                        self.await_parent(holder, parent);
+                        changes.push(Change::Adopted(holder));
+                    }
+                }
                 return;
             }
             // The number is handed out again, so its holder is dead and reaped, whatever was heard.
@@ -365,7 +364,7 @@ impl Forest {
         }
         self.stop_waiting(child);
         let named = parent;
-        let parent = self.holder(parent);
+        let parent = self.trusted(parent);
         let owner = parent
             .and_then(|parent| self.node(parent))
             .and_then(|node| node.owner);
@@ -377,6 +376,32 @@ impl Forest {
             ..Node::new(child, ticks, at, FirstSign::Heard)
         });
         changes.push(Change::Born(serial));
+    }
+
+    /// Who holds a number for sure: no birth or death of its holders can have been missed.
+    fn trusted(&self, pid: Pid) -> Option<Serial> {
+        self.holder(pid)
+            .filter(|serial| self.node(*serial).is_some_and(|node| !node.doubted))
+    }
+
+    fn await_parent(&mut self, serial: Serial, parent: Pid) {
+        if let Some(node) = self.nodes.get_mut(&serial) {
+            node.awaits = Some(parent);
+            self.waiting.entry(parent).or_default().insert(serial);
+        }
+    }
+
+    /// Takes a process that a look found from the parent that the look gave it: its birth is heard now.
+    fn part(&mut self, serial: Serial) {
+        let Some(node) = self.nodes.get_mut(&serial) else {
+            return;
+        };
+        node.seen = FirstSign::Heard;
+        node.tie = None;
+        let above = node.parent.take();
+        if let Some(above) = above.and_then(|above| self.nodes.get_mut(&above)) {
+            above.children.remove(&serial);
+        }
     }
 
     fn plant(&mut self, node: Node) -> Serial {
@@ -432,28 +457,63 @@ impl Forest {
         }
     }
 
-    /// Takes in what one look found.
-    pub fn sight(&mut self, sample: &Sample, changes: &mut Vec<Change>) -> Option<Serial> {
+    /// Takes in what one look found, and says whom it is about.
+    pub fn sight(
+        &mut self,
+        sample: &Sample,
+        hearing: Hearing,
+        changes: &mut Vec<Change>,
+    ) -> Option<Serial> {
         match &sample.seen {
-            Seen::Alive(figures) => self.alive(sample, figures, changes),
+            Seen::Alive(figures) => self.alive(sample, figures, hearing, changes),
             Seen::Zombie { .. } => {
                 let serial = self.meant(sample)?;
-                if self.found_dead(serial, sample.at, changes) {
-                    self.die(serial, sample.at, changes);
-                }
+                self.miss(serial, sample.at, hearing, changes);
                 Some(serial)
             }
             Seen::Gone => {
                 let serial = self.meant(sample)?;
-                if !self.found_dead(serial, sample.at, changes) {
-                    return None;
+                self.miss(serial, sample.at, hearing, changes);
+                if self.node(serial).is_some_and(|node| node.life.is_over()) {
+                    changes.push(Change::Reaped(serial));
                 }
-                self.die(serial, sample.at, changes);
-                changes.push(Change::Reaped(serial));
                 None
             }
             Seen::Unread(_) => self.meant(sample),
         }
+    }
+
+    /// A look found a process dead; whether that is believed now.
+    ///
+    /// # Why not at once
+    /// A process that forks and exits at every hop is dead in every look. Its fork is still in the queue then; buried
+    /// before that is read, it would leave a child that nobody knows the parent of.
+    fn miss(
+        &mut self,
+        serial: Serial,
+        at: Mono,
+        hearing: Hearing,
+        changes: &mut Vec<Change>,
+    ) -> bool {
+        let heard = self.heard;
+        let Some(node) = self.nodes.get_mut(&serial) else {
+            return true;
+        };
+        let first = *node.missed.get_or_insert(at);
+        let believed = match hearing {
+            Hearing::Nothing => true,
+            Hearing::Events => {
+                heard > first.after(SETTLING) || at.since(first) >= SILENCE || node.life.is_over()
+            }
+        };
+        if believed {
+            self.die(serial, at, changes);
+        } else if node.life == Life::Alive {
+            // Should nothing be heard of it, it is looked at again.
+            node.life = Life::Leaving;
+            changes.push(Change::Leaving(serial));
+        }
+        believed
     }
 
     /// The node a sample is about: the number's holder, unless it is known to be another.
@@ -484,20 +544,15 @@ impl Forest {
         &mut self,
         sample: &Sample,
         figures: &Figures,
+        hearing: Hearing,
         changes: &mut Vec<Change>,
     ) -> Option<Serial> {
         let key = sample.key?;
         if let Some(holder) = self.holder(sample.pid) {
-            // The stream will tell of the end of the one that is known and of the birth of this one.
-            let ahead = self.heard.is_some_and(|heard| heard < sample.at)
-                && self
-                    .node(holder)
-                    .is_some_and(|node| node.key.is_some_and(|ours| ours != key));
-            let older = ahead
-                || self.node(holder).is_some_and(|node| {
-                    Self::is_before(sample, node)
-                        || (figures.start < node.start && !figures.start.near(node.start))
-                });
+            let older = self.node(holder).is_some_and(|node| {
+                Self::is_before(sample, node)
+                    || (figures.start < node.start && !figures.start.near(node.start))
+            });
             if older {
                 return None;
             }
@@ -505,13 +560,21 @@ impl Forest {
                 let parent = figures.parent.and_then(|parent| self.find(parent));
                 let tie = figures.parent.map(|parent| HardTie::Child { parent });
                 self.adopt(holder, parent, tie, changes);
+                let mut doubted = false;
                 if let Some(node) = self.nodes.get_mut(&holder) {
+                    node.missed = None;
                     node.threaded |= figures.threads > 1;
                     node.owner = figures.owner.or(node.owner);
+                    doubted = std::mem::take(&mut node.doubted);
+                }
+                if doubted {
+                    self.claim(holder, changes);
                 }
                 return Some(holder);
             }
-            self.die(holder, sample.at, changes);
+            if !self.miss(holder, sample.at, hearing, changes) {
+                return None;
+            }
             changes.push(Change::Reaped(holder));
         }
         Some(self.find_born(sample, key, figures, changes))
@@ -597,23 +660,25 @@ impl Forest {
             ..Node::new(sample.pid, figures.start, started, FirstSign::Found)
         });
         changes.push(Change::Born(serial));
-        // Children that were heard of before it was found. Whoever held the number when they were born had started
-        // by then; this one had, and a number has one holder at a time.
-        for child in self.stop_waiting(sample.pid) {
+        self.claim(serial, changes);
+        serial
+    }
+
+    /// Gives a process that was just seen the children that were heard of before. Whoever held its number when they were
+    /// born had started by then; this one had, it lives, and a number has one holder at a time.
+    fn claim(&mut self, serial: Serial, changes: &mut Vec<Change>) {
+        let Some((pid, start)) = self.node(serial).map(|node| (node.pid, node.start)) else {
+            return;
+        };
+        for child in self.stop_waiting(pid) {
             let younger = self
                 .node(child)
-                .is_some_and(|child| figures.start.can_be(child.start));
+                .is_some_and(|child| child.start >= start || child.start.near(start));
             if younger {
-                let parent = sample.pid;
-                self.adopt(
-                    child,
-                    Some(serial),
-                    Some(HardTie::Forked { parent }),
-                    changes,
-                );
+                let tie = HardTie::Forked { parent: pid };
+                self.adopt(child, Some(serial), Some(tie), changes);
             }
         }
-        serial
     }
 
     /// Notes a death: once. Its children go to the nearest living process above it.
@@ -633,8 +698,13 @@ impl Forest {
         let above = node.parent.take();
         let heir = above.filter(|_| !node.fence);
         let awaited = node.awaits.take();
+        let (pid, doubted) = (node.pid, node.doubted);
         let children = std::mem::take(&mut node.children);
         self.wait_no_more(serial, awaited);
+        if doubted {
+            // Whether those who wait were its children, nobody will know.
+            self.stop_waiting(pid);
+        }
         if let Some(above) = above.and_then(|above| self.nodes.get_mut(&above)) {
             above.children.remove(&serial);
             if heir.is_some() {
@@ -665,10 +735,12 @@ impl Forest {
         }
     }
 
-    /// Events were lost: an exit that is heard from now on may be of a leader whose threads were not heard of.
+    /// Events were lost: an exit that is heard from now on may be of a leader whose threads were not heard of, and a
+    /// number that of a process whose birth was not.
     pub fn doubt(&mut self) {
         for node in self.nodes.values_mut() {
             node.threaded = true;
+            node.doubted = true;
         }
     }
 

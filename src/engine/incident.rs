@@ -17,11 +17,10 @@ use super::warrant::WarrantId;
 /// How long every limit must be clear.
 pub const RECOVERY: Duration = Duration::from_secs(10);
 
-/// How often a stage waits for the root's new image to be known.
-const HOLDS: u32 = 3;
-
 /// How long a stage waits whose act sent nothing.
 const RETRY: Duration = Duration::from_secs(10);
+/// How often a stage waits for the root's new image to be known.
+const HOLDS: u32 = 3;
 
 /// An open incident.
 #[derive(Clone, Debug)]
@@ -46,10 +45,10 @@ pub struct Incident {
     pub denied: bool,
     /// What was said to be withheld already.
     said: bool,
-    /// How often the stage at hand waited for the root's new image to be known.
-    held: u32,
     /// The stage at hand is not tried again before.
     retry: Mono,
+    /// How often the stage at hand waited for the root's new image to be known.
+    held: u32,
 }
 
 /// What an incident is doing.
@@ -118,8 +117,8 @@ impl Incident {
             signalled: false,
             denied: false,
             said: false,
-            held: 0,
             retry: Mono::BOOT,
+            held: 0,
         }
     }
 

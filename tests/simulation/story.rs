@@ -358,7 +358,7 @@ fn villain(chance: &mut Chance, depth: u32) -> Plan {
         }
         "hopper" => {
             plan.cpu = 1000;
-            let pace = millis(chance, 5, 3000);
+            let pace = millis(chance, 20, 3000);
             plan = plan.then(pace, Deed::Hop);
         }
         _ => {}

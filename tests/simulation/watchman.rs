@@ -158,7 +158,7 @@ impl Watchman {
                     let nudge = |stage: &&beadle::engine::rule::Stage| stage.act == StageAct::Nudge;
                     rule.ladder.iter().filter(nudge).count()
                 });
-                if told && nudges == 1 && *how != Closing::Merged {
+                if told && nudges == 1 && !matches!(how, Closing::Merged | Closing::RuleRemoved) {
                     self.told.insert(whom, now.after(cooldown));
                 }
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Judge;
-use super::dossier::Learning;
+use super::dossier::{Dossier, Learning};
 use super::unit::{Unit, UnitId};
 use crate::engine::decision::{Decision, Hearing};
 use crate::engine::evidence::{Evidence, Exemption, UnitKey, Verdict};
@@ -43,19 +43,20 @@ impl Judge {
                 continue;
             }
             self.note_last_words(sample);
-            let serial = self.forest.sight(sample, &mut changes);
+            let serial = self.forest.sight(sample, self.hearing, &mut changes);
             self.settle(&changes, out);
             changes.clear();
             if let Some(serial) = serial {
                 self.note_figures(serial, sample);
             }
-            if let Seen::Zombie {
-                start,
-                ppid: Some(ppid),
-                ..
-            } = sample.seen
-            {
-                self.lay_out(sample, start, ppid);
+            match sample.seen {
+                Seen::Zombie {
+                    start,
+                    ppid: Some(ppid),
+                    ..
+                } => self.lay_out(sample, start, ppid),
+                Seen::Zombie { ppid: None, .. } | Seen::Gone | Seen::Alive(_) | Seen::Unread(_) => {
+                }
             }
         }
         for id in answered {
@@ -142,11 +143,16 @@ impl Judge {
         let Some(dead) = self.forest.lay_out(sample, start) else {
             return;
         };
-        for id in counting {
-            if let Some(unit) = self.units.get_mut(&id) {
+        for id in &counting {
+            if let Some(unit) = self.units.get_mut(id) {
                 unit.zombies.insert(dead);
             }
         }
+        let mut dossier = Dossier::born_of(None);
+        dossier.learning = Learning::Settled;
+        dossier.zombie = Some(sample.at);
+        dossier.units = counting;
+        self.dossiers.insert(dead, dossier);
     }
 
     /// Judges one unit on its newest figures.
@@ -199,6 +205,12 @@ impl Judge {
         let samples = || {
             unit.members
                 .iter()
+                // Whoever was found dead has no newer figures, and holds up nobody.
+                .filter(|serial| {
+                    self.forest
+                        .node(**serial)
+                        .is_some_and(|node| node.missed.is_none())
+                })
                 .filter_map(|serial| self.dossiers.get(serial)?.latest.at)
         };
         (

@@ -13,6 +13,7 @@ use crate::engine::evidence::UnitKey;
 use crate::engine::forest::{Change, FirstSign, Life, Serial};
 use crate::engine::guard::Standing;
 use crate::engine::incident::Phase;
+use crate::engine::units::Mono;
 use crate::engine::usage::Bound;
 
 /// A process must live so long before its facts are read: a compile farm's children cost no regex.
@@ -26,11 +27,11 @@ impl Judge {
         for change in changes {
             match *change {
                 Change::Born(serial) => self.register(serial),
-                Change::Adopted(serial) => self.inherit_late(serial),
+                Change::Adopted(serial) => self.inherit_late(serial, out),
                 // Another user is like another image: the matchers may answer otherwise.
                 Change::Execed(serial) | Change::Owned(serial) => self.expect(serial),
                 Change::Leaving(serial) => {
-                    self.ripe.insert((self.now.after(YOUTH), serial));
+                    self.schedule(serial, self.now.after(YOUTH));
                 }
                 Change::Died(serial) => self.bury(serial, out),
                 Change::Reaped(serial) => self.reap(serial),
@@ -64,7 +65,27 @@ impl Judge {
             FirstSign::Heard => born.after(youth),
             FirstSign::Found => born.after(youth).max(self.now),
         };
-        self.ripe.insert((ripe, serial));
+        self.schedule(serial, ripe);
+    }
+
+    /// Has a process looked after at that moment, or sooner where that was due already.
+    pub(super) fn schedule(&mut self, serial: Serial, at: Mono) {
+        let Some(dossier) = self.dossiers.get_mut(&serial) else {
+            return;
+        };
+        let due = dossier.due.map_or(at, |due| due.min(at));
+        if let Some(old) = dossier.due.replace(due) {
+            self.ripe.remove(&(old, serial));
+        }
+        self.ripe.insert((due, serial));
+    }
+
+    /// Nothing is to be done for a process any more.
+    pub(super) fn unschedule(&mut self, serial: Serial) {
+        let dossier = self.dossiers.get_mut(&serial);
+        if let Some(due) = dossier.and_then(|dossier| dossier.due.take()) {
+            self.ripe.remove(&(due, serial));
+        }
     }
 
     /// The units that a child of this process is born into.
@@ -99,17 +120,21 @@ impl Judge {
     }
 
     /// A process that was known before its parent was: it and all below it join what the parent belongs to.
-    fn inherit_late(&mut self, serial: Serial) {
-        let Some(above) = self.forest.node(serial).and_then(|node| node.parent) else {
+    fn inherit_late(&mut self, serial: Serial, out: &mut Vec<Decision>) {
+        let Some(node) = self.forest.node(serial) else {
             return;
         };
-        let leashed = self.leashed_below(above);
-        let Some(parent) = self.dossiers.get(&above) else {
-            return;
-        };
-        let (units, kept) = (self.inheritance(parent), parent.kept.clone());
-        for unit in units {
-            self.join(unit, serial);
+        let above = node.parent;
+        let leashed = above.map_or(Leashed::Outside, |above| self.leashed_below(above));
+        let parent = above.and_then(|above| self.dossiers.get(&above));
+        let units = parent
+            .map(|parent| self.inheritance(parent))
+            .unwrap_or_default();
+        let kept = parent.map(|parent| parent.kept.clone()).unwrap_or_default();
+        self.leave_others(serial, &units, out);
+        for id in units {
+            self.join(id, serial);
+            self.merge_below(id, out);
         }
         self.stirred = true;
         let mut family = self.forest.below(serial);
@@ -121,6 +146,24 @@ impl Judge {
                 }
                 dossier.kept.extend(&kept);
             }
+        }
+    }
+
+    /// A process leaves the units of those who had only adopted it.
+    fn leave_others(&mut self, serial: Serial, units: &[UnitId], out: &mut Vec<Decision>) {
+        let Some(dossier) = self.dossiers.get(&serial) else {
+            return;
+        };
+        let own = |id: &UnitId| self.units.get(id).is_some_and(|unit| unit.root == serial);
+        let others: Vec<UnitId> = dossier
+            .units
+            .iter()
+            .filter(|id| !units.contains(id) && !own(id))
+            .copied()
+            .collect();
+        for id in others {
+            self.leave(id, serial, out);
+            self.hopeful.insert(serial);
         }
     }
 
@@ -211,7 +254,7 @@ impl Judge {
         } else {
             YOUTH
         };
-        self.ripe.insert((self.now.after(youth), serial));
+        self.schedule(serial, self.now.after(youth));
     }
 
     fn bury(&mut self, serial: Serial, out: &mut Vec<Decision>) {
@@ -248,6 +291,7 @@ impl Judge {
             }
         }
         self.hopeful.remove(&serial);
+        self.unschedule(serial);
         self.stirred = true;
         if !watched {
             self.dossiers.remove(&serial);

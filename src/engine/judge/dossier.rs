@@ -21,6 +21,8 @@ pub(super) struct Dossier {
     pub(super) program: Text,
     /// How far its own facts are.
     pub(super) learning: Learning,
+    /// When to learn its facts, to ask again for them, or to see whether it lives.
+    pub(super) due: Option<Mono>,
     /// Whether it may be signalled at all.
     pub(super) standing: Standing,
     /// Each rule's answer, in the order of the rules; empty before its own facts are known.
@@ -45,10 +47,7 @@ pub(super) enum Learning {
     /// Not asked for yet: it has not lived long enough.
     Young,
     /// Asked for; what does not come is asked for again.
-    Asked {
-        /// When.
-        again: Mono,
-    },
+    Asked,
     /// Known, or known not to be known.
     Settled,
 }
@@ -71,6 +70,7 @@ impl Dossier {
                 .map(|parent| parent.program.clone())
                 .unwrap_or_default(),
             learning: Learning::Young,
+            due: None,
             standing: match parent.map(|parent| &parent.standing) {
                 // Lineage ends at a boundary, not at what it starts; that is left alone until it is known.
                 Some(Standing::Boundary(reason) | Standing::Protected(reason)) => {

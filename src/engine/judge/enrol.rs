@@ -12,7 +12,7 @@ use super::unit::{Unit, UnitId};
 use crate::engine::decision::{Closing, Decision};
 use crate::engine::evidence::{Subject, UnitKey};
 use crate::engine::facts::{Facts, Read};
-use crate::engine::forest::Serial;
+use crate::engine::forest::{Life, Node, Serial};
 use crate::engine::guard::{self, Standing};
 use crate::engine::incident::Phase;
 use crate::engine::matcher::{self, Answer};
@@ -57,19 +57,20 @@ impl Judge {
         if matches!(facts.args, Read::Late) || matches!(facts.exe, Read::Late) {
             if let Some(dossier) = self.dossiers.get_mut(&serial) {
                 dossier.learning = Learning::Young;
-                self.ripe.insert((self.now.after(YOUTH), serial));
+                self.schedule(serial, self.now.after(YOUTH));
             }
             return;
         }
         let ours = facts
             .key
             .is_some_and(|key| self.forest.bind(serial, key, facts.start));
+        let leaving = |node: &Node| node.life == Life::Leaving;
+        if !self.forest.node(serial).is_some_and(leaving) {
+            self.unschedule(serial);
+        }
         let Some(dossier) = self.dossiers.get_mut(&serial) else {
             return;
         };
-        if let Learning::Asked { again } = dossier.learning {
-            self.ripe.remove(&(again, serial));
-        }
         if !ours {
             // It vanished, or the number is another's by now: the next look or event tells which. What its parent
             // runs says nothing about it any more.
@@ -323,14 +324,15 @@ impl Judge {
         let id = self.new_unit();
         self.units.insert(id, unit);
         self.join(id, serial);
-        self.merge_below(id, index, out);
+        self.merge_below(id, out);
     }
 
     /// A root found above others of the same rule takes them over, stage and all.
-    fn merge_below(&mut self, id: UnitId, index: usize, out: &mut Vec<Decision>) {
+    pub(super) fn merge_below(&mut self, id: UnitId, out: &mut Vec<Decision>) {
         let Some(unit) = self.units.get(&id) else {
             return;
         };
+        let index = unit.index;
         if let UnitKey::Process(_) = unit.key {
             return;
         }

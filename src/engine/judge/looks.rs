@@ -97,28 +97,31 @@ impl Judge {
             else {
                 continue;
             };
-            match node.life {
-                Life::Dead(_) => continue,
+            dossier.due = None;
+            if node.life == Life::Leaving {
                 // Nothing more may be heard of it: it is looked at from time to time.
-                Life::Leaving => {
-                    self.asks.push(ask(node, Want::default()));
-                    self.ripe.insert((self.now.after(AT_THE_LATEST), serial));
-                }
-                Life::Alive => {}
+                self.asks.push(ask(node, Want::default()));
             }
-            match dossier.learning {
-                Learning::Settled => continue,
-                Learning::Asked { again } if again > self.now => continue,
-                Learning::Asked { .. } | Learning::Young => {}
+            let settled = dossier.learning == Learning::Settled;
+            if settled && node.life == Life::Alive {
+                continue;
             }
-            let again = self.now.after(AT_THE_LATEST);
-            dossier.learning = Learning::Asked { again };
-            self.ripe.insert((again, serial));
+            let question = (!settled).then(|| (node.pid, node.key, node.start, node.exec));
+            // What does not come is asked for again.
+            dossier.learning = if settled {
+                Learning::Settled
+            } else {
+                Learning::Asked
+            };
+            self.schedule(serial, self.now.after(AT_THE_LATEST));
+            let Some((pid, key, start, exec)) = question else {
+                continue;
+            };
             questions.push(Question {
-                pid: node.pid,
-                key: node.key,
-                start: Some(node.start),
-                exec: node.exec,
+                pid,
+                key,
+                start: Some(start),
+                exec,
                 variables: self.rules.variables.clone(),
             });
         }

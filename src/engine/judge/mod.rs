@@ -167,10 +167,6 @@ impl Judge {
             }
             Input::Hearing(hearing) => {
                 self.hearing = hearing;
-                self.forest.listen(match hearing {
-                    Hearing::Events => Some(now),
-                    Hearing::Nothing => None,
-                });
                 self.next_list = now;
             }
             Input::Gap => {

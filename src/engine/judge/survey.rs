@@ -49,11 +49,11 @@ impl Judge {
                 continue;
             };
             // Who has no cheap figure has no upper bound either, and cheap says so.
-            let Some(memory) = &dossier.latest.memory else {
+            let Some((_, memory)) = &dossier.latest.memory else {
                 continue;
             };
             let share = node.key.and_then(|key| surveyed.shares.get(&key));
-            sum.add(share, memory.1.private());
+            sum.add(share, memory.private());
         }
         let root = self.forest.node(unit.root).and_then(|root| root.key);
         let root = root.and_then(|root| surveyed.shares.get(&root));
@@ -112,9 +112,9 @@ impl Judge {
             .iter()
             .filter_map(|serial| {
                 let node = self.forest.node(*serial)?;
-                let memory = self.dossiers.get(serial)?.latest.memory?;
+                let (_, memory) = self.dossiers.get(serial)?.latest.memory?;
                 let (key, start) = (node.key?, node.start);
-                Some((Reverse(memory.1.private()), Holder { key, start }))
+                Some((Reverse(memory.private()), Holder { key, start }))
             })
             .collect();
         holders.sort_by_key(|(held, _)| *held);
