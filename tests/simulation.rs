@@ -22,6 +22,8 @@ use watchman::{Pause, Scene, Watchman};
 
 /// How many seeds run in the normal test.
 const SEEDS: u64 = 10_000;
+/// A world of two minutes that takes more steps than this is a busy loop.
+const MOST_STEPS: u64 = 20_000;
 
 /// One world under way.
 struct Run {
@@ -193,7 +195,10 @@ impl Run {
             self.watchman.snapshots += 1;
             self.watchman.machine_told(now, snapshot.machine.slept);
         }
-        self.shells.told(&input);
+        self.shells.told(self.judge.forest(), &input);
+        if let Input::Report(report) = &input {
+            self.watchman.report(report);
+        }
         self.note(&format!("< {input:?}"));
         self.inputs.push((now, input.clone()));
         let decisions = self.judge.step(now, input);
@@ -201,9 +206,9 @@ impl Run {
         self.decided = digest(self.decided, &decisions);
         for decision in &decisions {
             self.note(&format!("    > {decision:?}"));
-            if env("EAGER").is_some() {
-                eprintln!("{} {decision:?}", now.nanos());
-            }
+        }
+        if self.steps > MOST_STEPS {
+            return Err("the judge and its shells keep each other busy".to_owned());
         }
         let scene = Scene {
             machine: &self.story.machine,

@@ -5,11 +5,12 @@
 //! at the first look, when the start that the kernel gives agrees with the birth that was heard.
 //!
 //! **Invariants.**
-//! - A node's serial is greater than its parent's: in serial order, parents come before children.
+//! - Nobody descends from itself. A parent is older than its child; its serial is smaller too, unless it was found
+//!   after the child was heard of.
 //! - A number has at most one living holder.
+//! - Nothing that was read or heard of an earlier holder of a number is taken as word of the present one.
+//! - A node is forgotten by its owner's word alone ([`Forest::forget`]), after the change that told of its end.
 //! - An identity, once bound, never changes; another identity under the same number is another node.
-//! - Where events are heard, a look runs ahead of them: a death that a look finds is noted, and believed once its exit is
-//!   heard or the stream has gone beyond the look. What the dead did before they died is then known.
 //! - The dead pass their children on to the nearest living process above, so a chain of a million hops that fork
 //!   and exit costs one node. Who started a process that was orphaned so is kept as its [`Starter`].
 //!
@@ -20,31 +21,29 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::decision::Hearing;
 use super::event::{Event, Happening};
 use super::process::{ExecGen, Pid, ProcKey, StartTicks, Uid};
 use super::snapshot::{Figures, Sample, Seen};
 use super::units::Mono;
 use super::warrant::HardTie;
 
-/// Stamps of events are taken a moment before they are queued, each processor for itself.
-const SETTLING: Duration = Duration::from_millis(10);
-
-/// A look is believed after so long even if nothing was heard since.
-const SILENCE: Duration = Duration::from_secs(10);
-
 /// One process within this run, in the order of first signs. Not an identity outside the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Serial(u64);
+
+/// How long after a look the stream may still bring what came before it, where nothing else tells.
+const STREAM_LAG: Duration = Duration::from_secs(1);
 
 /// All processes that are known.
 #[derive(Debug, Default)]
 pub struct Forest {
     nodes: BTreeMap<Serial, Node>,
     holders: BTreeMap<Pid, Serial>,
+    /// Children heard of whose parent, by number, nobody is known to be: the parent is found later.
+    waiting: BTreeMap<Pid, BTreeSet<Serial>>,
     made: u64,
-    /// How far the stream of events has come.
-    heard: Mono,
+    /// The stamp of the newest event taken in; `None` where events are not heard.
+    heard: Option<Mono>,
 }
 
 /// What is known of one process's birth, life and kin.
@@ -62,6 +61,8 @@ pub struct Node {
     pub seen: FirstSign,
     /// The nearest living process above it.
     pub parent: Option<Serial>,
+    /// The number of the parent that was heard, while nobody is known to hold it.
+    pub awaits: Option<Pid>,
     /// Why the parent is its parent; `None` when it is not certain enough to act on.
     pub tie: Option<HardTie>,
     /// Who started it, once that one is gone.
@@ -74,14 +75,16 @@ pub struct Node {
     pub exec_at: Mono,
     /// Whether it lives.
     pub life: Life,
-    /// When a look first found it dead, ahead of the events.
-    pub missed: Option<Mono>,
     /// More than one thread was ever seen: the exit of its leader is not its death.
     pub threaded: bool,
     /// It made a session of its own: whoever is in that session descends from it.
     pub session: bool,
     /// Effective user.
     pub owner: Option<Uid>,
+    /// When a look first found it dead while the stream of events had not come so far yet.
+    missing: Option<Mono>,
+    /// Its children are nobody else's: when it dies they go to no heir.
+    fence: bool,
 }
 
 impl Node {
@@ -94,16 +97,18 @@ impl Node {
             born,
             seen,
             parent: None,
+            awaits: None,
             tie: None,
             starter: None,
             children: BTreeSet::new(),
             exec: ExecGen(0),
             exec_at: born,
             life: Life::Alive,
-            missed: None,
             threaded: false,
             session: false,
             owner: None,
+            missing: None,
+            fence: false,
         }
     }
 }
@@ -128,15 +133,6 @@ pub enum Life {
     Dead(Mono),
 }
 
-impl Life {
-    const fn is_over(self) -> bool {
-        match self {
-            Self::Dead(_) => true,
-            Self::Alive | Self::Leaving => false,
-        }
-    }
-}
-
 /// Who started a process, and when that one went away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Starter {
@@ -159,8 +155,12 @@ pub enum Change {
     Execed(Serial),
     /// It has another effective user.
     Owned(Serial),
+    /// Its leader thread ended while it had others: the next look tells whether it lives.
+    Leaving(Serial),
     /// It died.
     Died(Serial),
+    /// It is gone for good: it was waited for, and its number is free or another's.
+    Reaped(Serial),
 }
 
 impl Forest {
@@ -224,12 +224,45 @@ impl Forest {
     /// Takes in events, in the kernel's order.
     pub fn apply(&mut self, events: &[Event], changes: &mut Vec<Change>) {
         for event in events {
+            self.heard = self.heard.max(Some(event.at));
             self.happen(event, changes);
         }
     }
 
+    /// Whether events are heard, from that moment on.
+    pub const fn listen(&mut self, since: Option<Mono>) {
+        self.heard = since;
+    }
+
+    /// Lineage ends at this process, or passes through it again.
+    pub fn fence(&mut self, serial: Serial, fence: bool) {
+        if let Some(node) = self.nodes.get_mut(&serial) {
+            node.fence = fence;
+        }
+    }
+
+    /// A look found a process dead. What it started shortly before may still be on its way in the stream, so that its
+    /// death counts only when the stream has come that far; whether it does now.
+    fn found_dead(&mut self, serial: Serial, at: Mono, changes: &mut Vec<Change>) -> bool {
+        let Some(node) = self.nodes.get_mut(&serial) else {
+            return false;
+        };
+        let caught_up = self.heard.is_none_or(|heard| heard >= at);
+        let waited = node
+            .missing
+            .is_some_and(|first| at.since(first) >= STREAM_LAG);
+        if caught_up || waited || matches!(node.life, Life::Dead(_)) {
+            return true;
+        }
+        if node.missing.is_none() {
+            node.missing = Some(at);
+            node.life = Life::Leaving;
+            changes.push(Change::Leaving(serial));
+        }
+        false
+    }
+
     fn happen(&mut self, event: &Event, changes: &mut Vec<Change>) {
-        self.heard = self.heard.max(event.at);
         match event.what {
             Happening::Fork {
                 parent,
@@ -237,47 +270,73 @@ impl Forest {
                 ticks,
             } => self.fork(event.at, parent, child, ticks, changes),
             Happening::Thread { pid } => {
-                self.change(pid, |node| node.threaded = true);
+                self.change(event.at, pid, |node| node.threaded = true);
             }
             Happening::Exec { pid } => {
-                let execed = self.change(pid, |node| {
+                let execed = self.change(event.at, pid, |node| {
                     node.exec = node.exec.next();
                     node.exec_at = event.at;
                     // Exec by a thread that is not the leader ends the others, the leader first.
-                    node.life = Life::Alive;
-                    node.missed = None;
+                    if node.missing.is_none() {
+                        node.life = Life::Alive;
+                    }
                     node.threaded = false;
                 });
                 changes.extend(execed.map(Change::Execed));
             }
-            Happening::Exit { pid } => {
-                let Some(serial) = self.holder(pid) else {
-                    return;
-                };
-                let threaded = self.node(serial).is_some_and(|node| node.threaded);
-                if threaded {
-                    self.change(pid, |node| node.life = Life::Leaving);
-                } else {
-                    self.die(serial, event.at, changes);
-                }
-            }
+            Happening::Exit { pid } => self.exit(event.at, pid, changes),
             Happening::Owner { pid, owner } => {
-                let owned = self.change(pid, |node| node.owner = Some(owner));
+                let owned = self.change(event.at, pid, |node| node.owner = Some(owner));
                 changes.extend(owned.map(Change::Owned));
             }
             Happening::Session { pid } => {
-                self.change(pid, |node| node.session = true);
+                self.change(event.at, pid, |node| node.session = true);
             }
             // A short name decides nothing by itself; the next facts bring it.
             Happening::Name { .. } => {}
         }
     }
 
-    fn change(&mut self, pid: Pid, how: impl FnOnce(&mut Node)) -> Option<Serial> {
+    /// Whom an event of that moment is about: the number's holder, unless a look found it and it is younger than the
+    /// event, which then is of an earlier holder.
+    fn holder_at(&self, at: Mono, pid: Pid) -> Option<Serial> {
         let serial = self.holder(pid)?;
+        let node = self.node(serial)?;
+        (node.seen == FirstSign::Heard || at >= node.born).then_some(serial)
+    }
+
+    fn change(&mut self, at: Mono, pid: Pid, how: impl FnOnce(&mut Node)) -> Option<Serial> {
+        let serial = self.holder_at(at, pid)?;
         let node = self.nodes.get_mut(&serial)?;
         how(node);
         Some(serial)
+    }
+
+    fn exit(&mut self, at: Mono, pid: Pid, changes: &mut Vec<Change>) {
+        let Some(serial) = self.holder_at(at, pid) else {
+            // Whoever waits to be found under this number will not be: it may be handed out again.
+            self.stop_waiting(pid);
+            return;
+        };
+        let Some(node) = self.nodes.get_mut(&serial) else {
+            return;
+        };
+        if node.threaded && node.life == Life::Alive {
+            node.life = Life::Leaving;
+            changes.push(Change::Leaving(serial));
+        } else if !node.threaded {
+            self.die(serial, at, changes);
+        }
+    }
+
+    fn stop_waiting(&mut self, parent: Pid) -> BTreeSet<Serial> {
+        let children = self.waiting.remove(&parent).unwrap_or_default();
+        for child in &children {
+            if let Some(node) = self.nodes.get_mut(child) {
+                node.awaits = None;
+            }
+        }
+        children
     }
 
     fn fork(
@@ -290,9 +349,11 @@ impl Forest {
     ) {
         let tie = HardTie::Forked { parent };
         if let Some(holder) = self.holder(child) {
-            let found_before_heard = self
-                .node(holder)
-                .is_some_and(|node| node.seen == FirstSign::Found && node.start.near(ticks));
+            let found_before_heard = self.node(holder).is_some_and(|node| {
+                node.seen == FirstSign::Found
+                    && node.start.near(ticks)
+                    && !matches!(node.life, Life::Dead(_))
+            });
             if found_before_heard {
                 // A look was quicker than the queue: this is the birth of the process it found.
                 self.adopt(holder, self.holder(parent), Some(tie), changes);
@@ -300,13 +361,17 @@ impl Forest {
             }
             // The number is handed out again, so its holder is dead and reaped, whatever was heard.
             self.die(holder, at, changes);
+            changes.push(Change::Reaped(holder));
         }
+        self.stop_waiting(child);
+        let named = parent;
         let parent = self.holder(parent);
         let owner = parent
             .and_then(|parent| self.node(parent))
             .and_then(|node| node.owner);
         let serial = self.plant(Node {
             parent,
+            awaits: parent.is_none().then_some(named),
             tie: parent.map(|_| tie),
             owner,
             ..Node::new(child, ticks, at, FirstSign::Heard)
@@ -318,6 +383,9 @@ impl Forest {
         self.made = self.made.saturating_add(1);
         let serial = Serial(self.made);
         self.holders.insert(node.pid, serial);
+        if let Some(parent) = node.awaits {
+            self.waiting.entry(parent).or_default().insert(serial);
+        }
         if let Some(parent) = node.parent.and_then(|parent| self.nodes.get_mut(&parent)) {
             parent.children.insert(serial);
         }
@@ -332,116 +400,129 @@ impl Forest {
         tie: Option<HardTie>,
         changes: &mut Vec<Change>,
     ) {
-        // A parent younger than its child would break the order that everything here relies on.
-        let Some(parent) = parent.filter(|parent| *parent < serial) else {
-            return;
-        };
+        let Some(parent) = parent else { return };
+        let living = |node: &Node| !matches!(node.life, Life::Dead(_));
         let orphan = self
             .node(serial)
-            .is_some_and(|node| node.parent.is_none() && node.starter.is_none());
-        if !orphan {
+            .is_some_and(|node| node.parent.is_none() && node.starter.is_none() && living(node));
+        let round = parent == serial || self.above(parent).any(|(above, _)| above == serial);
+        if !orphan || round || !self.node(parent).is_some_and(living) {
             return;
         }
+        let mut awaited = None;
         if let Some(node) = self.nodes.get_mut(&serial) {
             node.parent = Some(parent);
             node.tie = tie;
+            awaited = node.awaits.take();
         }
+        self.wait_no_more(serial, awaited);
         if let Some(node) = self.nodes.get_mut(&parent) {
             node.children.insert(serial);
         }
         changes.push(Change::Adopted(serial));
     }
 
-    /// Takes in what one look found, and says whom it is about.
-    pub fn sight(
-        &mut self,
-        sample: &Sample,
-        hearing: Hearing,
-        changes: &mut Vec<Change>,
-    ) -> Option<Serial> {
+    fn wait_no_more(&mut self, serial: Serial, parent: Option<Pid>) {
+        let Some(parent) = parent else { return };
+        if let Some(children) = self.waiting.get_mut(&parent) {
+            children.remove(&serial);
+            if children.is_empty() {
+                self.waiting.remove(&parent);
+            }
+        }
+    }
+
+    /// Takes in what one look found.
+    pub fn sight(&mut self, sample: &Sample, changes: &mut Vec<Change>) -> Option<Serial> {
         match &sample.seen {
-            Seen::Alive(figures) => self.alive(sample, figures, hearing, changes),
+            Seen::Alive(figures) => self.alive(sample, figures, changes),
             Seen::Zombie { .. } => {
                 let serial = self.meant(sample)?;
-                self.miss(serial, sample.at, hearing, changes);
+                if self.found_dead(serial, sample.at, changes) {
+                    self.die(serial, sample.at, changes);
+                }
                 Some(serial)
             }
             Seen::Gone => {
                 let serial = self.meant(sample)?;
-                self.miss(serial, sample.at, hearing, changes);
+                if !self.found_dead(serial, sample.at, changes) {
+                    return None;
+                }
+                self.die(serial, sample.at, changes);
+                changes.push(Change::Reaped(serial));
                 None
             }
             Seen::Unread(_) => self.meant(sample),
         }
     }
 
-    /// A look found a process dead; whether that is believed now.
-    ///
-    /// # Why not at once
-    /// A process that forks and exits at every hop is dead in every look. Its fork is still in the queue then; buried
-    /// before that is read, it would leave a child that nobody knows the parent of.
-    fn miss(
-        &mut self,
-        serial: Serial,
-        at: Mono,
-        hearing: Hearing,
-        changes: &mut Vec<Change>,
-    ) -> bool {
-        let heard = self.heard;
-        let Some(node) = self.nodes.get_mut(&serial) else {
-            return true;
-        };
-        let first = *node.missed.get_or_insert(at);
-        let believed = match hearing {
-            Hearing::Nothing => true,
-            Hearing::Events => {
-                heard > first.after(SETTLING) || at.since(first) >= SILENCE || node.life.is_over()
-            }
-        };
-        if believed {
-            self.die(serial, at, changes);
-        }
-        believed
-    }
-
     /// The node a sample is about: the number's holder, unless it is known to be another.
     fn meant(&self, sample: &Sample) -> Option<Serial> {
         let serial = self.holder(sample.pid)?;
         let node = self.node(serial)?;
-        match (node.key, sample.key) {
-            (Some(ours), Some(theirs)) if ours != theirs => None,
-            (Some(_) | None, Some(_) | None) => Some(serial),
+        if Self::is_before(sample, node) {
+            return None;
         }
+        match (node.key, sample.key, &sample.seen) {
+            (Some(ours), Some(theirs), _) if ours != theirs => None,
+            // An identity was asked for that this node never bore: the answer is about an earlier holder.
+            (None, Some(_), Seen::Gone | Seen::Unread(_)) => None,
+            (
+                Some(_) | None,
+                Some(_) | None,
+                Seen::Alive(_) | Seen::Zombie { .. } | Seen::Gone | Seen::Unread(_),
+            ) => Some(serial),
+        }
+    }
+
+    /// Whether a sample was read before the holder's birth was heard of, so that it is of an earlier one.
+    fn is_before(sample: &Sample, node: &Node) -> bool {
+        node.seen == FirstSign::Heard && sample.at <= node.born
     }
 
     fn alive(
         &mut self,
         sample: &Sample,
         figures: &Figures,
-        hearing: Hearing,
         changes: &mut Vec<Change>,
     ) -> Option<Serial> {
         let key = sample.key?;
         if let Some(holder) = self.holder(sample.pid) {
+            // The stream will tell of the end of the one that is known and of the birth of this one.
+            let ahead = self.heard.is_some_and(|heard| heard < sample.at)
+                && self
+                    .node(holder)
+                    .is_some_and(|node| node.key.is_some_and(|ours| ours != key));
+            let older = ahead
+                || self.node(holder).is_some_and(|node| {
+                    Self::is_before(sample, node)
+                        || (figures.start < node.start && !figures.start.near(node.start))
+                });
+            if older {
+                return None;
+            }
             if self.bind(holder, key, figures.start) {
                 let parent = figures.parent.and_then(|parent| self.find(parent));
                 let tie = figures.parent.map(|parent| HardTie::Child { parent });
                 self.adopt(holder, parent, tie, changes);
-                self.change(sample.pid, |node| {
-                    node.missed = None;
+                if let Some(node) = self.nodes.get_mut(&holder) {
                     node.threaded |= figures.threads > 1;
                     node.owner = figures.owner.or(node.owner);
-                    if node.life == Life::Leaving {
-                        node.life = Life::Alive;
-                    }
-                });
+                }
                 return Some(holder);
             }
-            if !self.miss(holder, sample.at, hearing, changes) {
-                return None;
-            }
+            self.die(holder, sample.at, changes);
+            changes.push(Change::Reaped(holder));
         }
         Some(self.find_born(sample, key, figures, changes))
+    }
+
+    /// Another image was found to run where no exec was heard.
+    pub fn found_execed(&mut self, serial: Serial, at: Mono) {
+        if let Some(node) = self.nodes.get_mut(&serial) {
+            node.exec = node.exec.next();
+            node.exec_at = at;
+        }
     }
 
     /// Binds an identity to a node that has none; whether the node bears that identity now.
@@ -516,6 +597,22 @@ impl Forest {
             ..Node::new(sample.pid, figures.start, started, FirstSign::Found)
         });
         changes.push(Change::Born(serial));
+        // Children that were heard of before it was found. Whoever held the number when they were born had started
+        // by then; this one had, and a number has one holder at a time.
+        for child in self.stop_waiting(sample.pid) {
+            let younger = self
+                .node(child)
+                .is_some_and(|child| figures.start.can_be(child.start));
+            if younger {
+                let parent = sample.pid;
+                self.adopt(
+                    child,
+                    Some(serial),
+                    Some(HardTie::Forked { parent }),
+                    changes,
+                );
+            }
+        }
         serial
     }
 
@@ -533,11 +630,16 @@ impl Forest {
             key: node.key,
             died: at,
         };
-        let heir = node.parent.take();
+        let above = node.parent.take();
+        let heir = above.filter(|_| !node.fence);
+        let awaited = node.awaits.take();
         let children = std::mem::take(&mut node.children);
-        if let Some(heir) = heir.and_then(|heir| self.nodes.get_mut(&heir)) {
-            heir.children.remove(&serial);
-            heir.children.extend(&children);
+        self.wait_no_more(serial, awaited);
+        if let Some(above) = above.and_then(|above| self.nodes.get_mut(&above)) {
+            above.children.remove(&serial);
+            if heir.is_some() {
+                above.children.extend(&children);
+            }
         }
         for child in children {
             if let Some(child) = self.nodes.get_mut(&child) {

@@ -20,6 +20,9 @@ pub const RECOVERY: Duration = Duration::from_secs(10);
 /// How often a stage waits for the root's new image to be known.
 const HOLDS: u32 = 3;
 
+/// How long a stage waits whose act sent nothing.
+const RETRY: Duration = Duration::from_secs(10);
+
 /// An open incident.
 #[derive(Clone, Debug)]
 pub struct Incident {
@@ -45,6 +48,8 @@ pub struct Incident {
     said: bool,
     /// How often the stage at hand waited for the root's new image to be known.
     held: u32,
+    /// The stage at hand is not tried again before.
+    retry: Mono,
 }
 
 /// What an incident is doing.
@@ -114,6 +119,7 @@ impl Incident {
             denied: false,
             said: false,
             held: 0,
+            retry: Mono::BOOT,
         }
     }
 
@@ -130,11 +136,26 @@ impl Incident {
         }
     }
 
-    /// The same case for the unit of a root found above: its stage is kept.
+    /// The same case for the unit of a root found above. Its nudge counts; what was sent did not reach those who are
+    /// members only now, so that TERM comes again before KILL.
     #[must_use]
-    pub fn taken_over(self) -> Self {
+    pub fn taken_over(self, rule: &Rule) -> Self {
+        let asked = rule.ladder.iter().take(self.next);
+        let asked = asked
+            .skip_while(|stage| stage.act == StageAct::Nudge)
+            .next();
+        let next = if asked.is_some() {
+            after_last_nudge(&rule.ladder, self.next)
+        } else {
+            self.next
+        };
+        let phase = match self.phase {
+            Phase::Acting(warrant) => Phase::Acting(warrant),
+            Phase::Climbing | Phase::Preparing(_) | Phase::Resting(_) => Phase::Climbing,
+        };
         Self {
-            phase: Phase::Climbing,
+            next,
+            phase,
             clear: None,
             ..self
         }
@@ -149,7 +170,7 @@ impl Incident {
     /// When something may have to be done, while the breach lasts.
     pub fn deadline(&self, rule: &Rule) -> Option<Mono> {
         match self.phase {
-            Phase::Climbing => self.due(rule).map(|(_, due)| due),
+            Phase::Climbing => self.due(rule).map(|(_, due)| due.max(self.retry)),
             Phase::Preparing(_) | Phase::Acting(_) | Phase::Resting(_) => None,
         }
     }
@@ -193,7 +214,7 @@ impl Incident {
             return Step::Wait;
         };
         // A snapshot from before the stage was due proves nothing about now.
-        if now < due || sampled < due {
+        if now < due.max(self.retry) || sampled < due {
             return Step::Wait;
         }
         let signal = match stage.act {
@@ -243,14 +264,33 @@ impl Incident {
         self.phase = Phase::Climbing;
     }
 
+    /// An act sent nothing; the stage stays due, and is tried again in a while.
+    pub fn retry(&mut self, now: Mono) {
+        self.phase = Phase::Climbing;
+        self.retry = now.after(RETRY);
+    }
+
+    /// What went before is no sign of recovery any more.
+    pub const fn lose_sight(&mut self) {
+        self.clear = None;
+    }
+
     /// The clock stands still for so long: nothing was served meanwhile.
     pub fn stand(&mut self, span: Duration) {
         self.clock = self.clock.after(span);
     }
 
-    /// The ladder is another one now: the stage stays as far as there is one, its clock starts again.
-    pub fn restart(&mut self, now: Mono, rule: &Rule) {
-        self.next = self.next.min(rule.ladder.len());
+    /// The ladder is another one now: the stage stays where all before it is as it was, else the climb goes on after
+    /// the last nudge that both ladders have. Its clock starts again.
+    pub fn restart(&mut self, now: Mono, old: &[Stage], new: &[Stage]) {
+        let alike = old
+            .iter()
+            .zip(new)
+            .take_while(|(old, new)| old.act == new.act)
+            .count();
+        if alike < self.next {
+            self.next = after_last_nudge(new, alike);
+        }
         self.clock = now;
         self.said = false;
         if let Phase::Resting(_) = self.phase {
@@ -274,11 +314,7 @@ impl Incident {
     /// What is kept for the cooldown.
     pub fn past(&self, now: Mono, rule: &Rule) -> Past {
         // The last nudge before the stage reached: from there on everything is done again, TERM before KILL.
-        let reached = rule.ladder.iter().take(self.next);
-        let nudge = reached
-            .enumerate()
-            .rfind(|(_, stage)| stage.act == StageAct::Nudge);
-        let next = nudge.map_or(0, |(index, _)| index.saturating_add(1));
+        let next = after_last_nudge(&rule.ladder, self.next);
         let served = if self.next == next {
             now.since(self.clock)
         } else {
@@ -297,4 +333,13 @@ impl Incident {
             told: self.told,
         }
     }
+}
+
+/// The stage after the last nudge among the first stages of a ladder.
+fn after_last_nudge(ladder: &[Stage], reached: usize) -> usize {
+    let reached = ladder.iter().take(reached);
+    let nudge = reached
+        .enumerate()
+        .rfind(|(_, stage)| stage.act == StageAct::Nudge);
+    nudge.map_or(0, |(index, _)| index.saturating_add(1))
 }

@@ -21,10 +21,10 @@ pub struct Latest {
     pub threads: u32,
     /// Resident memory.
     pub rss: Bytes,
-    /// Memory by part, when it was asked for.
-    pub memory: Option<Memory>,
-    /// Open files, when asked for and permitted.
-    pub open_files: Option<u64>,
+    /// Memory by part, when it was asked for, and when it was read.
+    pub memory: Option<(Mono, Memory)>,
+    /// Open files, when asked for and permitted, and when they were counted.
+    pub open_files: Option<(Mono, u64)>,
     /// Run state.
     pub state: Option<RunState>,
 }
@@ -36,8 +36,12 @@ impl Latest {
         self.cpu = self.cpu.max(figures.cpu);
         self.threads = figures.threads;
         self.rss = figures.rss;
-        self.memory = figures.memory.or(self.memory);
-        self.open_files = figures.open_files.or(self.open_files);
+        // A look that did not ask for the dear figures does not take them away.
+        self.memory = figures.memory.map(|memory| (at, memory)).or(self.memory);
+        self.open_files = figures
+            .open_files
+            .map(|files| (at, files))
+            .or(self.open_files);
         self.state = Some(figures.state);
     }
 }
@@ -125,24 +129,33 @@ pub struct Living {
 }
 
 impl Living {
-    /// Adds one member.
-    pub fn add(&mut self, latest: &Latest) {
+    /// Adds one member. CPU time only grows, so an old figure is a lower bound; whatever can shrink counts only when it
+    /// was read since `edge`. Of a `newborn` nothing was to be read yet, and nothing is missing.
+    pub fn add(&mut self, latest: &Latest, edge: Mono, newborn: bool) {
         self.processes = self.processes.saturating_add(1);
-        if latest.at.is_none() {
-            self.unread = self.unread.saturating_add(1);
-        }
         self.cpu = self.cpu.saturating_add(latest.cpu);
+        if newborn {
+            self.threads = self.threads.saturating_add(1);
+            return;
+        }
+        if latest.at.is_none_or(|at| at < edge) {
+            self.unread = self.unread.saturating_add(1);
+            self.threads = self.threads.saturating_add(1);
+            self.open_unread = self.open_unread.saturating_add(1);
+            self.memory_unread = self.memory_unread.saturating_add(1);
+            return;
+        }
         self.threads = self
             .threads
             .saturating_add(u64::from(latest.threads.max(1)));
-        match latest.open_files {
-            Some(files) => self.open_files = self.open_files.saturating_add(files),
+        match latest.open_files.filter(|(at, _)| *at >= edge) {
+            Some((_, files)) => self.open_files = self.open_files.saturating_add(files),
             None => self.open_unread = self.open_unread.saturating_add(1),
         }
         self.rss = self.rss.plus(latest.rss);
         self.rss_largest = self.rss_largest.max(latest.rss);
-        match &latest.memory {
-            Some(memory) => {
+        match latest.memory.filter(|(at, _)| *at >= edge) {
+            Some((_, memory)) => {
                 self.private = self.private.plus(memory.private());
                 self.private_largest = self.private_largest.max(memory.private());
                 self.swap = self.swap.plus(memory.swap);

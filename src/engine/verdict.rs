@@ -19,6 +19,8 @@ pub struct Measures {
     pub cpu_time: Option<Range<Duration>>,
     /// Every member is stopped: how fast it works cannot be told.
     pub standing_still: bool,
+    /// Every member was read in this look: only then does the sum of their CPU time tell a pace.
+    pub whole: bool,
     /// Memory, private.
     pub private: Option<Range<Bytes>>,
     /// Private memory of the largest member.
@@ -68,8 +70,11 @@ impl Streak {
             Side::Over => {
                 let gap = self.last.map(|last| at.since(last));
                 match (self.before, gap) {
+                    // Samples that did not come are unknown too.
+                    (Some(Side::Over | Side::Between), Some(gap)) if gap > lapse => {
+                        self.held = Duration::ZERO;
+                    }
                     (Some(Side::Over), Some(gap)) => self.held = self.held.saturating_add(gap),
-                    (Some(Side::Between), Some(gap)) if gap > lapse => self.held = Duration::ZERO,
                     (Some(Side::Over | Side::Under | Side::Between) | None, Some(_) | None) => {}
                 }
             }
@@ -130,10 +135,12 @@ impl Gauge {
     ) -> Reading {
         let metric = self.limit.bound.metric();
         if let (Some(window), Some(cpu)) = (&mut self.window, measures.cpu_time) {
-            window.push(at, cpu);
+            if measures.whole {
+                window.push(at, cpu);
+            }
         }
         let (mut now, threshold) = self.measure(measures);
-        if metric == Metric::Cpu && measures.standing_still {
+        if metric == Metric::Cpu && (measures.standing_still || !measures.whole) {
             now = None;
         }
         let mut reading = Reading {
@@ -161,6 +168,13 @@ impl Gauge {
             },
         };
         reading
+    }
+
+    /// The sum is of others now: a pace must be measured from here on.
+    pub fn forget_pace(&mut self) {
+        if let Some(window) = &mut self.window {
+            window.clear();
+        }
     }
 
     /// The reading that other measures would give at this moment: what is over now counts as sustained, and a rate,

@@ -9,7 +9,7 @@ use beadle::engine::evidence::{Evidence, Finding, Reading, UnitKey};
 use beadle::engine::judge::Judge;
 use beadle::engine::rule::{Mode, Rule, RuleSet, Scope, Signal, StageAct};
 use beadle::engine::units::{Mono, Side};
-use beadle::engine::warrant::Warrant;
+use beadle::engine::warrant::{Outcome, Report, Warrant, WarrantId};
 
 use crate::world::body::{Id, State};
 use crate::world::machine::Machine;
@@ -22,6 +22,8 @@ struct Case {
     /// When TERM was first sent since the last nudge or re-opening; from the machine, not from the judge.
     termed: Option<Mono>,
     killed: u32,
+    /// The last warrant to ask with TERM, and when it was given.
+    asked: Option<(WarrantId, Mono)>,
 }
 
 /// A pause as it was accepted.
@@ -79,6 +81,22 @@ macro_rules! ensure {
 type Verdict = Result<(), String>;
 
 impl Watchman {
+    /// A report comes. Where everyone was gone nobody could be asked: a comet is always one hop ahead.
+    pub fn report(&mut self, report: &Report) {
+        let all_gone = report
+            .each
+            .iter()
+            .all(|(_, outcome)| *outcome == Outcome::Gone);
+        for case in self.cases.values_mut() {
+            if case
+                .asked
+                .is_some_and(|(asked, _)| asked == report.warrant && all_gone)
+            {
+                case.termed.get_or_insert(report.at);
+            }
+        }
+    }
+
     /// The judge is told how long the machine slept.
     pub fn machine_told(&mut self, now: Mono, slept: Duration) {
         let before = self.slept.replace(slept);
@@ -152,8 +170,8 @@ impl Watchman {
     }
 
     fn remember(&mut self, machine: &Machine, unit: UnitKey) {
-        if let Some(body) = machine.find(unit.root()) {
-            self.roots.entry(unit).or_insert(body.id);
+        if let Some(id) = machine.ever(unit.root()) {
+            self.roots.entry(unit).or_insert(id);
         }
     }
 
@@ -195,7 +213,15 @@ impl Watchman {
             now >= nudged.after(stage.after),
             "signal within the notice: {name}"
         );
+        if signal == Signal::Term {
+            case.asked = Some((warrant.id, now));
+        }
         if signal == Signal::Kill {
+            // Of an act whose report is lost the judge takes the worst.
+            let lost = case
+                .asked
+                .filter(|(asked, _)| scene.shells.lost.contains(asked));
+            case.termed = case.termed.or(lost.map(|(_, at)| at));
             let termed = case.termed.ok_or(format!("KILL without TERM: {name}"))?;
             ensure!(
                 now >= termed.after(stage.after),
@@ -254,7 +280,7 @@ impl Watchman {
             if sent.signal == Signal::Kill {
                 self.kills += 1;
             }
-            let Some(root) = self.roots.get(&warrant.unit).copied() else {
+            let Some(root) = machine.ever(warrant.unit.root()) else {
                 return Err(format!("a signal for a root that never was: {name}"));
             };
             let chain = machine.chain(sent.to, root);
@@ -271,16 +297,19 @@ impl Watchman {
                 );
             }
             for id in &chain {
-                let spared = ran_known(scene, *id, &["tmux", "systemd"]);
+                let spared = runs_known(scene, *id, &["tmux", "systemd"]);
                 ensure!(
                     spared.is_none(),
-                    "signal to or below a boundary {id:?}: {name}"
+                    "signal to or below a boundary {id:?}: {name} {chain:?} {:?}",
+                    machine.kin[id.0].ran
                 );
-                if *id != root {
-                    let kept = ran_known(scene, *id, &["kept"]);
+                // What was kept died before the rule was there: nobody can know any more.
+                if *id != root && machine.alive(*id) {
+                    let kept = runs_known(scene, *id, &["kept"]);
                     ensure!(
                         kept.is_none(),
-                        "signal to or below a kept process {id:?}: {name}"
+                        "signal to or below a kept process {id:?}: {name} {chain:?} {:?}",
+                        machine.kin[id.0].ran
                     );
                 }
             }
@@ -359,12 +388,12 @@ impl Watchman {
         for unit in &view.units {
             let key = unit.evidence.unit;
             let name = &unit.evidence.rule;
-            ensure!(unit.evidence.members > 0, "a unit without a member: {name}");
-            let root = self
-                .roots
-                .get(&key)
-                .copied()
-                .or_else(|| machine.find(key.root()).map(|body| body.id));
+            let acting = unit.incident.is_some();
+            ensure!(
+                unit.evidence.members > 0 || acting,
+                "a unit without a member: {name}"
+            );
+            let root = machine.ever(key.root());
             let Some(root) = root else { continue };
             for member in &unit.members {
                 let Some(body) = machine.find(*member) else {
@@ -410,9 +439,19 @@ impl Watchman {
                     .is_some_and(|(at, _)| *at < Mono::from_secs(1002));
                 ensure!(
                     before,
-                    "a member is missing from {name}: {} {:?}",
+                    "a member is missing from {name}: {} {chain:?} {:?}",
                     body.pid,
-                    chain
+                    scene.judge.explain(body.pid).map(|it| (
+                        it.standing,
+                        it.above,
+                        it.rules
+                            .into_iter()
+                            .find(|rule| rule.rule == *name)
+                            .map(|rule| format!("{:?}", rule.relation)
+                                .chars()
+                                .take(90)
+                                .collect::<String>())
+                    ))
                 );
             }
         }
@@ -420,16 +459,15 @@ impl Watchman {
     }
 }
 
-/// Whether a process ran one of these at a time when the judge had been told so.
-fn ran_known(scene: &Scene<'_>, id: Id, programs: &[&str]) -> Option<u32> {
+/// Whether a process runs one of these, or died of it, and the judge had been told so.
+fn runs_known(scene: &Scene<'_>, id: Id, programs: &[&str]) -> Option<usize> {
     let ran = &scene.machine.kin[id.0].ran;
-    (0_u32..)
-        .zip(ran)
-        .filter(|(image, (_, program))| {
-            programs.contains(&program.as_str()) && scene.shells.heard.contains(&(id, *image))
-        })
-        .map(|(image, _)| image)
-        .next()
+    let image = ran.len().checked_sub(1)?;
+    let known = scene
+        .shells
+        .heard
+        .contains(&(id, u32::try_from(image).unwrap()));
+    (known && programs.contains(&ran[image].1.as_str())).then_some(image)
 }
 
 fn find<'r>(rules: &'r RuleSet, name: &str) -> Option<&'r Rule> {

@@ -52,6 +52,8 @@ pub struct Machine {
     /// How many events there were in all.
     pub told: u64,
     holders: BTreeMap<Pid, Id>,
+    /// Every identity there ever was.
+    keys: BTreeMap<ProcKey, Id>,
     cursor: u32,
     inode: u64,
     agenda: BTreeMap<(Mono, u64), (Id, Deed)>,
@@ -79,6 +81,7 @@ impl Machine {
             events: Vec::new(),
             told: 0,
             holders: BTreeMap::new(),
+            keys: BTreeMap::new(),
             cursor: 1,
             inode: 100,
             agenda: BTreeMap::new(),
@@ -110,6 +113,11 @@ impl Machine {
     /// The process with this identity, as the kernel would find it.
     pub fn find(&self, key: ProcKey) -> Option<&Body> {
         self.holder(key.pid()).filter(|body| self.key(body) == key)
+    }
+
+    /// Who bears or bore this identity.
+    pub fn ever(&self, key: ProcKey) -> Option<Id> {
+        self.keys.get(&key).copied()
     }
 
     /// The identity that the kernel shows.
@@ -253,6 +261,7 @@ impl Machine {
             ran: vec![(self.now, program)],
         });
         self.holders.insert(pid, id);
+        self.keys.insert(self.key(&body), id);
         self.bodies.insert(id, body);
         id
     }

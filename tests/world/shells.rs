@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use beadle::engine::decision::{Decision, Hearing, Input};
 use beadle::engine::facts::{Question, Read};
+use beadle::engine::forest::Forest;
 use beadle::engine::process::{ProcKey, Uid};
 use beadle::engine::rule::Signal;
 use beadle::engine::snapshot::Ask;
@@ -107,6 +108,8 @@ pub struct Shells {
     entered: u64,
     acts: BTreeMap<WarrantId, Act>,
     recalled: BTreeSet<WarrantId>,
+    /// Whose reports never come.
+    pub lost: BTreeSet<WarrantId>,
 }
 
 impl Shells {
@@ -121,6 +124,7 @@ impl Shells {
             entered: 0,
             acts: BTreeMap::new(),
             recalled: BTreeSet::new(),
+            lost: BTreeSet::new(),
         }
     }
 
@@ -193,10 +197,16 @@ impl Shells {
     }
 
     /// Notes what the judge is being told.
-    pub fn told(&mut self, input: &Input) {
-        if let Input::Facts(facts) = input {
-            for facts in facts {
-                self.heard.extend(self.read.remove(&(facts.pid, facts.at)));
+    pub fn told(&mut self, forest: &Forest, input: &Input) {
+        let Input::Facts(facts) = input else { return };
+        for facts in facts {
+            let node = forest
+                .holder(facts.pid)
+                .and_then(|serial| forest.node(serial));
+            let read = self.read.remove(&(facts.pid, facts.at));
+            // What was read of an image that is not run any more says nothing.
+            if node.is_some_and(|node| node.exec == facts.exec) {
+                self.heard.extend(read);
             }
         }
     }
@@ -411,7 +421,9 @@ impl Shells {
             at: machine.now,
             took: machine.now.since(act.began),
         };
-        if !self.chance.permille(self.ways.lost_reports) {
+        if self.chance.permille(self.ways.lost_reports) {
+            self.lost.insert(report.warrant);
+        } else {
             let at = self.soon(machine.now);
             self.post(at, Input::Report(report));
         }

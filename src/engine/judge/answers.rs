@@ -30,7 +30,6 @@ impl Judge {
                 self.pauses.retain(|pause| !(theirs(pause) && this(pause)));
             }
         }
-        self.pauses.retain(|pause| pause.until > self.now);
         self.look_at_all_now();
     }
 
@@ -72,9 +71,7 @@ impl Judge {
         // Protection and boundaries may have changed too; facts are learnt again only where they must be.
         self.restand(&everyone, out);
         self.hopeful.extend(everyone);
-        for serial in std::mem::take(&mut self.hopeful) {
-            self.consider(serial, out);
-        }
+        self.stirred = true;
         self.next_review = self.now;
     }
 

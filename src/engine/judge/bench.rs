@@ -1,5 +1,6 @@
 //! A snapshot's verdicts, and what they set in motion.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,33 +34,44 @@ impl Judge {
             Seen::Zombie { .. } | Seen::Gone | Seen::Unread(_) => (0, sample.pid),
         });
         let mut changes = Vec::new();
+        let mut answered = BTreeSet::new();
         for sample in order {
+            let holder = self.forest.holder(sample.pid);
+            answered.extend(self.awaiting(holder, sample));
+            if holder.is_none() && !self.strangers.remove(&sample.pid) {
+                // It died since: what was read of it would raise it from the dead.
+                continue;
+            }
             self.note_last_words(sample);
-            let serial = self.forest.sight(sample, self.hearing, &mut changes);
+            let serial = self.forest.sight(sample, &mut changes);
             self.settle(&changes, out);
             changes.clear();
             if let Some(serial) = serial {
                 self.note_figures(serial, sample);
             }
-            match sample.seen {
-                Seen::Zombie {
-                    start,
-                    ppid: Some(ppid),
-                    ..
-                } => self.lay_out(sample, start, ppid),
-                Seen::Gone => self.reaped(sample),
-                Seen::Zombie { ppid: None, .. } | Seen::Alive(_) | Seen::Unread(_) => {}
+            if let Seen::Zombie {
+                start,
+                ppid: Some(ppid),
+                ..
+            } = sample.seen
+            {
+                self.lay_out(sample, start, ppid);
             }
         }
-        let asked: Vec<UnitId> = self
-            .units
-            .iter()
-            .filter(|(_, unit)| unit.asked.is_some())
-            .map(|(id, _)| *id)
-            .collect();
-        for id in asked {
+        for id in answered {
             self.judge(id, out);
         }
+    }
+
+    /// The units that wait for this sample. Others are not judged: a look for someone else brought them nothing new.
+    fn awaiting(&self, holder: Option<Serial>, sample: &Sample) -> Vec<UnitId> {
+        let dossier = holder.and_then(|holder| self.dossiers.get(&holder));
+        let waits = |id: &&UnitId| {
+            let asked = self.units.get(id).and_then(|unit| unit.asked);
+            asked.is_some_and(|asked| asked <= sample.at)
+        };
+        let units = dossier.iter().flat_map(|dossier| &dossier.units);
+        units.filter(waits).copied().collect()
     }
 
     /// A zombie's figures are the last it will ever have, and exact.
@@ -77,6 +89,7 @@ impl Judge {
         if let Some(dossier) = self.dossiers.get_mut(&serial).filter(|_| ours) {
             dossier.latest.cpu = dossier.latest.cpu.max(cpu);
             dossier.latest.at = Some(sample.at);
+            dossier.zombie = Some(sample.at);
         }
     }
 
@@ -93,12 +106,10 @@ impl Judge {
         };
         let first = dossier.latest.at.is_none();
         dossier.latest.update(sample.at, figures);
-        // Nobody tells of an exec here; it shows in the name, most often.
-        let renamed = self.hearing == Hearing::Nothing
-            && dossier.learning == Learning::Settled
+        let renamed = dossier.learning == Learning::Settled
             && dossier
                 .facts
-                .as_ref()
+                .as_deref()
                 .is_some_and(|facts| facts.pid == sample.pid && facts.comm != figures.comm);
         if first && found && figures.reaped > Duration::ZERO {
             dossier.reaped = figures.reaped;
@@ -108,7 +119,9 @@ impl Judge {
                 }
             }
         }
-        if renamed {
+        // Where not every exec is heard, another name is the sign of one.
+        if renamed && (self.hearing == Hearing::Nothing || self.gaps > 0) {
+            self.forest.found_execed(serial, sample.at);
             self.expect(serial);
         }
     }
@@ -136,44 +149,37 @@ impl Judge {
         }
     }
 
-    /// One of the dead is gone for good: no unit counts it any more.
-    fn reaped(&mut self, sample: &Sample) {
-        let forest = &self.forest;
-        let meant = |serial: &Serial| {
-            forest
-                .node(*serial)
-                .is_none_or(|node| node.pid == sample.pid && node.key == sample.key)
-        };
-        let mut gone: Vec<Serial> = forest.holder(sample.pid).into_iter().collect();
-        for unit in self.units.values_mut() {
-            gone.extend(unit.zombies.iter().filter(|serial| meant(serial)));
-            unit.zombies.retain(|serial| !meant(serial));
-        }
-        for serial in gone {
-            self.release(serial);
-        }
-    }
-
     /// Judges one unit on its newest figures.
     fn judge(&mut self, id: UnitId, out: &mut Vec<Decision>) {
         let Some(unit) = self.units.get(&id) else {
             return;
         };
-        let sampled = self.oldest_sample(unit);
-        let measures = self.measure(unit, &|_| true);
+        let (sampled, newest) = self.sample_times(unit);
         let paused = self.paused(unit);
         let (now, lapse) = (self.now, self.rules.interval.saturating_mul(3));
         let Some(unit) = self.units.get_mut(&id) else {
             return;
         };
-        unit.asked = None;
+        let Some(asked) = unit.asked.take() else {
+            return;
+        };
+        unit.looked = asked;
+        unit.newest = unit.newest.max(newest);
+        let Some(unit) = self.units.get(&id) else {
+            return;
+        };
+        let measures = self.measure(unit, &|_| true);
+        let Some(unit) = self.units.get_mut(&id) else {
+            return;
+        };
+        let at = unit.newest;
         unit.judged = unit.judged.saturating_add(1);
         unit.sampled = sampled;
         let warmup = unit.rule.warmup;
         unit.readings = unit
             .gauges
             .iter_mut()
-            .map(|gauge| gauge.read(now, &measures, warmup, lapse))
+            .map(|gauge| gauge.read(at, &measures, warmup, lapse))
             .collect();
         unit.measures = measures;
         unit.verdict = verdict(&unit.rule.clauses, &unit.readings);
@@ -188,19 +194,17 @@ impl Judge {
         self.plan(id);
     }
 
-    /// The oldest sample of the living members that were there when figures were asked for.
-    fn oldest_sample(&self, unit: &Unit) -> Mono {
-        let samples = unit
-            .members
-            .iter()
-            // Whoever was found dead has no newer figures, and holds up nobody.
-            .filter(|serial| {
-                self.forest
-                    .node(**serial)
-                    .is_some_and(|node| node.missed.is_none())
-            })
-            .filter_map(|serial| self.dossiers.get(serial)?.latest.at);
-        samples.min().unwrap_or(self.now)
+    /// The oldest and the newest sample of the living members. Who was never read has none.
+    fn sample_times(&self, unit: &Unit) -> (Mono, Mono) {
+        let samples = || {
+            unit.members
+                .iter()
+                .filter_map(|serial| self.dossiers.get(serial)?.latest.at)
+        };
+        (
+            samples().min().unwrap_or_default(),
+            samples().max().unwrap_or_default(),
+        )
     }
 
     fn paused(&self, unit: &Unit) -> Option<Exemption> {
@@ -219,33 +223,43 @@ impl Judge {
     pub(super) fn measure(&self, unit: &Unit, counts: &dyn Fn(Serial) -> bool) -> Measures {
         let mut living = Living::default();
         let (mut stopped, mut beyond) = (0_u64, Bound::default());
+        let mut missed: u64 = 0;
         for serial in unit.members.iter().filter(|serial| counts(**serial)) {
             let Some((node, dossier)) = self.forest.node(*serial).zip(self.dossiers.get(serial))
             else {
                 continue;
             };
-            living.add(&dossier.latest);
+            // Who was born after the figures were asked for is no gap in them.
+            let newborn = dossier.latest.at.is_none() && node.born >= unit.looked;
+            let fresh = dossier.latest.at.is_some_and(|at| at >= unit.looked);
+            living.add(&dossier.latest, unit.looked, newborn);
+            if !newborn && !fresh {
+                missed = missed.saturating_add(1);
+            }
             if matches!(
                 dossier.latest.state,
                 Some(RunState::Stopped | RunState::Traced)
             ) {
                 stopped = stopped.saturating_add(1);
             }
-            if dossier.latest.at.is_none() {
-                beyond = beyond.plus(Bound::Known(self.now.since(node.born)));
+            if !fresh {
+                let unread = self.now.since(dossier.latest.at.unwrap_or(node.born));
+                let width = if node.threaded {
+                    self.machine.cores.max(1)
+                } else {
+                    1
+                };
+                beyond = beyond.plus(Bound::Known(unread.saturating_mul(width)));
             }
         }
         let tier = self.tier();
         let whole = living.processes > 0 && stopped == living.processes;
-        let zombies = unit
-            .zombies
-            .iter()
-            .filter(|serial| counts(**serial))
-            .count();
+        let zombies = self.zombies(unit, counts);
         let memory_unread = living.memory_unread > 0;
         Measures {
             cpu_time: Some(self.cpu_time(unit, &living, beyond)),
             standing_still: whole,
+            whole: missed == 0,
             private: (!memory_unread || living.private > crate::engine::units::Bytes(0)).then(
                 || {
                     let cheap = living.shared_once(living.private_largest, living.private, tier);
@@ -254,17 +268,14 @@ impl Judge {
             ),
             private_largest: living.private_largest,
             private_sum: living.private,
-            rss: Some(Range::exactly(living.rss, tier)),
+            rss: Some(Living::bounded(living.rss, living.unread, tier)),
             swap: (!memory_unread).then(|| Range::exactly(living.swap, tier)),
             machine: self.machine.memory,
             age: Some(Range::exactly(self.now.since(unit.since), Tier::Exact)),
             processes: Some(Range::exactly(living.processes, tier)),
             threads: Some(Living::bounded(living.threads, living.unread, tier)),
             open_files: Some(Living::bounded(living.open_files, living.open_unread, tier)),
-            zombies: Some(Range::exactly(
-                u64::try_from(zombies).unwrap_or(u64::MAX),
-                tier,
-            )),
+            zombies: Some(zombies),
             orphaned: self.orphaned(unit, Detachment::Spares),
             detached: self.orphaned(unit, Detachment::Counts),
             leftover: Some(Range::exactly(
@@ -273,6 +284,23 @@ impl Judge {
                 tier,
             )),
             since_root: self.now.since(unit.since),
+        }
+    }
+
+    /// The dead that a look showed to be not waited for, and at most all whose death was heard of.
+    fn zombies(&self, unit: &Unit, counts: &dyn Fn(Serial) -> bool) -> Range<u64> {
+        let dead = || unit.zombies.iter().filter(|serial| counts(**serial));
+        let seen = dead().filter(|serial| {
+            self.dossiers
+                .get(serial)
+                .and_then(|dossier| dossier.zombie)
+                .is_some_and(|at| at >= unit.looked)
+        });
+        let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        Range {
+            at_least: count(seen.count()),
+            at_most: Some(count(dead().count())),
+            tier: self.tier(),
         }
     }
 
@@ -346,6 +374,15 @@ impl Judge {
         }
     }
 
+    fn lies_within(inner: &Unit, outer: &Unit) -> bool {
+        match inner.root_gone {
+            None => outer.members.contains(&inner.root),
+            Some(_) => {
+                inner.members.len() < outer.members.len() && inner.members.is_subset(&outer.members)
+            }
+        }
+    }
+
     /// Whether a unit would be clear without an inner one that has an incident of its own: then it waits for it.
     pub(super) fn waits_for_inner(&self, id: UnitId) -> bool {
         let Some(unit) = self.units.get(&id) else {
@@ -356,9 +393,9 @@ impl Judge {
             .iter()
             .filter(|(other, inner)| {
                 **other != id
-                    && inner.incident.is_some()
                     && inner.root != unit.root
-                    && unit.members.contains(&inner.root)
+                    && Self::lies_within(inner, unit)
+                    && inner.goes_on()
             })
             .map(|(_, inner)| inner)
             .collect();

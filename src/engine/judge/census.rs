@@ -29,7 +29,11 @@ impl Judge {
                 Change::Adopted(serial) => self.inherit_late(serial),
                 // Another user is like another image: the matchers may answer otherwise.
                 Change::Execed(serial) | Change::Owned(serial) => self.expect(serial),
+                Change::Leaving(serial) => {
+                    self.ripe.insert((self.now.after(YOUTH), serial));
+                }
                 Change::Died(serial) => self.bury(serial, out),
+                Change::Reaped(serial) => self.reap(serial),
             }
         }
     }
@@ -43,12 +47,8 @@ impl Judge {
         dossier.units = parent
             .map(|parent| self.inheritance(parent))
             .unwrap_or_default();
-        let parent_key = node
-            .parent
-            .and_then(|parent| self.forest.node(parent))
-            .and_then(|node| node.key);
-        if self.settings.leash.is_some() && parent_key == self.settings.leash {
-            dossier.leashed = Leashed::Below;
+        if let Some(parent) = node.parent {
+            dossier.leashed = self.leashed_below(parent);
         }
         let (seen, born) = (node.seen, node.born);
         for unit in &dossier.units {
@@ -80,6 +80,17 @@ impl Judge {
         parent.units.iter().filter(tree).copied().collect()
     }
 
+    /// Where the children of this process stand to `--only-under`.
+    fn leashed_below(&self, parent: Serial) -> Leashed {
+        let key = self.forest.node(parent).and_then(|node| node.key);
+        if key.is_some() && key == self.settings.leash {
+            return Leashed::Below;
+        }
+        self.dossiers
+            .get(&parent)
+            .map_or(Leashed::Outside, |parent| parent.leashed)
+    }
+
     fn in_trouble(&self, units: &[UnitId]) -> bool {
         units
             .iter()
@@ -89,18 +100,18 @@ impl Judge {
 
     /// A process that was known before its parent was: it and all below it join what the parent belongs to.
     fn inherit_late(&mut self, serial: Serial) {
-        let parent = self.forest.node(serial).and_then(|node| node.parent);
-        let Some(parent) = parent.and_then(|parent| self.dossiers.get(&parent)) else {
+        let Some(above) = self.forest.node(serial).and_then(|node| node.parent) else {
             return;
         };
-        let (units, leashed, kept) = (
-            self.inheritance(parent),
-            parent.leashed,
-            parent.kept.clone(),
-        );
+        let leashed = self.leashed_below(above);
+        let Some(parent) = self.dossiers.get(&above) else {
+            return;
+        };
+        let (units, kept) = (self.inheritance(parent), parent.kept.clone());
         for unit in units {
             self.join(unit, serial);
         }
+        self.stirred = true;
         let mut family = self.forest.below(serial);
         family.insert(serial);
         for member in family {
@@ -118,19 +129,26 @@ impl Judge {
         let Some(unit) = self.units.get_mut(&id) else {
             return;
         };
+        // What the newcomers used before is no pace of the unit's.
+        unit.forget_paces();
+        let (index, root) = (unit.index, unit.root);
         let mut open = vec![top];
         while let Some(serial) = open.pop() {
-            let Some(dossier) = self.dossiers.get_mut(&serial) else {
+            if serial != root && self.is_kept(serial, index) {
+                self.keep_out(serial, index);
+            }
+            let Some((unit, dossier)) = self.units.get_mut(&id).zip(self.dossiers.get_mut(&serial))
+            else {
                 continue;
             };
-            let apart = matches!(dossier.standing, Standing::Boundary(_))
-                || dossier.kept.contains(&unit.index);
+            let apart =
+                matches!(dossier.standing, Standing::Boundary(_)) || dossier.kept.contains(&index);
             if apart || dossier.units.contains(&id) {
                 continue;
             }
             dossier.units.push(id);
             unit.members.insert(serial);
-            if serial != unit.root {
+            if serial != root {
                 // Whether it ran a shell before or after it became a member must make no difference.
                 dossier.standing =
                     std::mem::replace(&mut dossier.standing, Standing::Plain).for_member();
@@ -149,6 +167,21 @@ impl Judge {
         }
     }
 
+    /// A process and all below it are no part of a rule's trees, for good.
+    pub(super) fn keep_out(&mut self, top: Serial, rule: usize) {
+        let mut family = self.forest.below(top);
+        family.insert(top);
+        for member in family {
+            if let Some(dossier) = self
+                .dossiers
+                .get_mut(&member)
+                .filter(|dossier| !dossier.kept.contains(&rule))
+            {
+                dossier.kept.push(rule);
+            }
+        }
+    }
+
     /// A process and all below it leave a unit.
     pub(super) fn leave(&mut self, id: UnitId, top: Serial, out: &mut Vec<Decision>) {
         let mut family = self.forest.below(top);
@@ -159,6 +192,7 @@ impl Judge {
             }
             if let Some(unit) = self.units.get_mut(&id) {
                 unit.members.remove(&serial);
+                unit.forget_paces();
             }
         }
         self.withdraw(id, out);
@@ -214,6 +248,7 @@ impl Judge {
             }
         }
         self.hopeful.remove(&serial);
+        self.stirred = true;
         if !watched {
             self.dossiers.remove(&serial);
             self.forest.forget(serial);
@@ -221,6 +256,21 @@ impl Judge {
         for id in units {
             self.close_if_empty(id, out);
         }
+    }
+
+    /// One of the dead is gone for good: nothing counts it any more.
+    pub(super) fn reap(&mut self, serial: Serial) {
+        for id in self
+            .dossiers
+            .remove(&serial)
+            .iter()
+            .flat_map(|dossier| &dossier.units)
+        {
+            if let Some(unit) = self.units.get_mut(id) {
+                unit.zombies.remove(&serial);
+            }
+        }
+        self.forest.forget(serial);
     }
 
     /// A unit whose last member died is over; while an act is under way, its report closes it.
@@ -236,6 +286,7 @@ impl Judge {
             .incident
             .as_ref()
             .is_some_and(|incident| incident.signalled);
+        self.stirred = true;
         let how = if ours {
             Closing::Ended
         } else {

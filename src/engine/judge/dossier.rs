@@ -7,6 +7,7 @@ use crate::engine::facts::Facts;
 use crate::engine::guard::Standing;
 use crate::engine::matcher::Answer;
 use crate::engine::process::Text;
+use crate::engine::units::Mono;
 use crate::engine::usage::Latest;
 
 use super::unit::UnitId;
@@ -30,6 +31,8 @@ pub(super) struct Dossier {
     pub(super) kept: Vec<usize>,
     /// It descends from the process that `--only-under` names.
     pub(super) leashed: Leashed,
+    /// It was last seen dead and not waited for.
+    pub(super) zombie: Option<Mono>,
     /// Its last figures.
     pub(super) latest: Latest,
     /// CPU time of children it had waited for when it was first seen.
@@ -41,8 +44,11 @@ pub(super) struct Dossier {
 pub(super) enum Learning {
     /// Not asked for yet: it has not lived long enough.
     Young,
-    /// Asked for.
-    Asked,
+    /// Asked for; what does not come is asked for again.
+    Asked {
+        /// When.
+        again: Mono,
+    },
     /// Known, or known not to be known.
     Settled,
 }
@@ -65,11 +71,18 @@ impl Dossier {
                 .map(|parent| parent.program.clone())
                 .unwrap_or_default(),
             learning: Learning::Young,
-            standing: parent.map_or(Standing::Plain, |parent| parent.standing.clone()),
+            standing: match parent.map(|parent| &parent.standing) {
+                // Lineage ends at a boundary, not at what it starts; that is left alone until it is known.
+                Some(Standing::Boundary(reason) | Standing::Protected(reason)) => {
+                    Standing::Protected(reason.clone())
+                }
+                Some(Standing::Plain) | None => Standing::Plain,
+            },
             answers: Vec::new(),
             units: Vec::new(),
             kept: parent.map(|parent| parent.kept.clone()).unwrap_or_default(),
             leashed: parent.map_or(Leashed::Outside, |parent| parent.leashed),
+            zombie: None,
             latest: Latest::default(),
             reaped: Duration::ZERO,
         }

@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 use super::Judge;
 use super::census::YOUTH;
-use super::dossier::Learning;
+use super::dossier::{Dossier, Learning};
 use super::unit::{Unit, UnitId};
 use crate::engine::decision::{Closing, Decision};
 use crate::engine::evidence::{Subject, UnitKey};
 use crate::engine::facts::{Facts, Read};
 use crate::engine::forest::Serial;
 use crate::engine::guard::{self, Standing};
+use crate::engine::incident::Phase;
 use crate::engine::matcher::{self, Answer};
 use crate::engine::process::{ExecGen, ProcKey, Text, Uid};
 use crate::engine::program;
@@ -29,8 +30,15 @@ impl Judge {
         for facts in batch {
             self.learn_one(facts, out);
         }
-        for serial in std::mem::take(&mut self.hopeful) {
-            self.consider(serial, out);
+        self.stirred = true;
+    }
+
+    /// Considers those who wait for what is above them, when something changed that may decide for them.
+    pub(super) fn reconsider(&mut self, out: &mut Vec<Decision>) {
+        if std::mem::take(&mut self.stirred) {
+            for serial in std::mem::take(&mut self.hopeful) {
+                self.consider(serial, out);
+            }
         }
     }
 
@@ -59,9 +67,15 @@ impl Judge {
         let Some(dossier) = self.dossiers.get_mut(&serial) else {
             return;
         };
+        if let Learning::Asked { again } = dossier.learning {
+            self.ripe.remove(&(again, serial));
+        }
         if !ours {
-            // It vanished, or the number is another's by now: the next look or event tells which.
+            // It vanished, or the number is another's by now: the next look or event tells which. What its parent
+            // runs says nothing about it any more.
             dossier.learning = Learning::Settled;
+            dossier.facts = None;
+            dossier.answers.clear();
             return;
         }
         dossier.learning = Learning::Settled;
@@ -71,6 +85,8 @@ impl Judge {
         self.forest.own(serial, owner);
         let standing = self.standing(serial);
         if let Some(dossier) = self.dossiers.get_mut(&serial) {
+            self.forest
+                .fence(serial, matches!(standing, Standing::Boundary(_)));
             dossier.standing = standing;
         }
         self.answer(serial);
@@ -145,14 +161,11 @@ impl Judge {
             }
             if boundary {
                 self.leave(id, serial, out);
+                // What a boundary started begins trees of its own.
+                let family = self.forest.below(serial);
+                self.hopeful.extend(family);
             } else if self.is_kept(serial, index) {
-                let mut family = self.forest.below(serial);
-                family.insert(serial);
-                for member in family {
-                    if let Some(dossier) = self.dossiers.get_mut(&member) {
-                        dossier.kept.push(index);
-                    }
-                }
+                self.keep_out(serial, index);
                 self.leave(id, serial, out);
             }
         }
@@ -167,6 +180,8 @@ impl Judge {
                 .get_mut(serial)
                 .filter(|dossier| dossier.learning == Learning::Settled)
             {
+                self.forest
+                    .fence(*serial, matches!(standing, Standing::Boundary(_)));
                 dossier.standing = standing;
                 self.rearrange(*serial, out);
             }
@@ -188,10 +203,15 @@ impl Judge {
         }
     }
 
-    fn is_kept(&self, serial: Serial, rule: usize) -> bool {
+    /// Whether `keep` of a rule takes a process out of the rule's trees, by its own facts.
+    pub(super) fn is_kept(&self, serial: Serial, rule: usize) -> bool {
+        let learnt = |dossier: &Dossier| dossier.learning == Learning::Settled;
         let Some(rule) = self.rules.rules.get(rule) else {
             return false;
         };
+        if rule.keep.is_empty() || !self.dossiers.get(&serial).is_some_and(learnt) {
+            return false;
+        }
         let any = |subject: &matcher::Subject<'_>| {
             rule.keep
                 .iter()
@@ -326,8 +346,7 @@ impl Judge {
             let stage = self
                 .units
                 .get(&inner)
-                .and_then(|unit| unit.incident.clone());
-            self.withdraw(inner, out);
+                .and_then(|unit| Some(unit.incident.clone()?.taken_over(&unit.rule)));
             self.close(inner, Closing::Merged, out);
             let Some(gone) = self.units.get(&inner).cloned() else {
                 continue;
@@ -338,7 +357,14 @@ impl Judge {
             };
             unit.buried.absorb(gone.buried);
             if let (Some(stage), None) = (stage, &unit.incident) {
-                unit.incident = Some(stage.taken_over());
+                if let Phase::Acting(_) = stage.phase {
+                    // Until its report comes nothing else is done to these processes.
+                    let acts = self.flights.values_mut();
+                    for act in acts.filter(|act| act.unit == inner) {
+                        act.unit = id;
+                    }
+                }
+                unit.incident = Some(stage);
             }
         }
     }

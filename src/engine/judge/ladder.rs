@@ -10,11 +10,11 @@ use super::dossier::{Dossier, Learning, Leashed};
 use super::unit::{Unit, UnitId};
 use super::{Flight, Judge};
 use crate::engine::decision::{Closing, Decision, Notice, Rest, What};
-use crate::engine::evidence::{Evidence, Verdict};
+use crate::engine::evidence::{Evidence, UnitKey, Verdict};
 use crate::engine::forest::Serial;
 use crate::engine::guard::Standing;
 use crate::engine::incident::{Incident, Phase, Step};
-use crate::engine::rule::{Mode, Signal, StageAct};
+use crate::engine::rule::{Mode, Rule, Signal, StageAct};
 use crate::engine::snapshot::RunState;
 use crate::engine::warrant::{
     Epoch, HardTie, Newborn, Order, Outcome, Report, Target, Unbound, Warrant, WarrantId, Withheld,
@@ -24,6 +24,8 @@ use crate::engine::warrant::{
 const BEFORE_ANYTHING: u64 = 3;
 /// So many trees of one rule, owner, program and starter ended within a cooldown: somebody restarts them.
 const RESPAWNS: usize = 3;
+/// How long after a warrant's end its report is waited for.
+const REPORT_PATIENCE: Duration = Duration::from_secs(30);
 /// How long a warrant that asks may wait for its turn.
 const ASK_EXPIRES: Duration = Duration::from_secs(2);
 /// How long a warrant that ends may take.
@@ -32,13 +34,15 @@ const END_EXPIRES: Duration = Duration::from_secs(15);
 impl Judge {
     /// Moves a unit's incident, if there is cause.
     pub(super) fn escalate(&mut self, id: UnitId, out: &mut Vec<Decision>) {
-        if self.snapshots < BEFORE_ANYTHING || self.now < self.quiet_until {
-            return;
-        }
-        let Some(unit) = self.units.get(&id) else {
+        let Some(unit) = self.units.get_mut(&id) else {
             return;
         };
-        if let Verdict::Exempt(_) = unit.verdict {
+        let quiet = self.snapshots < BEFORE_ANYTHING || self.now < self.quiet_until;
+        if quiet || matches!(unit.verdict, Verdict::Exempt(_)) {
+            let clear = unit.verdict == Verdict::Clear;
+            if let Some(incident) = unit.incident.as_mut().filter(|_| !clear) {
+                incident.lose_sight();
+            }
             return;
         }
         if unit.incident.is_none() {
@@ -130,7 +134,13 @@ impl Judge {
                 continue;
             };
             let outside = self.settings.leash.is_some() && dossier.leashed == Leashed::Outside;
-            if dossier.standing != Standing::Plain || outside {
+            // An unprivileged beadle answers for one user's processes, also where the kernel would let it do more.
+            let foreign = self
+                .settings
+                .only_user
+                .zip(node.owner)
+                .is_some_and(|(ours, owner)| ours != owner);
+            if dossier.standing != Standing::Plain || outside || foreign {
                 continue;
             }
             let tie = if *serial == unit.root {
@@ -154,6 +164,8 @@ impl Judge {
                 }),
             }
         }
+        // Parents first, also where a parent was found after its child.
+        targets.sort_by_key(|target| target.start);
         (targets, unbound)
     }
 
@@ -174,6 +186,7 @@ impl Judge {
 
     fn send_nudge(&mut self, id: UnitId, told: Told, out: &mut Vec<Decision>) {
         let now = self.now;
+        let bar = self.bar(id);
         let Some(unit) = self.units.get_mut(&id) else {
             return;
         };
@@ -185,7 +198,9 @@ impl Judge {
         let rests = match (unit.rule.mode, next, &incident.phase) {
             (Mode::Observe | Mode::Nudge, Some(_), _) => Some(Rest::Mode(unit.rule.mode)),
             (_, _, Phase::Resting(why)) => Some(why.clone()),
-            (Mode::Observe | Mode::Nudge | Mode::Enforce, Some(_) | None, _) => None,
+            // What already bars the way is told with the nudge, and by whose doing.
+            (Mode::Enforce, Some(_), _) => bar,
+            (Mode::Observe | Mode::Nudge | Mode::Enforce, None, _) => None,
         };
         let next = next.filter(|_| rests.is_none());
         let again = told == Told::Again;
@@ -264,6 +279,7 @@ impl Judge {
             Flight {
                 unit: id,
                 warrant: None,
+                until: self.now.after(self.patience()),
             },
         );
         out.push(Decision::Prepare(warrant));
@@ -309,12 +325,12 @@ impl Judge {
             served: self.now.since(incident.clock),
         };
         incident.phase = Phase::Acting(id);
-        incident.signalled = true;
         self.tell_with(unit_id, what, &warrant.evidence, out);
         self.flights.insert(
             id,
             Flight {
                 unit: unit_id,
+                until: warrant.expires.after(REPORT_PATIENCE),
                 warrant: Some(warrant.clone()),
             },
         );
@@ -340,6 +356,7 @@ impl Judge {
             .iter()
             .any(|pause| self.pause_applies(pause, unit));
         if incident.phase != Phase::Preparing(id)
+            || self.now < self.quiet_until
             || !still
             || !fresh
             || exempt
@@ -385,6 +402,7 @@ impl Judge {
         let Some(flight) = self.flights.remove(&report.warrant) else {
             return;
         };
+        self.hear(&report.heard, out);
         let now = self.now;
         let Some(unit) = self.units.get_mut(&flight.unit) else {
             return;
@@ -398,11 +416,14 @@ impl Judge {
             return;
         }
         let tally = Tally::of(report);
-        if tally.sent > 0 || (tally.denied == 0 && tally.withheld == 0) {
+        incident.signalled |= tally.sent > 0;
+        if !flight.is_of(unit.key, incident, &unit.rule) {
+            // The ladder, or the tree, is another one since: what was sent is no stage of it.
+            incident.called_off();
+        } else if tally.sent > 0 || (tally.denied == 0 && tally.withheld == 0) {
             incident.done(report.first.unwrap_or(report.at));
         } else if tally.denied > 0 {
             incident.denied = true;
-            incident.signalled = incident.next > 0 && incident.signalled;
             incident.called_off();
             self.close(flight.unit, Closing::Denied, out);
         } else if tally.protected == tally.withheld {
@@ -415,10 +436,43 @@ impl Judge {
                 self.say_withheld(flight.unit, signal, why, out);
             }
         } else {
-            // Recalled or too old: nothing was sent, the stage is due again on the next snapshot.
-            incident.called_off();
+            // Recalled, too old, or out of something: nothing was sent, the stage is due again in a while.
+            incident.retry(now);
         }
         self.close_if_empty(flight.unit, out);
+    }
+
+    /// Gives up what does not come back: a last call is asked for again; of an act without a report the worst is
+    /// taken, that its signal was sent just now.
+    pub(super) fn give_up_flights(&mut self, out: &mut Vec<Decision>) {
+        let now = self.now;
+        let late: Vec<WarrantId> = self
+            .flights
+            .iter()
+            .filter(|(_, flight)| flight.until <= now)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in late {
+            let Some(flight) = self.flights.remove(&id) else {
+                continue;
+            };
+            if flight.warrant.is_some() {
+                out.push(Decision::Recall(id));
+            }
+            let Some(unit) = self.units.get_mut(&flight.unit) else {
+                continue;
+            };
+            let Some(incident) = &mut unit.incident else {
+                continue;
+            };
+            if incident.phase == Phase::Acting(id) && flight.is_of(unit.key, incident, &unit.rule) {
+                incident.signalled = true;
+                incident.done(now);
+            } else if [Phase::Acting(id), Phase::Preparing(id)].contains(&incident.phase) {
+                incident.called_off();
+            }
+            self.close_if_empty(flight.unit, out);
+        }
     }
 
     /// Withdraws authority over a unit: whatever is under way sends nothing more.
@@ -431,10 +485,8 @@ impl Judge {
             return;
         };
         match incident.phase {
-            Phase::Acting(warrant) => {
-                out.push(Decision::Recall(warrant));
-                incident.called_off();
-            }
+            // It stays under way until its report says how far it came.
+            Phase::Acting(warrant) => out.push(Decision::Recall(warrant)),
             Phase::Preparing(warrant) => {
                 self.flights.remove(&warrant);
                 incident.called_off();
@@ -498,6 +550,17 @@ impl Judge {
             evidence: evidence.clone(),
             what,
         }));
+    }
+}
+
+impl Flight {
+    /// Whether what is carried out is the stage that the incident stands at.
+    fn is_of(&self, unit: UnitKey, incident: &Incident, rule: &Rule) -> bool {
+        let Some(warrant) = &self.warrant else {
+            return false;
+        };
+        let act = rule.ladder.get(incident.next).map(|stage| stage.act);
+        warrant.unit == unit && act == Some(StageAct::Signal(warrant.order.signal()))
     }
 }
 

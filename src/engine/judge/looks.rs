@@ -12,7 +12,7 @@ use super::{Judge, dossier};
 use crate::engine::decision::{Decision, Hearing};
 use crate::engine::evidence::Verdict;
 use crate::engine::facts::Question;
-use crate::engine::forest::{Life, Serial};
+use crate::engine::forest::{Life, Node, Serial};
 use crate::engine::matcher::{Answer, Volatility};
 use crate::engine::process::Pid;
 use crate::engine::rule::Rule;
@@ -27,7 +27,8 @@ const AT_THE_LATEST: Duration = Duration::from_secs(10);
 impl Judge {
     /// Asks for everything whose time has come.
     pub(super) fn ask_what_is_due(&mut self, out: &mut Vec<Decision>) {
-        if self.next_list <= self.now {
+        let listing = self.next_list <= self.now;
+        if listing {
             let pace = match self.hearing {
                 Hearing::Events => LIST_WITH_EVENTS,
                 Hearing::Nothing => self.rules.interval,
@@ -35,8 +36,10 @@ impl Judge {
             self.next_list = self.now.after(pace);
             out.push(Decision::List);
         }
-        self.review();
         self.ask_facts(out);
+        if listing && self.hearing == Hearing::Nothing {
+            self.recheck();
+        }
         self.ask_figures(out);
     }
 
@@ -55,6 +58,7 @@ impl Judge {
             .filter_map(|unit| unit.asked)
             .min()
             .map(|asked| asked.after(self.patience()));
+        let lost = self.flights.values().map(|flight| flight.until).min();
         let resume = self
             .pauses
             .iter()
@@ -62,14 +66,22 @@ impl Judge {
             .filter(|until| *until < Mono::NEVER)
             .min();
         let review = self.reviews().then_some(self.next_review);
-        [Some(self.next_list), learn, look, late, resume, review]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            Some(self.next_list),
+            learn,
+            look,
+            late,
+            lost,
+            resume,
+            review,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// How long a sample may take before it counts as not known.
-    fn patience(&self) -> Duration {
+    pub(super) fn patience(&self) -> Duration {
         self.rules.interval.saturating_mul(2)
     }
 
@@ -85,10 +97,23 @@ impl Judge {
             else {
                 continue;
             };
-            if dossier.learning != Learning::Young || matches!(node.life, Life::Dead(_)) {
-                continue;
+            match node.life {
+                Life::Dead(_) => continue,
+                // Nothing more may be heard of it: it is looked at from time to time.
+                Life::Leaving => {
+                    self.asks.push(ask(node, Want::default()));
+                    self.ripe.insert((self.now.after(AT_THE_LATEST), serial));
+                }
+                Life::Alive => {}
             }
-            dossier.learning = Learning::Asked;
+            match dossier.learning {
+                Learning::Settled => continue,
+                Learning::Asked { again } if again > self.now => continue,
+                Learning::Asked { .. } | Learning::Young => {}
+            }
+            let again = self.now.after(AT_THE_LATEST);
+            dossier.learning = Learning::Asked { again };
+            self.ripe.insert((again, serial));
             questions.push(Question {
                 pid: node.pid,
                 key: node.key,
@@ -107,10 +132,13 @@ impl Judge {
         let mut whom: std::collections::BTreeMap<Serial, Want> = std::collections::BTreeMap::new();
         let (now, patience) = (self.now, self.patience());
         for unit in self.units.values_mut() {
-            if unit.asked.is_some_and(|asked| now.since(asked) > patience) {
+            if unit.asked.is_some_and(|asked| now.since(asked) >= patience) {
                 // The sample did not come: what was is not known to be so still.
                 unit.asked = None;
                 unit.verdict = Verdict::Unknown;
+                if let Some(incident) = &mut unit.incident {
+                    incident.lose_sight();
+                }
             }
             if unit.asked.is_some() || unit.next_look > now {
                 continue;
@@ -125,14 +153,8 @@ impl Judge {
             let Some(node) = self.forest.node(serial) else {
                 continue;
             };
-            asks.push(Ask {
-                pid: node.pid,
-                key: node.key,
-                start: Some(node.start),
-                want,
-            });
+            asks.push(ask(node, want));
         }
-        self.recheck(&mut asks);
         if !asks.is_empty() {
             let by = now.after(patience);
             out.push(Decision::Sample { asks, by });
@@ -141,11 +163,7 @@ impl Judge {
 
     /// In the scan tier, looks at a tenth of all processes each interval: a number may have a new holder, an image
     /// may be another.
-    fn recheck(&mut self, asks: &mut Vec<Ask>) {
-        let listing = self.next_list == self.now.after(self.rules.interval);
-        if self.hearing == Hearing::Events || !listing {
-            return;
-        }
+    fn recheck(&mut self) {
         let rounds = AT_THE_LATEST
             .as_millis()
             .checked_div(self.rules.interval.as_millis())
@@ -169,12 +187,7 @@ impl Judge {
             taken = taken.saturating_add(1);
             self.cursor = Some(serial);
             if !matches!(node.life, Life::Dead(_)) {
-                asks.push(Ask {
-                    pid: node.pid,
-                    key: node.key,
-                    start: Some(node.start),
-                    want: Want::default(),
-                });
+                self.asks.push(ask(node, Want::default()));
             }
         }
         // The end was reached: the next round starts over.
@@ -183,7 +196,14 @@ impl Judge {
 
     /// Compares a listing with what is known; whoever differs is looked at.
     pub(super) fn compare(&mut self, listed: &[Pid]) {
+        if std::mem::take(&mut self.missed) {
+            let living = |node: &&Node| !matches!(node.life, Life::Dead(_));
+            let everyone = self.forest.iter().map(|(_, node)| node).filter(living);
+            self.asks
+                .extend(everyone.map(|node| ask(node, Want::default())));
+        }
         let (strangers, missing) = self.forest.differs(listed);
+        self.strangers = strangers.iter().copied().collect();
         for pid in strangers {
             self.asks.push(Ask {
                 pid,
@@ -197,16 +217,9 @@ impl Judge {
                 continue;
             };
             match node.life {
-                Life::Dead(_) => self.release(serial),
+                Life::Dead(_) => self.reap(serial),
                 // A listing is no proof of death: the number may have moved while it was taken.
-                Life::Alive | Life::Leaving => {
-                    self.asks.push(Ask {
-                        pid: node.pid,
-                        key: node.key,
-                        start: Some(node.start),
-                        want: Want::default(),
-                    });
-                }
+                Life::Alive | Life::Leaving => self.asks.push(ask(node, Want::default())),
             }
         }
     }
@@ -250,7 +263,7 @@ impl Judge {
     }
 
     /// Holds matchers that ripen or drift against their candidates again.
-    fn review(&mut self) {
+    pub(super) fn review(&mut self) {
         if self.next_review > self.now {
             return;
         }
@@ -293,7 +306,18 @@ impl Judge {
                 self.expect(serial);
             }
             self.hopeful.insert(serial);
+            self.stirred = true;
         }
+    }
+}
+
+/// The question about a process that is known.
+fn ask(node: &Node, want: Want) -> Ask {
+    Ask {
+        pid: node.pid,
+        key: node.key,
+        start: Some(node.start),
+        want,
     }
 }
 

@@ -30,9 +30,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::decision::{Decision, Hearing, Input, PauseView};
+use super::event::{Event, Happening};
 use super::evidence::IncidentId;
 use super::forest::{Forest, Serial};
-use super::process::{ProcKey, Text, Uid};
+use super::process::{Pid, ProcKey, Text, Uid};
 use super::rule::{RuleName, RuleSet};
 use super::snapshot::{Ask, Machine};
 use super::units::{Mono, Tier};
@@ -70,12 +71,18 @@ pub struct Judge {
     ripe: BTreeSet<(Mono, Serial)>,
     /// Processes that match and wait for what is above them to be known.
     hopeful: BTreeSet<Serial>,
+    /// Something changed that may decide for them.
+    stirred: bool,
+    /// Numbers that the last listing showed and nobody is known to hold.
+    strangers: BTreeSet<Pid>,
     /// Asks that the next look takes along.
     asks: Vec<Ask>,
     /// Where the scan tier's re-check stands.
     cursor: Option<Serial>,
     hearing: Hearing,
     gaps: u64,
+    /// Events were lost and not everyone was looked at since.
+    missed: bool,
     seen: EventCount,
     next_list: Mono,
     /// Matchers that ripen or drift are looked at again then.
@@ -110,6 +117,8 @@ struct Flight {
     unit: UnitId,
     /// `None` until the last call.
     warrant: Option<Arc<Warrant>>,
+    /// When it is given up: what was asked for did not come.
+    until: Mono,
 }
 
 impl Judge {
@@ -124,10 +133,13 @@ impl Judge {
             units: BTreeMap::new(),
             ripe: BTreeSet::new(),
             hopeful: BTreeSet::new(),
+            stirred: false,
+            strangers: BTreeSet::new(),
             asks: Vec::new(),
             cursor: None,
             hearing: Hearing::Nothing,
             gaps: 0,
+            missed: false,
             seen: EventCount::default(),
             next_list: Mono::BOOT,
             next_review: Mono::BOOT,
@@ -150,17 +162,20 @@ impl Judge {
         self.keep_time(now);
         match input {
             Input::Events { events, upto } => {
-                let mut changes = Vec::new();
-                self.forest.apply(&events, &mut changes);
+                self.hear(&events, &mut out);
                 self.seen = upto;
-                self.settle(&changes, &mut out);
             }
             Input::Hearing(hearing) => {
                 self.hearing = hearing;
+                self.forest.listen(match hearing {
+                    Hearing::Events => Some(now),
+                    Hearing::Nothing => None,
+                });
                 self.next_list = now;
             }
             Input::Gap => {
                 self.gaps = self.gaps.saturating_add(1);
+                self.missed = true;
                 self.forest.doubt();
                 // At most one listing a second, however often events are lost.
                 self.next_list = self.next_list.min(now.after(Duration::from_secs(1)));
@@ -175,8 +190,25 @@ impl Judge {
             Input::Answer(answer) => self.take_answer(answer),
             Input::Deadline => {}
         }
+        self.pauses.retain(|pause| pause.until > now);
+        self.give_up_flights(&mut out);
+        self.review();
+        self.reconsider(&mut out);
         self.ask_what_is_due(&mut out);
         out
+    }
+
+    /// Takes in events one by one: membership is inherited from the parent as it was at that very moment.
+    fn hear(&mut self, events: &[Event], out: &mut Vec<Decision>) {
+        let mut changes = Vec::new();
+        for event in events {
+            if let Happening::Exit { pid } = event.what {
+                self.strangers.remove(&pid);
+            }
+            self.forest.apply(std::slice::from_ref(event), &mut changes);
+            self.settle(&changes, out);
+            changes.clear();
+        }
     }
 
     /// Notices that the machine, or we, stood still.

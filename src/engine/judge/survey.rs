@@ -53,7 +53,7 @@ impl Judge {
                 continue;
             };
             let share = node.key.and_then(|key| surveyed.shares.get(&key));
-            sum.add(share, memory.private());
+            sum.add(share, memory.1.private());
         }
         let root = self.forest.node(unit.root).and_then(|root| root.key);
         let root = root.and_then(|root| surveyed.shares.get(&root));
@@ -114,7 +114,7 @@ impl Judge {
                 let node = self.forest.node(*serial)?;
                 let memory = self.dossiers.get(serial)?.latest.memory?;
                 let (key, start) = (node.key?, node.start);
-                Some((Reverse(memory.private()), Holder { key, start }))
+                Some((Reverse(memory.1.private()), Holder { key, start }))
             })
             .collect();
         holders.sort_by_key(|(held, _)| *held);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::engine::evidence::{Evidence, Reading, Subject, UnitKey, Verdict};
 use crate::engine::forest::Serial;
-use crate::engine::incident::{Incident, Past};
+use crate::engine::incident::{Incident, Past, Phase};
 use crate::engine::process::{ProcKey, Text};
 use crate::engine::rule::{Bound, Measure, Rule};
 use crate::engine::snapshot::Want;
@@ -53,6 +53,10 @@ pub(super) struct Unit {
     pub(super) want: Want,
     /// When figures were asked for, while they have not come.
     pub(super) asked: Option<Mono>,
+    /// When the figures were asked for that it was last judged on.
+    pub(super) looked: Mono,
+    /// The newest sample behind the last verdict: the moment that paces are measured at.
+    pub(super) newest: Mono,
     /// When to look next.
     pub(super) next_look: Mono,
     /// How often it was judged.
@@ -104,6 +108,8 @@ impl Unit {
             gauges: gauges(&rule),
             want: want(&rule),
             asked: None,
+            looked: Mono::BOOT,
+            newest: Mono::BOOT,
             next_look: Mono::BOOT,
             judged: 0,
             sampled: Mono::BOOT,
@@ -122,14 +128,29 @@ impl Unit {
 
     /// Takes the rule in its new form. Limits are judged afresh.
     pub(super) fn take_rule(&mut self, rule: Arc<Rule>, index: usize, now: Mono) {
-        let ladder_changed = rule.ladder != self.rule.ladder || rule.mode != self.rule.mode;
+        let old = std::mem::replace(&mut self.rule, rule.clone());
+        let ladder_changed = rule.ladder != old.ladder || rule.mode != old.mode;
         self.gauges = gauges(&rule);
         self.want = want(&rule);
         self.index = index;
-        self.rule = rule;
         self.next_look = now;
         if let Some(incident) = self.incident.as_mut().filter(|_| ladder_changed) {
-            incident.restart(now, &self.rule);
+            incident.restart(now, &old.ladder, &self.rule.ladder);
+        }
+    }
+
+    /// Whether its incident is on its way to something: whoever waits for it will not wait for ever.
+    pub(super) fn goes_on(&self) -> bool {
+        self.incident.as_ref().is_some_and(|incident| {
+            let rests = matches!(incident.phase, Phase::Resting(_));
+            !rests && incident.due(&self.rule).is_some()
+        })
+    }
+
+    /// Others belong to it now: paces are measured afresh.
+    pub(super) fn forget_paces(&mut self) {
+        for gauge in &mut self.gauges {
+            gauge.forget_pace();
         }
     }
 
