@@ -79,6 +79,7 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<(), Failure> {
         },
         tier: args.tier.unwrap_or(TierChoice::Best),
         config_home: around.config_home.clone(),
+        state_home: around.state_home.clone(),
         runtime: around.runtime.clone(),
         paint: around.err,
     };

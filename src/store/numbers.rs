@@ -54,13 +54,14 @@ impl Numbers {
         folder::lock(&lock, folder)?;
         let path = folder.join("incidents.json");
         let first = match std::fs::read(&path) {
-            Ok(text) => match serde_json::from_slice::<Written>(&text) {
-                Ok(Written { version: 1, next }) => next.max(1),
-                Ok(_) | Err(_) => {
+            Ok(text) => {
+                if let Some(next) = understood(&text) {
+                    next
+                } else {
                     folder::set_aside(&path)?;
                     otherwise
                 }
-            },
+            }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => 1,
             Err(error) => return Err(StoreError::io("read", &path)(error)),
         };
@@ -96,6 +97,12 @@ impl Numbers {
             .map_err(StoreError::io("write", draft))?;
         std::fs::rename(draft, &self.path).map_err(StoreError::io("replace", &self.path))
     }
+}
+
+/// The next number, where the file says so in a way we know.
+fn understood(text: &[u8]) -> Option<u64> {
+    let written: Written = serde_json::from_slice(text).ok()?;
+    (written.version == 1).then_some(written.next.max(1))
 }
 
 #[cfg(test)]
