@@ -1,6 +1,7 @@
 //! Folders of our own, and files in them that no link leads away from.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::ops::Deref;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -37,14 +38,35 @@ pub(super) fn file(path: &Path) -> Result<File, StoreError> {
         .map_err(StoreError::io("open", path))
 }
 
-/// Takes the kernel's lock on it, which ends with us whatever way that goes.
-pub(super) fn lock(file: &File, path: &Path) -> Result<(), StoreError> {
-    match file.try_lock() {
-        Ok(()) => Ok(()),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Busy {
-            path: path.to_owned(),
-        }),
-        Err(TryLockError::Error(source)) => Err(StoreError::io("lock", path)(source)),
+/// A file that nobody else may hold at the same time. The kernel ends the lock with us, whatever way that goes.
+#[derive(Debug)]
+pub(super) struct Locked(File);
+
+impl Locked {
+    /// Takes hold of a file.
+    pub(super) fn take(file: File, path: &Path) -> Result<Self, StoreError> {
+        match file.try_lock() {
+            Ok(()) => Ok(Self(file)),
+            Err(TryLockError::WouldBlock) => Err(StoreError::Busy {
+                path: path.to_owned(),
+            }),
+            Err(TryLockError::Error(source)) => Err(StoreError::io("lock", path)(source)),
+        }
+    }
+}
+
+impl Deref for Locked {
+    type Target = File;
+
+    fn deref(&self) -> &File {
+        &self.0
+    }
+}
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        // Closing is not enough while a child that was just forked, and has not run exec yet, has the file too.
+        let _ = self.0.unlock();
     }
 }
 

@@ -208,7 +208,11 @@ fn a_forked_tree_holds_what_it_shares_once() {
     };
     let (cheap, certain) = (sum(|share| share.low), sum(Share::certain));
     assert!(cheap >= 4 * 64, "{cheap} MiB");
-    assert!((60..=90).contains(&certain), "{certain} MiB");
+    // What the tests themselves hold is shared by everybody, and counts in part.
+    assert!(
+        (60..=cheap / 3).contains(&certain),
+        "{certain} of {cheap} MiB"
+    );
     assert!(
         found
             .shares
