@@ -134,7 +134,10 @@ fn is_asked_for(question: &Question, found: ProcKey, start: StartTicks) -> bool 
             Mark::Ticks(_) => question.start.is_some(),
         },
     };
-    same && question.start.is_none_or(|asked| start.near(asked))
+    same && question.start.is_none_or(|asked| match question.key {
+        Some(_) => start == asked,
+        None => start.can_be(asked),
+    })
 }
 
 /// A thread that lives, of a process whose leader does not: only there is what the process runs.

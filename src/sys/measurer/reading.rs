@@ -63,7 +63,7 @@ fn proven<'a>(
 ) -> Result<Stat<'a>, Missing> {
     let stat = Stat::parse(read_short(file, line)?).ok_or(Missing::Unread(Why::Short))?;
     let other = match holder.key.mark() {
-        Mark::Inode(_) => !stat.start.near(holder.start),
+        Mark::Inode(_) => stat.start != holder.start,
         Mark::Ticks(ticks) => stat.start.0 != ticks,
     };
     if other || stat.dead() {

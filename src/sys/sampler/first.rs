@@ -41,7 +41,7 @@ fn meet(
     // The folder belongs to the effective user even where the files in it are root's.
     let owner = fstat(&folder).map(|folder| Uid(folder.st_uid));
     let mut looked = reader.look(ask.pid, &stat, ask.want, clock)?;
-    if ask.start.is_some_and(|start| !looked.start.near(start)) {
+    if ask.start.is_some_and(|start| !looked.start.can_be(start)) {
         return Err(Missing::Gone);
     }
     if let Seen::Alive(figures) = &mut looked.seen {

@@ -127,7 +127,7 @@ impl Sampler {
             }
         }
         let looked = self.reader.look(ask.pid, &stat, ask.want, clock)?;
-        let other_start = ask.start.is_some_and(|start| !looked.start.near(start));
+        let other_start = ask.start.is_some_and(|start| looked.start != start);
         let other_mark = match key.mark() {
             Mark::Ticks(ticks) => ticks != looked.start.0,
             Mark::Inode(_) => false,
