@@ -175,6 +175,8 @@ impl Keeper {
         let (from, post) = (self.block.end, self.post.clone());
         let write = move || {
             let reserved = numbers.reserve(from).map_err(|error| error.to_string());
+            // The lock is the keeper's alone again before anybody hears of it.
+            drop(numbers);
             // The loop is gone: nobody needs a number any more.
             let _ = post.send(Mail::Reserved(reserved));
         };
