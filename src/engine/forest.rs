@@ -84,6 +84,30 @@ pub struct Node {
     pub owner: Option<Uid>,
 }
 
+impl Node {
+    /// One that lives, of whose kin and doings nothing is known yet.
+    const fn new(pid: Pid, start: StartTicks, born: Mono, seen: FirstSign) -> Self {
+        Self {
+            pid,
+            key: None,
+            start,
+            born,
+            seen,
+            parent: None,
+            tie: None,
+            starter: None,
+            children: BTreeSet::new(),
+            exec: ExecGen(0),
+            exec_at: born,
+            life: Life::Alive,
+            missed: None,
+            threaded: false,
+            session: false,
+            owner: None,
+        }
+    }
+}
+
 /// How a birth became known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FirstSign {
@@ -282,22 +306,10 @@ impl Forest {
             .and_then(|parent| self.node(parent))
             .and_then(|node| node.owner);
         let serial = self.plant(Node {
-            pid: child,
-            key: None,
-            start: ticks,
-            born: at,
-            seen: FirstSign::Heard,
             parent,
             tie: parent.map(|_| tie),
-            starter: None,
-            children: BTreeSet::new(),
-            exec: ExecGen::default(),
-            exec_at: at,
-            life: Life::Alive,
-            missed: None,
-            threaded: false,
-            session: false,
             owner,
+            ..Node::new(child, ticks, at, FirstSign::Heard)
         });
         changes.push(Change::Born(serial));
     }
@@ -455,6 +467,18 @@ impl Forest {
         }
     }
 
+    /// Takes a zombie in that nobody knew alive; `None` where its number is somebody's already.
+    pub fn lay_out(&mut self, sample: &Sample, start: StartTicks) -> Option<Serial> {
+        if self.holders.contains_key(&sample.pid) {
+            return None;
+        }
+        Some(self.plant(Node {
+            key: sample.key,
+            life: Life::Dead(sample.at),
+            ..Node::new(sample.pid, start, sample.at, FirstSign::Found)
+        }))
+    }
+
     fn find_born(
         &mut self,
         sample: &Sample,
@@ -483,22 +507,13 @@ impl Forest {
         // Ticks count from boot, sleep included; taking all sleep as slept by it makes it no older than it is.
         let started = Mono::from_nanos(figures.start.0.saturating_mul(10_000_000)).min(sample.at);
         let serial = self.plant(Node {
-            pid: sample.pid,
             key: Some(key),
-            start: figures.start,
-            born: started,
-            seen: FirstSign::Found,
             parent: tied.map(|(parent, _)| parent),
             tie: tied.map(|(_, tie)| tie),
-            starter: None,
-            children: BTreeSet::new(),
-            exec: ExecGen::default(),
-            exec_at: started,
-            life: Life::Alive,
-            missed: None,
             threaded: figures.threads > 1,
             session: figures.session == Some(sample.pid),
             owner: figures.owner,
+            ..Node::new(sample.pid, figures.start, started, FirstSign::Found)
         });
         changes.push(Change::Born(serial));
         serial

@@ -17,6 +17,9 @@ use super::warrant::WarrantId;
 /// How long every limit must be clear.
 pub const RECOVERY: Duration = Duration::from_secs(10);
 
+/// How often a stage waits for the root's new image to be known.
+const HOLDS: u32 = 3;
+
 /// An open incident.
 #[derive(Clone, Debug)]
 pub struct Incident {
@@ -40,6 +43,8 @@ pub struct Incident {
     pub denied: bool,
     /// What was said to be withheld already.
     said: bool,
+    /// How often the stage at hand waited for the root's new image to be known.
+    held: u32,
 }
 
 /// What an incident is doing.
@@ -108,6 +113,7 @@ impl Incident {
             signalled: false,
             denied: false,
             said: false,
+            held: 0,
         }
     }
 
@@ -221,7 +227,15 @@ impl Incident {
     pub fn done(&mut self, at: Mono) {
         self.next = self.next.saturating_add(1);
         self.clock = at;
+        self.held = 0;
         self.phase = Phase::Climbing;
+    }
+
+    /// Whether the stage at hand may wait once more for the root's new image to be known. Not for ever: a process
+    /// that runs another image every moment would never be asked to stop.
+    pub fn hold(&mut self) -> bool {
+        self.held = self.held.saturating_add(1);
+        self.held <= HOLDS
     }
 
     /// An act was called off before anything was sent; the stage stays due.

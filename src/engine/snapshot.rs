@@ -80,6 +80,8 @@ pub enum Seen {
     Alive(Figures),
     /// Dead for every signal, not yet waited for. Its last CPU figure can still be read.
     Zombie {
+        /// When it started.
+        start: StartTicks,
         /// CPU time it used in all.
         cpu: Duration,
         /// Its parent's number, who ought to wait for it.

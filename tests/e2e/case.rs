@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -43,13 +43,13 @@ impl Case {
 
     /// The same, where daemon and villains run as this user.
     pub(crate) fn of(name: &str, tier: Tier, user: User) -> Self {
-        let turn = TURN.read().unwrap_or_else(|poison| poison.into_inner());
+        let turn = TURN.read().unwrap_or_else(PoisonError::into_inner);
         Self::with(name, tier, user, Turn::Shared(turn))
     }
 
     /// The same, with the machine to itself.
     pub(crate) fn alone(name: &str, tier: Tier, user: User) -> Self {
-        let turn = TURN.write().unwrap_or_else(|poison| poison.into_inner());
+        let turn = TURN.write().unwrap_or_else(PoisonError::into_inner);
         Self::with(name, tier, user, Turn::Alone(turn))
     }
 

@@ -103,7 +103,7 @@ fn who_runs_something_else_by_now_is_let_go(tier: Tier) {
         Order::new(&good, "rename")
             .other(bad.to_str().unwrap())
             .file(&signs[1])
-            .number(500),
+            .number(2500),
     );
     let nudge = daemon.log.about(reforms.pid, "nudge");
     fs::write(&signs[0], "").unwrap();

@@ -167,7 +167,7 @@ impl Order {
     }
 
     /// The number of its manner.
-    pub(crate) fn number(mut self, number: impl ToString) -> Self {
+    pub(crate) fn number(mut self, number: impl std::fmt::Display) -> Self {
         self.environment.insert(NUMBER, number.to_string());
         self
     }

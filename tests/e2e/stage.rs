@@ -3,7 +3,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tempfile::TempDir;
 
@@ -54,7 +54,7 @@ pub(crate) struct Stage {
 impl Stage {
     /// The stage, set up when nobody is on it.
     pub(crate) fn enter() -> Arc<Self> {
-        let mut current = STAGE.lock().unwrap_or_else(|poison| poison.into_inner());
+        let mut current = STAGE.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(stage) = current.upgrade() {
             return stage;
         }

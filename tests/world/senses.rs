@@ -78,6 +78,7 @@ fn look(machine: &Machine, ask: &Ask, sight: Sight) -> Sample {
     }
     let seen = match body.state {
         State::Zombie => Seen::Zombie {
+            start,
             cpu: body.used,
             ppid: pid_of(machine, body),
         },

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Judge;
+use super::dossier::Learning;
 use super::unit::{Unit, UnitId};
 use crate::engine::decision::{Decision, Hearing};
 use crate::engine::evidence::{Evidence, Exemption, UnitKey, Verdict};
 use crate::engine::facts::{Hangup, Read};
 use crate::engine::forest::{FirstSign, Serial};
-use crate::engine::process::Pid;
+use crate::engine::process::{Pid, StartTicks};
 use crate::engine::snapshot::{RunState, Sample, Seen, Snapshot};
 use crate::engine::units::{Mono, Range, Tier};
 use crate::engine::usage::{Bound, Living};
@@ -40,8 +41,14 @@ impl Judge {
             if let Some(serial) = serial {
                 self.note_figures(serial, sample);
             }
-            if sample.seen == Seen::Gone {
-                self.reaped(sample);
+            match sample.seen {
+                Seen::Zombie {
+                    start,
+                    ppid: Some(ppid),
+                    ..
+                } => self.lay_out(sample, start, ppid),
+                Seen::Gone => self.reaped(sample),
+                Seen::Zombie { ppid: None, .. } | Seen::Alive(_) | Seen::Unread(_) => {}
             }
         }
         let asked: Vec<UnitId> = self
@@ -86,12 +93,45 @@ impl Judge {
         };
         let first = dossier.latest.at.is_none();
         dossier.latest.update(sample.at, figures);
+        // Nobody tells of an exec here; it shows in the name, most often.
+        let renamed = self.hearing == Hearing::Nothing
+            && dossier.learning == Learning::Settled
+            && dossier
+                .facts
+                .as_ref()
+                .is_some_and(|facts| facts.pid == sample.pid && facts.comm != figures.comm);
         if first && found && figures.reaped > Duration::ZERO {
             dossier.reaped = figures.reaped;
             for id in &dossier.units {
                 if let Some(unit) = self.units.get_mut(id) {
                     unit.buried.at_least = unit.buried.at_least.saturating_add(figures.reaped);
                 }
+            }
+        }
+        if renamed {
+            self.expect(serial);
+        }
+    }
+
+    /// A zombie that died before anybody counted it counts for the units of whoever ought to wait for it.
+    fn lay_out(&mut self, sample: &Sample, start: StartTicks, ppid: Pid) {
+        let heir = self.forest.holder(ppid);
+        let units = heir.and_then(|heir| self.dossiers.get(&heir));
+        let counting: Vec<UnitId> = units
+            .iter()
+            .flat_map(|dossier| &dossier.units)
+            .filter(|id| self.units.get(id).is_some_and(Unit::counts_zombies))
+            .copied()
+            .collect();
+        if counting.is_empty() {
+            return;
+        }
+        let Some(dead) = self.forest.lay_out(sample, start) else {
+            return;
+        };
+        for id in counting {
+            if let Some(unit) = self.units.get_mut(&id) {
+                unit.zombies.insert(dead);
             }
         }
     }

@@ -296,6 +296,10 @@ impl Judge {
                 .map(|facts| facts.cpu);
             unit.before = learnt.unwrap_or_default().min(since.since(born));
         }
+        if unit.counts_zombies() {
+            // Those that died before it was judged are found by their numbers only.
+            self.next_list = self.now;
+        }
         let id = self.new_unit();
         self.units.insert(id, unit);
         self.join(id, serial);

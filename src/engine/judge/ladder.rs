@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::dossier::Leashed;
+use super::dossier::{Dossier, Learning, Leashed};
 use super::unit::{Unit, UnitId};
 use super::{Flight, Judge};
 use crate::engine::decision::{Closing, Decision, Notice, Rest, What};
@@ -85,9 +85,7 @@ impl Judge {
             .copied()
             .collect();
         for serial in members {
-            let young = |dossier: &super::dossier::Dossier| {
-                dossier.learning == super::dossier::Learning::Young
-            };
+            let young = |dossier: &Dossier| dossier.learning == Learning::Young;
             if self.dossiers.get(&serial).is_some_and(young) {
                 self.expect(serial);
             }
@@ -326,6 +324,13 @@ impl Judge {
     /// The warrant, if everything still holds.
     fn sign(&mut self, id: WarrantId, unit_id: UnitId) -> Option<Arc<Warrant>> {
         let evidence = self.testify(unit_id)?;
+        let unit = self.units.get_mut(&unit_id)?;
+        let incident = unit.incident.as_mut()?;
+        let root = self.dossiers.get(&unit.root);
+        if root.is_some_and(|root| root.learning != Learning::Settled) && incident.hold() {
+            // It runs another image: whether that matches is not known yet.
+            return None;
+        }
         let unit = self.units.get(&unit_id)?;
         let incident = unit.incident.as_ref()?;
         let still = matches!(unit.verdict, Verdict::Sustained | Verdict::Breaching);

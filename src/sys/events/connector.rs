@@ -67,8 +67,8 @@ pub struct Connector {
 /// One message of the kernel's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Message {
-    /// It heard the request of this number less one, and this is its error number.
-    Confirmed { ack: u32, error: u32 },
+    /// It heard the request of this number less one, at this moment, and this is its error number.
+    Confirmed { ack: u32, error: u32, at: Mono },
     /// Something happened.
     Event(Event),
     /// Nothing that concerns us.
@@ -101,8 +101,9 @@ impl Connector {
             buffer,
             threaded: None,
         };
+        let asked = awake();
         connector.ask(&request(port, None))?;
-        connector.await_confirmation(port)?;
+        connector.await_confirmation(port, asked)?;
         // With a choice of events (since 6.6; ignored before) no confirmation comes: it is not among them.
         let choice = FORK | EXEC | UID | SID | COMM | EXIT;
         connector.ask(&request(port, Some(choice)))?;
@@ -116,14 +117,16 @@ impl Connector {
             .map_err(Deafness::Refused)
     }
 
-    fn await_confirmation(&self, port: u32) -> Result<(), Deafness> {
-        let end = awake().after(PATIENCE);
+    fn await_confirmation(&self, port: u32, asked: Mono) -> Result<(), Deafness> {
+        let end = asked.after(PATIENCE);
         let skew = skew();
         loop {
             match self.receive(skew) {
-                Ok(Message::Confirmed { ack, error }) if ack == port.wrapping_add(1) => {
+                Ok(Message::Confirmed { ack, error, at }) if ack == port.wrapping_add(1) => {
                     return match error {
-                        0 => Ok(()),
+                        // It was confirmed between then and now, if both look at the same clock.
+                        0 if asked <= at && at <= awake() => Ok(()),
+                        0 => Err(Deafness::OtherClock),
                         // Kernels differ in the sign.
                         number => Err(Deafness::Refused(Errno::from_raw_os_error(
                             number.cast_signed().saturating_abs(),
@@ -244,7 +247,12 @@ fn decode(message: &[u8], skew: Duration) -> Option<Message> {
     let what = match what {
         NONE => {
             let ack = word(envelope, 12)?;
-            return Some(Message::Confirmed { ack, error: thread });
+            let at = Mono::from_nanos(nanos);
+            return Some(Message::Confirmed {
+                ack,
+                error: thread,
+                at,
+            });
         }
         FORK => {
             let (child_thread, child) = (word(body, 24)?, Pid::new(word(body, 28)?)?);

@@ -30,6 +30,9 @@ pub enum Deafness {
     /// The kernel did not confirm that it will tell: we live in a pid namespace of our own, where what would arrive
     /// are the numbers of another one.
     Unconfirmed,
+    /// The kernel's clock is not ours: we live in a time namespace of our own, where no event can be told from
+    /// another by its time.
+    OtherClock,
     /// It worked, and broke.
     Broken(Errno),
 }
@@ -41,6 +44,9 @@ impl fmt::Display for Deafness {
             Self::Refused(errno) => write!(f, "the kernel refuses process events: {errno}"),
             Self::Unconfirmed => f.write_str(
                 "the kernel did not confirm process events (it tells them in the first pid namespace only)",
+            ),
+            Self::OtherClock => f.write_str(
+                "process events bear the times of another clock (they need the first time namespace)",
             ),
             Self::Broken(errno) => write!(f, "process events broke off: {errno}"),
         }

@@ -213,6 +213,7 @@ pub(super) fn parse(line: &[u8]) -> Result<Stat<'_>, Missing> {
 fn dead(stat: &Stat<'_>) -> Seen {
     match stat.state {
         b'Z' => Seen::Zombie {
+            start: stat.start,
             cpu: stat.cpu,
             ppid: stat.parent(),
         },

@@ -65,7 +65,7 @@ pub(super) fn take() {
     set_alarm();
 }
 
-/// Milliseconds of CLOCK_MONOTONIC.
+/// Milliseconds of `CLOCK_MONOTONIC`.
 pub(crate) fn now() -> u64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     let millis = time.tv_sec * 1000 + time.tv_nsec / 1_000_000;

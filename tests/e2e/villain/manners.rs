@@ -233,7 +233,7 @@ fn hostile() -> ! {
         b"\"}\r\n{\"event\":\"signal\"}",
     ]
     .concat();
-    let broken = std::ffi::OsString::from(unsafe_text(broken));
+    let broken = unsafe_text(broken);
     let sleeper = || {
         let mut shell = Command::new("/bin/sh");
         shell.args(["-c", "trap '' TERM; sleep 20; :", ") R 1 ("]);

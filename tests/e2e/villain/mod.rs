@@ -18,7 +18,7 @@ pub(crate) use launcher::CGROUP_FD;
 pub(crate) const MANNER: &str = "BEADLE_VILLAIN";
 /// A mark of our own in the environment: the ground truth where there is no cgroup.
 pub(crate) const TRUTH: &str = "BEADLE_TRUTH";
-/// When every process of the villain ends by itself: milliseconds of CLOCK_MONOTONIC.
+/// When every process of the villain ends by itself: milliseconds of `CLOCK_MONOTONIC`.
 pub(crate) const UNTIL: &str = "BEADLE_UNTIL";
 /// How often it may fork, all its processes together.
 pub(crate) const FORKS: &str = "BEADLE_FORKS";
