@@ -82,6 +82,8 @@ pub struct Surroundings {
     pub runtime: Option<PathBuf>,
     /// `$XDG_CONFIG_HOME`, or `~/.config`.
     pub config_home: Option<PathBuf>,
+    /// `$XDG_STATE_HOME`, or `~/.local/state`.
+    pub state_home: Option<PathBuf>,
     /// Whether standard output is colored.
     pub out: Paint,
     /// Whether standard error is colored.
@@ -185,6 +187,8 @@ impl Surroundings {
             runtime: folder("XDG_RUNTIME_DIR"),
             config_home: folder("XDG_CONFIG_HOME")
                 .or_else(|| Some(folder("HOME")?.join(".config"))),
+            state_home: folder("XDG_STATE_HOME")
+                .or_else(|| Some(folder("HOME")?.join(".local/state"))),
             out: paint(std::io::stdout().is_terminal()),
             err: paint(std::io::stderr().is_terminal()),
         }

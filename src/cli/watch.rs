@@ -35,7 +35,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "PID", value_parser = pid)]
     only_under: Option<Pid>,
 
-    /// Where incidents are kept over a restart
+    /// Where incident numbers, and acts under way, are kept over a restart
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
 
@@ -79,6 +79,7 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<(), Failure> {
         },
         tier: args.tier.unwrap_or(TierChoice::Best),
         config_home: around.config_home.clone(),
+        state_home: around.state_home.clone(),
         runtime: around.runtime.clone(),
         paint: around.err,
     };

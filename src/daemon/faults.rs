@@ -18,6 +18,12 @@ pub(super) enum Part {
     Rules,
     /// Watching rule files for changes.
     RuleWatch,
+    /// Keeping the numbers of incidents.
+    Store,
+    /// Keeping a record of what is about to be done.
+    Intent,
+    /// An act that an earlier beadle left open.
+    Unfinished,
 }
 
 impl Part {
@@ -29,6 +35,9 @@ impl Part {
             Self::Journal => "journal",
             Self::Rules => "rules",
             Self::RuleWatch => "rule watch",
+            Self::Store => "store",
+            Self::Intent => "record of intent",
+            Self::Unfinished => "unfinished act",
         }
     }
 }

@@ -10,6 +10,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use crate::control::server::Ask;
 use crate::engine::decision::Input;
 use crate::engine::units::Mono;
+use crate::store::numbers::Block;
 use crate::sys::clock::Clock;
 
 use super::pursue::Heard;
@@ -23,6 +24,8 @@ pub(super) enum Mail {
     Heard(Heard),
     /// From the control socket.
     Ask(Ask),
+    /// Whether more incident numbers could be reserved.
+    Reserved(Result<Block, String>),
     /// The rule files changed, or somebody asked for it.
     Reload,
     /// Time to go, and why.

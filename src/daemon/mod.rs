@@ -9,6 +9,8 @@
 //! | `watch` | the loop |
 //! | `inbox` | what the loop waits for, in one order |
 //! | `shells` | decisions carried out: the sampler, the learner, the pursuer |
+//! | `keeper` | what is kept on disk, and what to do where it cannot be |
+//! | `unfinished` | what the beadle before this one was doing when it died |
 //! | `voice` | what is told: the log, the journal, terminals |
 //! | `rules` | rule files, and when they change |
 //! | `faults` | what does not work, while the watch goes on |
@@ -18,10 +20,12 @@
 mod faults;
 mod glance;
 mod inbox;
+mod keeper;
 pub mod pursue;
 mod rules;
 mod shells;
 mod start;
+mod unfinished;
 mod voice;
 mod watch;
 

@@ -13,6 +13,7 @@ use crate::sys::sampler::Sampler;
 
 use super::faults::Part;
 use super::inbox::{Inbox, Mail, Post};
+use super::keeper::Keeper;
 use super::pursue::Pursuer;
 use super::start::StartError;
 
@@ -24,6 +25,8 @@ pub(super) struct Shells {
     learner: Learner,
     measurer: Measurer,
     pub(super) pursuer: Pursuer,
+    /// After the pursuer, so that what it lets go of at the end is closed.
+    pub(super) keeper: Keeper,
     /// Warrants under way, for the words of their outcome.
     warrants: Vec<Arc<Warrant>>,
 }
@@ -44,6 +47,7 @@ impl Shells {
     pub(super) fn start(
         proc_root: &Path,
         pursuer: Pursuer,
+        keeper: Keeper,
         post: &Post,
     ) -> Result<Self, StartError> {
         let unreadable = |source| StartError::Proc {
@@ -71,6 +75,7 @@ impl Shells {
                 source,
             })?,
             pursuer,
+            keeper,
             warrants: Vec::new(),
         })
     }
@@ -97,7 +102,13 @@ impl Shells {
             Decision::Prepare(id) => inbox.drain_then(Input::LastCall(id)),
             Decision::Carry(warrant) => {
                 self.warrants.push(warrant.clone());
+                // Written down first; and what cannot be written down is done all the same.
+                let written = self.keeper.begin(&warrant);
                 self.pursuer.carry(warrant);
+                return match written {
+                    Ok(()) => Aftermath::Done,
+                    Err(text) => Aftermath::Fault(Part::Intent, text),
+                };
             }
             Decision::Recall(id) => self.pursuer.recall(id),
             Decision::Tell(notice) => return Aftermath::Tell(notice),

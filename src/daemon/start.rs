@@ -23,9 +23,11 @@ use crate::sys::procfs::Procfs;
 use crate::sys::users::Users;
 
 use super::inbox::{Inbox, Mail, Post};
+use super::keeper::{Keeper, Opened, Places};
 use super::pursue::Pursuer;
 use super::rules::Rules;
 use super::shells::Shells;
+use super::unfinished::Unfinished;
 use super::voice::Voice;
 use super::watch::{Standing, Watch};
 
@@ -48,6 +50,8 @@ pub struct Options {
     pub tier: TierChoice,
     /// `$XDG_CONFIG_HOME`, or `~/.config`.
     pub config_home: Option<PathBuf>,
+    /// `$XDG_STATE_HOME`, or `~/.local/state`.
+    pub state_home: Option<PathBuf>,
     /// `$XDG_RUNTIME_DIR`.
     pub runtime: Option<PathBuf>,
     /// Whether the log may be colored.
@@ -175,14 +179,26 @@ fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
         keys: ourselves::lineage(&procfs),
     });
     let pursuer = start_pursuer(options.tier, &post)?;
-    let shells = Shells::start(Path::new("/proc"), pursuer, &post)?;
+    let places = Places::of(
+        user,
+        options.state.as_deref(),
+        options.state_home.as_deref(),
+        options.runtime.as_deref(),
+    );
+    let Opened {
+        keeper,
+        first,
+        faults,
+        unfinished,
+    } = Keeper::open(&places, &post);
+    let shells = Shells::start(Path::new("/proc"), pursuer, keeper, &post)?;
     // Until the ear says otherwise nothing is heard; it says so at once or within a moment.
     inbox.defer(Input::Hearing(Hearing::Nothing));
     let settings = Settings {
         only_user: (user != Uid::ROOT).then_some(user),
         spare,
         leash,
-        first_incident: 1,
+        first_incident: first,
     };
     let judge = Judge::new(settings, loaded.rules.clone());
     serve(listener, user, &post)?;
@@ -197,6 +213,7 @@ fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
         began: Clock.now(),
     };
     let mut watch = Watch::new(judge, shells, voice, standing, post);
+    watch.remember(faults, Unfinished::look(&unfinished));
     watch.hear_changes(&loaded.watch);
     Ok((watch, inbox))
 }

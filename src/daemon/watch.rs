@@ -14,6 +14,7 @@ use crate::engine::decision::{Answer, Hearing, Input, Wish};
 use crate::engine::judge::Judge;
 use crate::engine::process::{Pid, Uid};
 use crate::engine::units::Mono;
+use crate::store::numbers::Block;
 use crate::sys::events::Deafness;
 use crate::sys::users::Users;
 
@@ -22,6 +23,7 @@ use super::inbox::{Inbox, Mail, Post};
 use super::pursue::Heard;
 use super::rules::{Changes, Rules};
 use super::shells::{Aftermath, Shells};
+use super::unfinished::Unfinished;
 use super::voice::Voice;
 
 /// What stays the same while the watch runs.
@@ -53,6 +55,9 @@ pub(super) struct Watch {
     post: Post,
     changes: Option<Changes>,
     announced: bool,
+    /// What was wrong before anything could be said.
+    early: Vec<(Part, String)>,
+    unfinished: Option<Unfinished>,
 }
 
 impl Watch {
@@ -73,7 +78,15 @@ impl Watch {
             post,
             changes: None,
             announced: false,
+            early: Vec::new(),
+            unfinished: None,
         }
+    }
+
+    /// Notes what was found at the start; it is told once the watch has been announced.
+    pub(super) fn remember(&mut self, faults: Vec<(Part, String)>, unfinished: Option<Unfinished>) {
+        self.early = faults;
+        self.unfinished = unfinished;
     }
 
     /// Watches until told to stop.
@@ -99,6 +112,7 @@ impl Watch {
             Mail::Input(input) => self.step(input, inbox),
             Mail::Heard(heard) => self.hear(heard, inbox),
             Mail::Ask(ask) => self.answer(ask, inbox),
+            Mail::Reserved(reserved) => self.reserved(reserved, inbox),
             Mail::Reload => self.reload(inbox),
             Mail::Stop(because) => return Next::Stop(because),
         }
@@ -110,12 +124,18 @@ impl Watch {
             && let Some(warrant) = self.shells.settled(report.warrant)
         {
             self.voice.outcome(&warrant, report);
+            if let Err(text) = self.shells.keeper.end(report) {
+                self.fault(Part::Intent, &text);
+            }
         }
         let now = self.shells.now();
         for decision in self.judge.step(now, input) {
             match self.shells.carry_out(decision, inbox) {
                 Aftermath::Done => {}
-                Aftermath::Tell(notice) => self.voice.notice(&notice),
+                Aftermath::Tell(notice) => {
+                    self.shells.keeper.used(notice.incident);
+                    self.voice.notice(&notice);
+                }
                 Aftermath::Fault(part, text) => self.fault(part, &text),
             }
         }
@@ -126,6 +146,7 @@ impl Watch {
         match heard {
             Heard::Listening => {
                 self.works(Part::Events);
+                self.shells.keeper.hearing = Hearing::Events;
                 self.step(Input::Hearing(Hearing::Events), inbox);
                 self.announce();
             }
@@ -134,6 +155,7 @@ impl Watch {
                 if reason != Deafness::Chosen {
                     self.fault(Part::Events, &reason.to_string());
                 }
+                self.shells.keeper.hearing = Hearing::Nothing;
                 self.step(Input::Hearing(Hearing::Nothing), inbox);
                 self.announce();
             }
@@ -178,11 +200,43 @@ impl Watch {
             let entry = Entry::start(start, self.shells.now(), &self.voice.wall());
             self.voice.say(&entry);
         }
+        self.tell_early_faults();
+    }
+
+    /// Tells what was found at the start.
+    fn tell_early_faults(&mut self) {
+        for (part, text) in std::mem::take(&mut self.early) {
+            self.fault(part, &text);
+        }
+        if let Some(unfinished) = self.unfinished.take() {
+            self.fault(Part::Unfinished, &unfinished.text);
+            self.unfinished = Some(unfinished);
+            self.check_unfinished();
+        }
+    }
+
+    /// What an earlier beadle left unfinished is over when none of its targets is left.
+    fn check_unfinished(&mut self) {
+        if self.unfinished.take_if(|left| left.is_over()).is_some() {
+            self.works(Part::Unfinished);
+        }
+    }
+
+    fn reserved(&mut self, reserved: Result<Block, String>, inbox: &mut Inbox) {
+        let (kept, input) = self.shells.keeper.reserved(reserved);
+        match kept {
+            Ok(()) => self.works(Part::Store),
+            Err(text) => self.fault(Part::Store, &text),
+        }
+        if let Some(input) = input {
+            self.step(input, inbox);
+        }
     }
 
     fn answer(&mut self, ask: Ask, inbox: &mut Inbox) {
         let answer = match ask.question {
             Question::Status => {
+                self.check_unfinished();
                 protocol::Answer::Status(wire::Status::seen(&self.judge.view(), self.itself()))
             }
             Question::Ps => protocol::Answer::Ps(wire::Ps::from(&self.judge.view())),

@@ -44,6 +44,8 @@ pub enum Input {
     Rules(Arc<RuleSet>),
     /// What a person said.
     Answer(Answer),
+    /// Incidents are numbered from here from now on, unless they are further already.
+    Numbering(IncidentId),
     /// Nothing came until the deadline.
     Deadline,
 }

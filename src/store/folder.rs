@@ -1,10 +1,9 @@
 //! Folders of our own, and files in them that no link leads away from.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::ops::Deref;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-
-use rustix::thread::{Timespec, nanosleep};
 
 use super::StoreError;
 
@@ -39,28 +38,36 @@ pub(super) fn file(path: &Path) -> Result<File, StoreError> {
         .map_err(StoreError::io("open", path))
 }
 
-/// How often a lock that somebody holds is asked for again, 10 ms apart: a predecessor may just be ending, and a process
-/// between fork and exec holds all that its parent holds.
-const ATTEMPTS: u32 = 20;
+/// A file that nobody else may hold at the same time. The kernel ends the lock with us, whatever way that goes.
+#[derive(Debug)]
+pub(super) struct Locked(File);
 
-/// Takes the kernel's lock on it, which ends with us whatever way that goes.
-pub(super) fn lock(file: &File, path: &Path) -> Result<(), StoreError> {
-    let moment = Timespec {
-        tv_sec: 0,
-        tv_nsec: 10_000_000,
-    };
-    for _ in 0..ATTEMPTS {
+impl Locked {
+    /// Takes hold of a file.
+    pub(super) fn take(file: File, path: &Path) -> Result<Self, StoreError> {
         match file.try_lock() {
-            Ok(()) => return Ok(()),
-            Err(TryLockError::WouldBlock) => {
-                let _interrupted = nanosleep(&moment);
-            }
-            Err(TryLockError::Error(source)) => return Err(StoreError::io("lock", path)(source)),
+            Ok(()) => Ok(Self(file)),
+            Err(TryLockError::WouldBlock) => Err(StoreError::Busy {
+                path: path.to_owned(),
+            }),
+            Err(TryLockError::Error(source)) => Err(StoreError::io("lock", path)(source)),
         }
     }
-    Err(StoreError::Busy {
-        path: path.to_owned(),
-    })
+}
+
+impl Deref for Locked {
+    type Target = File;
+
+    fn deref(&self) -> &File {
+        &self.0
+    }
+}
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        // Closing is not enough while a child that was just forked, and has not run exec yet, has the file too.
+        let _ = self.0.unlock();
+    }
 }
 
 /// Sets a file aside under another name, over what was set aside before.

@@ -9,13 +9,13 @@
 //! those of an earlier time. Nobody can *promise* then that no number comes twice; it would take two clocks that
 //! disagree, or a thousand incidents a second.
 
-use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{StoreError, folder};
+use super::StoreError;
+use super::folder::{self, Locked};
 
 /// So many numbers are reserved at a time.
 pub const BLOCK: u64 = 64;
@@ -32,7 +32,7 @@ struct Written {
 pub struct Numbers {
     path: PathBuf,
     /// Held, not used.
-    _lock: File,
+    _lock: Locked,
 }
 
 /// A block of numbers.
@@ -50,17 +50,17 @@ impl Numbers {
     pub fn open(folder: &Path, mode: u32, otherwise: u64) -> Result<(Self, Block), StoreError> {
         folder::own(folder, mode)?;
         let lock_path = folder.join("lock");
-        let lock = folder::file(&lock_path)?;
-        folder::lock(&lock, folder)?;
+        let lock = Locked::take(folder::file(&lock_path)?, folder)?;
         let path = folder.join("incidents.json");
         let first = match std::fs::read(&path) {
-            Ok(text) => match serde_json::from_slice::<Written>(&text) {
-                Ok(Written { version: 1, next }) => next.max(1),
-                Ok(_) | Err(_) => {
+            Ok(text) => {
+                if let Some(next) = understood(&text) {
+                    next
+                } else {
                     folder::set_aside(&path)?;
                     otherwise
                 }
-            },
+            }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => 1,
             Err(error) => return Err(StoreError::io("read", &path)(error)),
         };
@@ -96,6 +96,12 @@ impl Numbers {
             .map_err(StoreError::io("write", draft))?;
         std::fs::rename(draft, &self.path).map_err(StoreError::io("replace", &self.path))
     }
+}
+
+/// The next number, where the file says so in a way we know.
+fn understood(text: &[u8]) -> Option<u64> {
+    let written: Written = serde_json::from_slice(text).ok()?;
+    (written.version == 1).then_some(written.next.max(1))
 }
 
 #[cfg(test)]

@@ -18,4 +18,4 @@ pub mod stat;
 pub mod status;
 pub mod users;
 #[cfg(test)]
-mod villain;
+pub(crate) mod villain;

@@ -184,6 +184,9 @@ impl Judge {
             Input::LastCall(warrant) => self.last_call(warrant, &mut out),
             Input::Rules(rules) => self.take_rules(rules, &mut out),
             Input::Answer(answer) => self.take_answer(answer),
+            Input::Numbering(IncidentId(first)) => {
+                self.last_incident = self.last_incident.max(first.saturating_sub(1));
+            }
             Input::Deadline => {}
         }
         self.pauses.retain(|pause| pause.until > now);

@@ -19,7 +19,6 @@
 mod record;
 mod slot;
 
-use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -29,7 +28,8 @@ pub use self::record::{Manner, Record};
 
 use self::record::Settled;
 use self::slot::{OUTCOME, SLOT, State};
-use super::{StoreError, folder};
+use super::StoreError;
+use super::folder::{self, Locked};
 use crate::engine::warrant::{Report, WarrantId};
 
 /// Acts that can be under way at a time, and the newest of those that are over.
@@ -47,7 +47,7 @@ const NAME: &str = "beadle intent 1";
 /// The record, held by one beadle at a time. Dropping it closes what is open: an orderly end lets go of what was under way.
 #[derive(Debug)]
 pub struct Intent {
-    file: File,
+    file: Locked,
     path: PathBuf,
     /// Which act each slot holds, while it is open.
     open: [Option<WarrantId>; SLOTS],
@@ -62,8 +62,7 @@ impl Intent {
         if let Some(parent) = path.parent() {
             folder::own(parent, mode)?;
         }
-        let mut file = folder::file(path)?;
-        folder::lock(&file, path)?;
+        let mut file = Locked::take(folder::file(path)?, path)?;
         let mut found = Vec::new();
         // No more than our own ever are: whatever else is there is none of ours.
         let length = file.metadata().map_or(0, |metadata| metadata.len());
@@ -76,8 +75,7 @@ impl Intent {
         let ours = found.starts_with(&head);
         if !ours && length > 0 {
             folder::set_aside(path)?;
-            file = folder::file(path)?;
-            folder::lock(&file, path)?;
+            file = Locked::take(folder::file(path)?, path)?;
         }
         let intent = Self {
             file,
@@ -147,7 +145,7 @@ impl Intent {
 
     /// Takes all the room there will ever be needed, now.
     fn take_room(&self) -> Result<(), StoreError> {
-        let taken = fallocate(&self.file, FallocateFlags::empty(), 0, LENGTH as u64);
+        let taken = fallocate(&*self.file, FallocateFlags::empty(), 0, LENGTH as u64);
         if taken.is_ok() {
             return Ok(());
         }

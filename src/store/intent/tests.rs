@@ -136,7 +136,8 @@ fn another_boot_is_another_world() {
 fn garbage_is_set_aside_and_a_damaged_slot_is_passed_over() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("intent");
-    let garbage: [&[u8]; 4] = [b"", b"garbage", &[0xff; LENGTH], &[0; LENGTH + 1]];
+    let (full, longer) = (vec![0xff; LENGTH], vec![0; LENGTH + 1]);
+    let garbage: [&[u8]; 4] = [b"", b"garbage", &full, &longer];
     for bytes in garbage {
         std::fs::write(&path, bytes).unwrap();
         let (intent, left) = open(&path);

@@ -208,9 +208,9 @@ fn a_forked_tree_holds_what_it_shares_once() {
     };
     let (cheap, certain) = (sum(|share| share.low), sum(Share::certain));
     assert!(cheap >= 4 * 64, "{cheap} MiB");
-    // They share this program's own memory too, of which the parent here has its part: once, in all, it is far less.
+    // What the tests themselves hold is shared by everybody, and counts in part.
     assert!(
-        certain >= 60 && certain < cheap / 2,
+        (60..=cheap / 3).contains(&certain),
         "{certain} of {cheap} MiB"
     );
     assert!(

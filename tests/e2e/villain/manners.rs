@@ -43,6 +43,8 @@ pub(super) fn live(manner: &str) -> ! {
         "disguise" => disguise(),
         "zombies" => zombies(),
         "crowd" => crowd(),
+        "hold_once" => hold_once(),
+        "hold_each" => hold_each(),
         "pair" => pair(),
         "host" => host(),
         "terminal" => terminal::emulate(),
@@ -312,6 +314,34 @@ fn crowd() -> ! {
         }
     }
     start()
+}
+
+/// Fills `NUMBER` MiB, and has five children who share it.
+fn hold_once() -> ! {
+    let held = fill();
+    for _ in 0..5 {
+        if fork() == Forked::Child {
+            break;
+        }
+    }
+    std::hint::black_box(&held);
+    linger()
+}
+
+/// Has five children; all fill `NUMBER` MiB, each its own.
+fn hold_each() -> ! {
+    for _ in 0..5 {
+        if fork() == Forked::Child {
+            break;
+        }
+    }
+    let held = fill();
+    std::hint::black_box(&held);
+    linger()
+}
+
+fn fill() -> Vec<u8> {
+    vec![7; usize::try_from(number(NUMBER).unwrap_or(0)).unwrap_or(0) << 20]
 }
 
 /// Does not listen, and has a child that leaves when `FILE` appears. The child's number goes to `FILE.pid`.
