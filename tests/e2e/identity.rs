@@ -101,11 +101,12 @@ fn who_runs_something_else_by_now_is_let_go(tier: Tier) {
             .other(good.to_str().unwrap())
             .file(&signs[0]),
     );
+    // It goes on for as long as the scan tier may take to notice.
     let falls = case.start(
         Order::new(&good, "rename")
             .other(bad.to_str().unwrap())
             .file(&signs[1])
-            .number(2500),
+            .number(20_000),
     );
     let nudge = daemon.log.about(reforms.pid, "nudge");
     fs::write(&signs[0], "").unwrap();
