@@ -33,6 +33,9 @@ use super::warrant::HardTie;
 /// Stamps of events are taken a moment before they are queued, each processor for itself.
 const SETTLING: Duration = Duration::from_millis(10);
 
+/// Two looks so far apart answer two questions.
+const AGAIN: Duration = Duration::from_secs(1);
+
 /// A look is believed after so long even if nothing was heard since.
 const SILENCE: Duration = Duration::from_secs(10);
 
@@ -503,7 +506,12 @@ impl Forest {
         let believed = match hearing {
             Hearing::Nothing => true,
             Hearing::Events => {
-                heard > first.after(SETTLING) || at.since(first) >= SILENCE || node.life.is_over()
+                // Of one whose identity is not known, the answer may be to a question about who had the number before:
+                // it counts when it is given again.
+                let meant = node.key.is_some() || at.since(first) >= AGAIN;
+                (heard > first.after(SETTLING) && meant)
+                    || at.since(first) >= SILENCE
+                    || node.life.is_over()
             }
         };
         if believed {
@@ -525,8 +533,9 @@ impl Forest {
         }
         match (node.key, sample.key, &sample.seen) {
             (Some(ours), Some(theirs), _) if ours != theirs => None,
-            // An identity was asked for that this node never bore: the answer is about an earlier holder.
-            (None, Some(_), Seen::Gone | Seen::Unread(_)) => None,
+            // The question was about an identity that this node never bore, or from before it was known: the answer is
+            // about an earlier holder.
+            (None, Some(_), Seen::Gone | Seen::Unread(_)) | (Some(_), None, Seen::Gone) => None,
             (
                 Some(_) | None,
                 Some(_) | None,
