@@ -222,7 +222,7 @@ impl Run {
         self.watchman.signals(&scene)?;
         self.watchman.decisions(&scene, &decisions)?;
         self.watchman
-            .beliefs(&scene, self.steps.is_multiple_of(8))?;
+            .beliefs(&scene, self.trace.is_some() || self.steps.is_multiple_of(8))?;
         self.shells.carry_out(&decisions, now);
         Ok(())
     }

@@ -25,6 +25,8 @@ mod e2e;
 mod incidents;
 /// Warrants carried out against real trees that the tests start themselves.
 mod pursuit;
+/// Stories and the log that people read of them.
+mod scenario;
 /// Seeded worlds, and what must hold in all of them.
 mod simulation;
 /// The same binary as a process tree that misbehaves, within bounds.

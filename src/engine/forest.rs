@@ -33,6 +33,9 @@ use super::warrant::HardTie;
 /// Stamps of events are taken a moment before they are queued, each processor for itself.
 const SETTLING: Duration = Duration::from_millis(10);
 
+/// Two looks so far apart answer two questions.
+const AGAIN: Duration = Duration::from_secs(1);
+
 /// A look is believed after so long even if nothing was heard since.
 const SILENCE: Duration = Duration::from_secs(10);
 
@@ -503,7 +506,12 @@ impl Forest {
         let believed = match hearing {
             Hearing::Nothing => true,
             Hearing::Events => {
-                heard > first.after(SETTLING) || at.since(first) >= SILENCE || node.life.is_over()
+                // Of one whose identity is not known, the answer may be to a question about who had the number before:
+                // it counts when it is given again.
+                let meant = node.key.is_some() || at.since(first) >= AGAIN;
+                (heard > first.after(SETTLING) && meant)
+                    || at.since(first) >= SILENCE
+                    || node.life.is_over()
             }
         };
         if believed {
@@ -520,24 +528,20 @@ impl Forest {
     fn meant(&self, sample: &Sample) -> Option<Serial> {
         let serial = self.holder(sample.pid)?;
         let node = self.node(serial)?;
-        if Self::is_before(sample, node) {
+        if self.predates(serial, sample.at) {
             return None;
         }
         match (node.key, sample.key, &sample.seen) {
             (Some(ours), Some(theirs), _) if ours != theirs => None,
-            // An identity was asked for that this node never bore: the answer is about an earlier holder.
-            (None, Some(_), Seen::Gone | Seen::Unread(_)) => None,
+            // The question was about an identity that this node never bore, or from before it was known: the answer is
+            // about an earlier holder.
+            (None, Some(_), Seen::Gone | Seen::Unread(_)) | (Some(_), None, Seen::Gone) => None,
             (
                 Some(_) | None,
                 Some(_) | None,
                 Seen::Alive(_) | Seen::Zombie { .. } | Seen::Gone | Seen::Unread(_),
             ) => Some(serial),
         }
-    }
-
-    /// Whether a sample was read before the holder's birth was heard of, so that it is of an earlier one.
-    fn is_before(sample: &Sample, node: &Node) -> bool {
-        node.seen == FirstSign::Heard && sample.at <= node.born
     }
 
     fn alive(
@@ -549,14 +553,13 @@ impl Forest {
     ) -> Option<Serial> {
         let key = sample.key?;
         if let Some(holder) = self.holder(sample.pid) {
-            let older = self.node(holder).is_some_and(|node| {
-                Self::is_before(sample, node)
-                    || (figures.start < node.start && !figures.start.near(node.start))
-            });
-            if older {
+            let older = self
+                .node(holder)
+                .is_some_and(|node| figures.start < node.start && !figures.start.near(node.start));
+            if older || self.predates(holder, sample.at) {
                 return None;
             }
-            if self.bind(holder, key, figures.start) {
+            if self.bind(holder, key, figures.start, sample.at) {
                 let parent = figures.parent.and_then(|parent| self.find(parent));
                 let tie = figures.parent.map(|parent| HardTie::Child { parent });
                 self.adopt(holder, parent, tie, changes);
@@ -588,14 +591,21 @@ impl Forest {
         }
     }
 
-    /// Binds an identity to a node that has none; whether the node bears that identity now.
-    pub fn bind(&mut self, serial: Serial, key: ProcKey, start: StartTicks) -> bool {
+    /// Whether something that was read at that moment is of an earlier holder of the number.
+    pub fn predates(&self, serial: Serial, read: Mono) -> bool {
+        self.node(serial)
+            .is_some_and(|node| node.seen == FirstSign::Heard && read <= node.born)
+    }
+
+    /// Binds an identity, read at that moment, to a node that has none; whether the node bears that identity now.
+    pub fn bind(&mut self, serial: Serial, key: ProcKey, start: StartTicks, read: Mono) -> bool {
+        let stale = self.predates(serial, read);
         let Some(node) = self.nodes.get_mut(&serial) else {
             return false;
         };
         match node.key {
             Some(bound) => bound == key,
-            None if node.pid == key.pid() && start.can_be(node.start) => {
+            None if node.pid == key.pid() && start.can_be(node.start) && !stale => {
                 node.key = Some(key);
                 node.start = start;
                 true

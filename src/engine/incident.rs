@@ -282,14 +282,7 @@ impl Incident {
     /// The ladder is another one now: the stage stays where all before it is as it was, else the climb goes on after
     /// the last nudge that both ladders have. Its clock starts again.
     pub fn restart(&mut self, now: Mono, old: &[Stage], new: &[Stage]) {
-        let alike = old
-            .iter()
-            .zip(new)
-            .take_while(|(old, new)| old.act == new.act)
-            .count();
-        if alike < self.next {
-            self.next = after_last_nudge(new, alike);
-        }
+        self.next = same_stage(self.next, old, new);
         self.clock = now;
         self.said = false;
         if let Phase::Resting(_) = self.phase {
@@ -331,6 +324,29 @@ impl Incident {
             denied: self.denied,
             told: self.told,
         }
+    }
+}
+
+impl Past {
+    /// The ladder is another one now: what [`Incident::restart`] does to an open incident.
+    pub fn restart(&mut self, old: &[Stage], new: &[Stage]) {
+        self.next = same_stage(self.next, old, new);
+        self.served = Duration::ZERO;
+    }
+}
+
+/// Where a climb stands on another ladder: at the same stage where all before it is as it was, else after the last
+/// nudge that both have.
+fn same_stage(next: usize, old: &[Stage], new: &[Stage]) -> usize {
+    let alike = old
+        .iter()
+        .zip(new)
+        .take_while(|(old, new)| old.act == new.act)
+        .count();
+    if alike < next {
+        after_last_nudge(new, alike)
+    } else {
+        next
     }
 }
 

@@ -364,6 +364,18 @@ impl Watchman {
                     above.children.contains(&serial),
                     "a child unknown to its parent"
                 );
+                if let Some((child, parent)) = node
+                    .key
+                    .and_then(|key| machine.ever(key))
+                    .zip(above.key.and_then(|key| machine.ever(key)))
+                {
+                    ensure!(
+                        machine.descends(child, parent),
+                        "false lineage: {child:?} {} is not below {parent:?} {}",
+                        node.pid,
+                        above.pid
+                    );
+                }
             }
             for child in &node.children {
                 let below = forest.node(*child).ok_or("a child that is forgotten")?;

@@ -13,6 +13,7 @@ use super::body::{Body, Deed, Id, OnKill, OnTerm, Plan, State, Waits};
 /// What is remembered of every process that ever was.
 #[derive(Clone, Debug)]
 pub struct Kin {
+    pub pid: Pid,
     /// Who forked it: never changes.
     pub parent: Option<Id>,
     pub born: Mono,
@@ -195,6 +196,11 @@ impl Machine {
         Some(id)
     }
 
+    /// Makes this number the next to be handed out, if it is free.
+    pub fn hand_out(&mut self, pid: Pid) {
+        self.cursor = pid.number() - 1;
+    }
+
     fn free_pid(&mut self) -> Option<Pid> {
         for _ in 0..self.make.pids {
             self.cursor = if self.cursor >= self.make.pids {
@@ -254,6 +260,7 @@ impl Machine {
                 .insert((self.now.after(*after), self.entered), (id, deed.clone()));
         }
         self.kin.push(Kin {
+            pid,
             parent,
             born: self.now,
             died: None,

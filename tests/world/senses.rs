@@ -72,7 +72,7 @@ fn look(machine: &Machine, ask: &Ask, sight: Sight) -> Sample {
     let key = machine.key(body);
     let start = StartTicks(body.ticks);
     let another = ask.key.is_some_and(|asked| asked != key)
-        || ask.start.is_some_and(|asked| !asked.near(start));
+        || ask.start.is_some_and(|asked| !start.can_be(asked));
     if another {
         return gone;
     }
@@ -139,7 +139,7 @@ pub fn facts(machine: &Machine, question: &Question) -> Facts {
             && question.key.is_none_or(|key| machine.key(body) == key)
             && question
                 .start
-                .is_none_or(|start| start.near(StartTicks(body.ticks)))
+                .is_none_or(|start| StartTicks(body.ticks).can_be(start))
     });
     let Some(body) = found else {
         return nobody(machine.now, question);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use beadle::engine::decision::{Decision, Hearing, Input};
 use beadle::engine::facts::{Question, Read};
 use beadle::engine::forest::Forest;
-use beadle::engine::process::{ProcKey, Uid};
+use beadle::engine::process::{ProcKey, StartTicks, Uid};
 use beadle::engine::rule::Signal;
 use beadle::engine::snapshot::Ask;
 use beadle::engine::units::Mono;
@@ -284,10 +284,7 @@ impl Shells {
         // A number known by its birth alone is good only if no later birth names it.
         for unbound in &warrant.unbound {
             let body = machine.holder(unbound.pid).filter(|body| {
-                body.birth_event <= warrant.seen.0
-                    && unbound
-                        .start
-                        .near(beadle::engine::process::StartTicks(body.ticks))
+                body.birth_event <= warrant.seen.0 && StartTicks(body.ticks).can_be(unbound.start)
             });
             if let Some(body) = body {
                 whom.push((machine.key(body), Some(body.id)));

@@ -50,6 +50,10 @@ impl Judge {
             .forest
             .node(serial)
             .is_some_and(|node| node.exec == facts.exec);
+        if self.forest.predates(serial, facts.at) {
+            // It was asked about another, who held the number before.
+            return;
+        }
         if !current {
             // It ran another image by the time; that one was asked about too.
             return;
@@ -63,7 +67,7 @@ impl Judge {
         }
         let ours = facts
             .key
-            .is_some_and(|key| self.forest.bind(serial, key, facts.start));
+            .is_some_and(|key| self.forest.bind(serial, key, facts.start, facts.at));
         let leaving = |node: &Node| node.life == Life::Leaving;
         if !self.forest.node(serial).is_some_and(leaving) {
             self.unschedule(serial);

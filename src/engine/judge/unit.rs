@@ -134,8 +134,14 @@ impl Unit {
         self.want = want(&rule);
         self.index = index;
         self.next_look = now;
-        if let Some(incident) = self.incident.as_mut().filter(|_| ladder_changed) {
+        if !ladder_changed {
+            return;
+        }
+        if let Some(incident) = &mut self.incident {
             incident.restart(now, &old.ladder, &self.rule.ladder);
+        }
+        if let Some(past) = &mut self.past {
+            past.restart(&old.ladder, &self.rule.ladder);
         }
     }
 

@@ -1,0 +1,138 @@
+//! The script of a scenario: rules, the world's make, and lines with a time.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use beadle::engine::units::{Bytes, Mono};
+
+use crate::world::body::{OnKill, OnTerm, Plan, Waits};
+
+/// Where the story begins.
+pub const START: Mono = Mono::from_secs(1000);
+
+/// A script, read.
+pub struct Script {
+    /// Rule files by name; the first, without a name, is in force.
+    pub rules: BTreeMap<String, String>,
+    /// What is said of the world: `tier=scan`, `user=1000`, `leash=NAME`.
+    pub world: Words,
+    pub lines: Vec<(Mono, String)>,
+    pub end: Mono,
+}
+
+impl Script {
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut script = Self {
+            rules: BTreeMap::new(),
+            world: Words::parse(""),
+            lines: Vec::new(),
+            end: START,
+        };
+        let mut rules: Option<String> = None;
+        for line in text.lines() {
+            let indented = line.starts_with("  ");
+            if let (Some(name), true) = (&rules, indented) {
+                let yaml = script.rules.entry(name.clone()).or_default();
+                yaml.push_str(line.strip_prefix("  ").unwrap_or(line));
+                yaml.push('\n');
+                continue;
+            }
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let (first, rest) = line.split_once(' ').unwrap_or((line, ""));
+            match first {
+                "rules" => rules = Some(rest.trim().to_owned()),
+                "world" => script.world = Words::parse(rest),
+                "until" => script.end = START.after(span(rest.trim())?),
+                at => script
+                    .lines
+                    .push((START.after(span(at)?), rest.trim().to_owned())),
+            }
+        }
+        Ok(script)
+    }
+}
+
+/// Bare words, and words with a value.
+#[derive(Clone, Debug)]
+pub struct Words {
+    pub bare: Vec<String>,
+    pub named: BTreeMap<String, String>,
+}
+
+impl Words {
+    pub fn parse(text: &str) -> Self {
+        let (mut bare, mut named) = (Vec::new(), BTreeMap::new());
+        for word in text.split_whitespace() {
+            match word.split_once('=') {
+                Some((name, value)) => {
+                    named.insert(name.to_owned(), value.to_owned());
+                }
+                None => bare.push(word.to_owned()),
+            }
+        }
+        Self { bare, named }
+    }
+
+    pub fn word(&self, index: usize) -> Result<&str, String> {
+        self.bare
+            .get(index)
+            .map(String::as_str)
+            .ok_or_else(|| "a word is missing".to_owned())
+    }
+
+    pub fn named(&self, name: &str) -> Option<&str> {
+        self.named.get(name).map(String::as_str)
+    }
+
+    /// How a process behaves.
+    pub fn plan(&self, plan: &mut Plan) -> Result<(), String> {
+        for (name, value) in &self.named {
+            match name.as_str() {
+                "owner" => plan.owner = Some(number(value)?),
+                "cpu" => plan.cpu = u64::from(number(value.trim_end_matches('%'))?) * 10,
+                "memory" => plan.memory = size(value)?,
+                "growth" => plan.growth = size(value)?,
+                "threads" => plan.threads = number(value)?,
+                "args" => plan.args = value.split(',').map(str::to_owned).collect(),
+                "term" => {
+                    plan.on_term = match value.split_once(':') {
+                        Some((_, count)) => OnTerm::Forks(number(count)?),
+                        None if value == "ignores" => OnTerm::Ignores,
+                        None => OnTerm::Dies(span(value)?),
+                    }
+                }
+                "kill" => plan.on_kill = OnKill::Stuck,
+                "waits" => plan.waits = Waits::Never,
+                "nohup" => plan.nohup = value == "yes",
+                "parent" | "pid" => {}
+                other => return Err(format!("`{other}` is no manner")),
+            }
+        }
+        Ok(())
+    }
+}
+
+pub fn number(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| format!("`{text}` is no number"))
+}
+
+/// `90s`, `350ms`, `10m`, `2h`.
+pub fn span(text: &str) -> Result<Duration, String> {
+    beadle::config::duration(text).or_else(|problem| match text {
+        "0s" => Ok(Duration::ZERO),
+        _ => Err(problem),
+    })
+}
+
+fn size(text: &str) -> Result<Bytes, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_alphabetic());
+    let count = u64::from(number(digits)?);
+    match &text[digits.len()..] {
+        "GiB" => Ok(Bytes::gib(count)),
+        "MiB" => Ok(Bytes::mib(count)),
+        unit => Err(format!("`{unit}` is no unit")),
+    }
+}

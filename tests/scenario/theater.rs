@@ -1,0 +1,305 @@
+//! Plays a script: the fake machine, the judge, the shells in their order, and the log.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use beadle::cli::render::{Entry, Paint, line};
+use beadle::config::{self, Names, Request};
+use beadle::engine::decision::{Answer, Decision, Hearing, Input, Wish};
+use beadle::engine::judge::{Judge, Settings};
+use beadle::engine::process::Uid;
+use beadle::engine::rule::RuleSet;
+use beadle::engine::units::Mono;
+use beadle::engine::warrant::Spare;
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+
+use super::script::{START, Script, Words, number, span};
+use crate::world::body::{Deed, Id, Plan};
+use crate::world::machine::{Machine, Make, Marks};
+use crate::world::senses::Parts;
+use crate::world::shells::{Shells, Ways};
+
+/// Steps that one story may take.
+const MOST_STEPS: u32 = 200_000;
+
+/// A story being played.
+pub struct Theater {
+    pub log: String,
+    machine: Machine,
+    shells: Shells,
+    judge: Judge,
+    files: BTreeMap<String, Arc<RuleSet>>,
+    names: BTreeMap<String, Id>,
+    alive: BTreeSet<Id>,
+    /// An answer that is accepted just before the next last call.
+    interruption: Option<Answer>,
+    steps: u32,
+}
+
+struct Nobody;
+
+impl Names for Nobody {
+    fn user(&self, name: &str) -> Option<u32> {
+        (name == "root").then_some(0)
+    }
+
+    fn group(&self, _: &str) -> Option<u32> {
+        None
+    }
+}
+
+/// Rules as `config` loads them from a file.
+fn load(yaml: &str) -> Result<Arc<RuleSet>, String> {
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let path = folder.path().join("rules.yaml");
+    std::fs::write(&path, yaml).map_err(|error| error.to_string())?;
+    let request = Request {
+        explicit: Some(path),
+        home: None,
+        uid: 1000,
+        mode: None,
+        names: &Nobody,
+    };
+    config::load(&request)
+        .map(|loaded| loaded.rules)
+        .map_err(|refusal| config::render(&refusal.problems, config::Paint::Plain))
+}
+
+impl Theater {
+    pub fn new(script: &Script) -> Result<Self, String> {
+        let files: BTreeMap<String, Arc<RuleSet>> = script
+            .rules
+            .iter()
+            .map(|(name, yaml)| Ok((name.clone(), load(yaml)?)))
+            .collect::<Result<_, String>>()?;
+        let world = &script.world;
+        let hearing = match world.named("tier") {
+            Some("scan") => Hearing::Nothing,
+            _ => Hearing::Events,
+        };
+        let mut ways = Ways::smooth(hearing);
+        let only_user = world.named("user").map(number).transpose()?;
+        ways.user = only_user.unwrap_or(0);
+        if world.named("memory") == Some("hidden") {
+            ways.parts = Parts::Hidden;
+        }
+        let mut machine = Machine::new(Make {
+            pids: 4000,
+            marks: Marks::Inodes,
+        });
+        let mut names = BTreeMap::from([("init".to_owned(), Machine::INIT)]);
+        // The shell that everything is started from, unless another parent is named.
+        let mut shell = Plan::of("bash");
+        shell.owner = Some(1000);
+        let shell = machine.start(Machine::INIT, &shell).ok_or("no number")?;
+        names.insert("shell".to_owned(), shell);
+        machine.events.clear();
+        let key = |id: Id| machine.body(id).map(|body| machine.key(body));
+        let settings = Settings {
+            only_user: only_user.map(Uid),
+            spare: Arc::new(Spare {
+                keys: key(Machine::INIT).into_iter().collect(),
+            }),
+            leash: world.named("leash").and_then(|name| key(*names.get(name)?)),
+            first_incident: 1,
+        };
+        let rules = files.get("").cloned().ok_or("no rules")?;
+        let mut theater = Self {
+            log: String::new(),
+            judge: Judge::new(settings, rules),
+            shells: Shells::new(ways, 1),
+            alive: machine.living().map(|body| body.id).collect(),
+            machine,
+            files,
+            names,
+            interruption: None,
+            steps: 0,
+        };
+        theater.step(Input::Hearing(hearing));
+        Ok(theater)
+    }
+
+    /// Lets everything happen up to a moment.
+    pub fn until(&mut self, end: Mono) -> Result<(), String> {
+        loop {
+            let next = [
+                self.machine.next(),
+                self.shells.next(),
+                self.judge.next_deadline(),
+            ];
+            let next = next.into_iter().flatten().min().unwrap_or(end);
+            if next > end {
+                break;
+            }
+            self.machine.advance(next);
+            self.turn();
+            if self.steps > MOST_STEPS {
+                return Err(format!("a busy loop at {:?}", self.machine.now));
+            }
+        }
+        self.machine.advance(end);
+        self.turn();
+        Ok(())
+    }
+
+    fn turn(&mut self) {
+        self.hear();
+        while self.shells.next().is_some_and(|at| at <= self.machine.now) {
+            if let Some(input) = self.shells.turn(&mut self.machine) {
+                self.hear();
+                if let (Input::LastCall(_), Some(answer)) = (&input, self.interruption.take()) {
+                    self.step(Input::Answer(answer));
+                }
+                self.step(input);
+            }
+        }
+        self.hear();
+        if self
+            .judge
+            .next_deadline()
+            .is_some_and(|at| at <= self.machine.now)
+        {
+            self.step(Input::Deadline);
+        }
+    }
+
+    fn hear(&mut self) {
+        self.mourn();
+        if let Some(input) = self.shells.hear(&mut self.machine) {
+            self.step(input);
+        }
+    }
+
+    fn step(&mut self, input: Input) {
+        self.steps += 1;
+        let now = self.machine.now;
+        let decisions = self.judge.step(now, input);
+        for decision in &decisions {
+            if let Decision::Tell(notice) = decision {
+                let wall = Timestamp::UNIX_EPOCH
+                    .checked_add(SignedDuration::try_from(now.since(START)).unwrap())
+                    .unwrap()
+                    .to_zoned(TimeZone::UTC);
+                let entry = Entry::notice(notice, &wall);
+                let _ = writeln!(self.log, "{}", line(&entry, Paint::Plain));
+            }
+        }
+        self.shells.carry_out(&decisions, now);
+    }
+
+    /// Notes who died, and whether of a signal of ours.
+    fn mourn(&mut self) {
+        let living: BTreeSet<Id> = self.machine.living().map(|body| body.id).collect();
+        for id in self.alive.difference(&living) {
+            let Some(name) = self.names.iter().find(|(_, named)| *named == id) else {
+                continue;
+            };
+            let last = self.shells.sent.iter().rfind(|sent| sent.to == *id);
+            let of = last.map_or(String::new(), |sent| {
+                format!(", sent {}", sent.signal.word())
+            });
+            let _ = writeln!(self.log, "= {} is dead{of}", name.0);
+        }
+        self.alive = living;
+    }
+
+    fn id(&self, name: &str) -> Result<Id, String> {
+        self.names
+            .get(name)
+            .copied()
+            .ok_or_else(|| format!("who is {name}?"))
+    }
+
+    /// Carries out one line.
+    pub fn act(&mut self, line: &str) -> Result<(), String> {
+        let words = Words::parse(line);
+        let (verb, whom) = (words.word(0)?, words.word(1).unwrap_or_default());
+        match verb {
+            "start" => self.start(&words)?,
+            "crowd" => {
+                let parent = self.id(words.named("parent").unwrap_or("shell"))?;
+                for _ in 0..number(whom)? {
+                    self.machine.start(parent, &Plan::default());
+                }
+            }
+            "set" => {
+                let id = self.id(whom)?;
+                let now = self.machine.now;
+                let body = self.machine.bodies.get_mut(&id).ok_or("it is gone")?;
+                body.settle(now);
+                words.plan(&mut body.plan)?;
+                if words.named("memory").is_some() {
+                    body.held = body.plan.memory;
+                    body.held_since = now;
+                }
+            }
+            "exec" => self.deed(whom, Deed::Exec(words.word(2)?.to_owned()))?,
+            "exit" => self.deed(whom, Deed::Exit)?,
+            "stop" => self.deed(whom, Deed::Stop)?,
+            "continue" => self.deed(whom, Deed::Continue)?,
+            "session" => self.deed(whom, Deed::Session)?,
+            "leader-exit" => self.deed(whom, Deed::LeaderExit)?,
+            "own" => self.deed(whom, Deed::Own(number(words.word(2)?)?))?,
+            "pause" | "interrupt" => {
+                let answer = Answer {
+                    by: Uid(number(words.named("by").unwrap_or("0"))?),
+                    what: Wish::Pause {
+                        span: words.named("for").map(span).transpose()?,
+                        rule: words.named("rule").map(Arc::from),
+                    },
+                };
+                if verb == "interrupt" {
+                    self.interruption = Some(answer);
+                } else {
+                    self.step(Input::Answer(answer));
+                }
+            }
+            "resume" => {
+                let by = Uid(number(words.named("by").unwrap_or("0"))?);
+                let what = Wish::Resume { rule: None };
+                self.step(Input::Answer(Answer { by, what }));
+            }
+            "reload" => {
+                let rules = self.files.get(whom).cloned().ok_or("no such rules")?;
+                self.step(Input::Rules(rules));
+            }
+            "suspend" => self.machine.sleep(span(whom)?),
+            "lose" => {
+                self.machine.events.clear();
+                self.step(Input::Gap);
+            }
+            other => return Err(format!("`{other}` is no deed")),
+        }
+        self.turn();
+        Ok(())
+    }
+
+    fn deed(&mut self, whom: &str, deed: Deed) -> Result<(), String> {
+        let id = self.id(whom)?;
+        self.machine.act(id, deed);
+        Ok(())
+    }
+
+    fn start(&mut self, words: &Words) -> Result<(), String> {
+        let parent = self.id(words.named("parent").unwrap_or("shell"))?;
+        let mut plan = Plan::default();
+        if let Ok(program) = words.word(2) {
+            plan.program = Some(program.replace("\\e", "\u{1b}").replace("\\n", "\n"));
+        }
+        words.plan(&mut plan)?;
+        if let Some(whose) = words.named("pid") {
+            // The number of somebody who is gone is handed out again.
+            let id = self.id(whose)?;
+            let pid = self.machine.kin[id.0].pid;
+            self.machine.hand_out(pid);
+        }
+        let id = self
+            .machine
+            .start(parent, &plan)
+            .ok_or("no number is free")?;
+        self.alive.insert(id);
+        self.names.insert(words.word(1)?.to_owned(), id);
+        Ok(())
+    }
+}
