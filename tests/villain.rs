@@ -117,7 +117,7 @@ impl Villain {
         let (name, value) = mark.split_once('=').unwrap();
         let root = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "villain::villain", "--ignored", "--nocapture"])
-            .env("BEADLE_VILLAIN", kind.word())
+            .env("BEADLE_PURSUED", kind.word())
             .env("BEADLE_PAGE", file.path())
             .env(name, value)
             .stdin(Stdio::null())
@@ -199,7 +199,7 @@ pub(crate) fn awake() -> u64 {
 #[ignore = "it is the villain of other tests, and does nothing unless told what to be"]
 fn villain() {
     let (Ok(kind), Some(page)) = (
-        std::env::var("BEADLE_VILLAIN"),
+        std::env::var("BEADLE_PURSUED"),
         std::env::var_os("BEADLE_PAGE"),
     ) else {
         return;
