@@ -181,7 +181,7 @@ impl Run {
                 }
                 Trouble::Reload(seed) => {
                     self.story.rules = story::make_rules(&mut Chance::new(seed));
-                    self.watchman.reloads += 1;
+                    self.watchman.reloaded();
                     self.step(Input::Rules(Arc::new(self.story.rules.clone())))?;
                 }
             }

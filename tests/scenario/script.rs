@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use beadle::engine::units::{Bytes, Mono};
 
-use crate::world::body::{OnKill, OnTerm, Plan, Waits};
+use crate::world::body::{Consent, OnKill, OnTerm, Plan, Waits};
 
 /// Where the story begins.
 pub const START: Mono = Mono::from_secs(1000);
@@ -105,6 +105,7 @@ impl Words {
                     }
                 }
                 "kill" => plan.on_kill = OnKill::Stuck,
+                "signals" => plan.consent = Consent::Refuses,
                 "waits" => plan.waits = Waits::Never,
                 "nohup" => plan.nohup = value == "yes",
                 "parent" | "pid" => {}

@@ -148,7 +148,9 @@ impl Theater {
         while self.shells.next().is_some_and(|at| at <= self.machine.now) {
             if let Some(input) = self.shells.turn(&mut self.machine) {
                 self.hear();
-                if let (Input::LastCall(_), Some(answer)) = (&input, self.interruption.take()) {
+                if let Input::LastCall(_) = input
+                    && let Some(answer) = self.interruption.take()
+                {
                     self.step(Input::Answer(answer));
                 }
                 self.step(input);

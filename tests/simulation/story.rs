@@ -6,7 +6,7 @@ use beadle::engine::decision::Hearing;
 use beadle::engine::rule::{Bound, Clause, Mode, Rule, RuleSet, Signal, Stage, StageAct};
 use beadle::engine::units::{Bytes, Mono};
 
-use crate::world::body::{Deed, Id, OnKill, OnTerm, Plan, Waits};
+use crate::world::body::{Consent, Deed, Id, OnKill, OnTerm, Plan, Waits};
 use crate::world::chance::Chance;
 use crate::world::machine::{Machine, Make, Marks};
 use crate::world::rules::{self, cpu, limit, orphaned, private, rss, secs};
@@ -305,6 +305,9 @@ fn villain(chance: &mut Chance, depth: u32) -> Plan {
     };
     if chance.permille(60) {
         plan.on_kill = OnKill::Stuck;
+    }
+    if chance.permille(40) {
+        plan.consent = Consent::Refuses;
     }
     if chance.permille(80) {
         plan.threads = 4;

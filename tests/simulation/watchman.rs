@@ -24,6 +24,8 @@ struct Case {
     killed: u32,
     /// The last warrant to ask with TERM, and when it was given.
     asked: Option<(WarrantId, Mono)>,
+    /// The last warrant to KILL, and the TERM it rested on.
+    ending: Option<(WarrantId, Mono)>,
 }
 
 /// A pause as it was accepted.
@@ -87,12 +89,16 @@ impl Watchman {
             .each
             .iter()
             .all(|(_, outcome)| *outcome == Outcome::Gone);
+        let sent = |outcome: &Outcome| matches!(outcome, Outcome::Sent | Outcome::Survived);
+        let none = !report.each.iter().any(|(_, outcome)| sent(outcome));
         for case in self.cases.values_mut() {
-            if case
-                .asked
-                .is_some_and(|(asked, _)| asked == report.warrant && all_gone)
-            {
+            if case.asked.is_some_and(|(asked, _)| asked == report.warrant) && all_gone {
                 case.termed.get_or_insert(report.at);
+            }
+            // A KILL that was withheld from everybody was none.
+            if let Some((_, termed)) = case.ending.filter(|(id, _)| *id == report.warrant && none) {
+                case.termed = Some(termed);
+                case.killed -= 1;
             }
         }
     }
@@ -169,6 +175,12 @@ impl Watchman {
         Ok(())
     }
 
+    /// The rules are read again: what a changed ladder tells anew is told.
+    pub fn reloaded(&mut self) {
+        self.reloads += 1;
+        self.told.clear();
+    }
+
     fn remember(&mut self, machine: &Machine, unit: UnitKey) {
         if let Some(id) = machine.ever(unit.root()) {
             self.roots.entry(unit).or_insert(id);
@@ -232,6 +244,7 @@ impl Watchman {
                 "KILL twice: {name}"
             );
             case.killed += 1;
+            case.ending = Some((warrant.id, termed));
             case.termed = None;
         }
         ensure!(

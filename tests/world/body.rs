@@ -30,6 +30,8 @@ pub struct Plan {
     pub on_term: OnTerm,
     /// Whether KILL ends it.
     pub on_kill: OnKill,
+    /// Whether the kernel lets us signal it at all.
+    pub consent: Consent,
     /// Whether it waits for its children.
     pub waits: Waits,
     /// What it does by itself, and how long after its start.
@@ -52,6 +54,7 @@ impl Default for Plan {
             threads: 1,
             on_term: OnTerm::Dies(Duration::ZERO),
             on_kill: OnKill::Dies,
+            consent: Consent::Takes,
             waits: Waits::AtOnce,
             deeds: Vec::new(),
             nohup: false,
@@ -97,6 +100,14 @@ pub enum OnKill {
     Stuck,
 }
 
+/// Whether the kernel lets us signal a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Consent {
+    Takes,
+    /// It refuses, for reasons of its own.
+    Refuses,
+}
+
 /// When a parent waits for its dead children.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Waits {
@@ -123,8 +134,6 @@ pub enum Deed {
     LeaderExit,
     /// A thread that is not the leader execs: the kernel tells of an exit first.
     ThreadExec(String),
-    /// Uses so many thousandths of a core from now on.
-    Spin(u64),
     /// Holds so much memory from now on.
     Hold(Bytes),
     /// Is stopped.

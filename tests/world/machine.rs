@@ -468,10 +468,6 @@ impl Machine {
                 self.tell(Happening::Exit { pid });
                 self.exec(id, &program);
             }
-            Deed::Spin(pace) => {
-                body.settle(now);
-                body.plan.cpu = pace;
-            }
             Deed::Hold(bytes) => {
                 body.held = bytes;
                 body.held_since = now;

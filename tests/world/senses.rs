@@ -17,8 +17,6 @@ pub const CORES: u32 = 4;
 /// How well the machine can be read.
 #[derive(Clone, Copy, Debug)]
 pub struct Sight {
-    /// How many looks in a thousand fail.
-    pub fails: u64,
     /// Whether memory by part can be read.
     pub memory: Parts,
 }
@@ -168,7 +166,8 @@ pub fn facts(machine: &Machine, question: &Question) -> Facts {
         group: Read::Known(Gid(body.owner)),
         login: Read::Known(None),
         cwd: Read::Known(Place::existing("/home/x")),
-        tty: Read::Known(None),
+        // Shells are interactive here; nobody else has a terminal.
+        tty: Read::Known((body.program == "bash").then(|| Place::existing("/dev/pts/0"))),
         cgroup: Read::Known(Text::from("/user.slice")),
         container: Read::Known(None),
         namespace: Read::Known(Namespace::Ours),

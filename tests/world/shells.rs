@@ -15,7 +15,7 @@ use beadle::engine::warrant::{
     EventCount, Newborn, Order, Outcome, Report, Survivor, Warrant, WarrantId, Withheld,
 };
 
-use super::body::{Id, State};
+use super::body::{Body, Consent, Id, State};
 use super::chance::Chance;
 use super::machine::{Machine, Reach};
 use super::senses::{self, Parts, Sight};
@@ -227,7 +227,6 @@ impl Shells {
             Job::Look(asks) => {
                 let (chance, share) = (&mut self.chance, self.ways.unread);
                 let sight = Sight {
-                    fails: share,
                     memory: self.ways.parts,
                 };
                 let found = senses::snapshot(machine, &asks, &mut || chance.permille(share), sight);
@@ -265,7 +264,9 @@ impl Shells {
 
     fn may_signal(&self, machine: &Machine, id: Id) -> bool {
         let owner = machine.body(id).map(|body| body.owner);
-        self.ways.user == Uid::ROOT.0 || owner == Some(self.ways.user)
+        let refuses = |body: &Body| body.plan.consent == Consent::Refuses;
+        !machine.body(id).is_some_and(refuses)
+            && (self.ways.user == Uid::ROOT.0 || owner == Some(self.ways.user))
     }
 
     fn begin(&mut self, machine: &mut Machine, warrant: Arc<Warrant>) {
