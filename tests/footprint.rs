@@ -7,7 +7,9 @@
 //! For each number of idle processes it measures, at `interval: 1s`, (a) with nothing matched, (b) with every one of
 //! them a member of a judged tree, without and with a limit that takes a second file per process, (c) with nothing matched beside a load that forks and execs at a bounded rate:
 //! processor time from `/proc/PID/stat` over a window (whole ticks) and, finer, from the scheduler's count of the
-//! living threads; resident and anonymous memory; medians over rounds. Nothing is asserted.
+//! living threads; resident and anonymous memory; medians over rounds. How often the whole machine forks is shown too:
+//! each fork, exec and exit is an event that beadle hears, so other people's builds show in these figures. Nothing is
+//! asserted.
 //!
 //! The daemon runs in mode `observe`: it signals nothing. The idle processes and the load are this program's own; they
 //! end with it, at the latest when their time is up.
@@ -119,18 +121,20 @@ impl Case {
     }
 }
 
-/// Processor and memory of a process at one moment.
-#[derive(Clone, Copy, Default)]
+/// Processor and memory of a process at one moment, and how many processes the machine ever made.
+#[derive(Clone, Copy)]
 struct Cost {
+    forks: u64,
     ticks: u64,
     nanos: u64,
     rss: u64,
     anonymous: u64,
 }
 
-/// The same over a window: milliseconds a second, and KiB.
+/// The same over a window: a second, milliseconds a second, and KiB.
 #[derive(Clone, Copy)]
 struct Figure {
+    forks: f64,
     by_ticks: f64,
     by_scheduler: f64,
     rss: u64,
@@ -144,8 +148,8 @@ fn measure(plan: &Plan) {
         plan.window.as_secs()
     );
     println!(
-        "{:<10} {:<38} {:<8} {:>8} {:>10} {:>9} {:>9}",
-        "idle", "case", "program", "CPU", "(finer)", "RSS KiB", "anon KiB"
+        "{:<10} {:<38} {:<8} {:>8} {:>10} {:>9} {:>9} {:>8}",
+        "idle", "case", "program", "CPU", "(finer)", "RSS KiB", "anon KiB", "forks/s"
     );
     for &count in &plan.processes {
         let crowd = Helper::start(&format!("idle {count}"), plan);
@@ -275,7 +279,12 @@ fn cost(pid: u32) -> Option<Cost> {
         .filter_map(|thread| fs::read_to_string(thread.path().join("schedstat")).ok())
         .filter_map(|line| line.split(' ').next()?.parse::<u64>().ok())
         .sum();
+    let machine = fs::read_to_string("/proc/stat").ok()?;
+    let forks = machine
+        .lines()
+        .find_map(|line| line.strip_prefix("processes "))?;
     Some(Cost {
+        forks: forks.parse().ok()?,
         ticks,
         nanos,
         rss: kib("VmRSS:")?,
@@ -288,6 +297,7 @@ fn figure(from: Cost, to: Cost, span: Duration) -> Figure {
     let a_second = rustix::param::clock_ticks_per_second() as f64;
     let per_second = |millis: f64| millis / span.as_secs_f64();
     Figure {
+        forks: (to.forks - from.forks) as f64 / span.as_secs_f64(),
         by_ticks: per_second((to.ticks - from.ticks) as f64 * 1000.0 / a_second),
         by_scheduler: per_second(to.nanos.saturating_sub(from.nanos) as f64 / 1e6),
         rss: to.rss,
@@ -314,12 +324,13 @@ fn tell(count: u32, case: Case, program: &str, figures: &[Figure]) {
         all[all.len() / 2]
     };
     println!(
-        "{count:<10} {:<38} {program:<8} {:>8.2} {:>10.2} {:>9} {:>9}",
+        "{count:<10} {:<38} {program:<8} {:>8.2} {:>10.2} {:>9} {:>9} {:>8.0}",
         case.title(),
         middle(|figure| figure.by_ticks),
         middle(|figure| figure.by_scheduler),
         size(|figure| figure.rss),
         size(|figure| figure.anonymous),
+        middle(|figure| figure.forks),
     );
 }
 
