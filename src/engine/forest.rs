@@ -49,6 +49,10 @@ pub struct Forest {
 
 /// What is known of one process's birth, life and kin.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, known or not"
+)]
 pub struct Node {
     /// Its number.
     pub pid: Pid,
@@ -344,12 +348,11 @@ impl Forest {
                 // A look was quicker than the stream: this is the birth of the process it found. Whoever had adopted it
                 // by then is no parent.
                 self.part(holder);
-                match self.trusted(parent) {
-                    Some(parent) => self.adopt(holder, Some(parent), Some(tie), changes),
-                    None => {
-                        self.await_parent(holder, parent);
-                        changes.push(Change::Adopted(holder));
-                    }
+                if let Some(parent) = self.trusted(parent) {
+                    self.adopt(holder, Some(parent), Some(tie), changes);
+                } else {
+                    self.await_parent(holder, parent);
+                    changes.push(Change::Adopted(holder));
                 }
                 return;
             }
