@@ -179,6 +179,7 @@ impl Watchman {
     pub fn reloaded(&mut self) {
         self.reloads += 1;
         self.told.clear();
+        self.refused.clear();
     }
 
     fn remember(&mut self, machine: &Machine, unit: UnitKey) {

@@ -305,6 +305,10 @@ impl Judge {
             since,
         );
         unit.next_look = self.now;
+        unit.past = self
+            .pasts
+            .remove(&(unit.rule.name.clone(), unit.key))
+            .filter(|past| past.until > self.now);
         unit.starter = self.forest.above(serial).next().map(|(above, node)| {
             let program = self
                 .dossiers
