@@ -6,9 +6,12 @@
     clippy::indexing_slicing,
     clippy::print_stdout,
     clippy::disallowed_methods,
+    clippy::too_many_lines,
+    clippy::needless_pass_by_value,
+    clippy::unused_self,
     missing_docs,
     unreachable_pub,
-    reason = "tests may panic, wait, print and read the environment"
+    reason = "tests may panic, wait, print, read the environment and tell long stories"
 )]
 
 /// The layers and the fence, checked against the sources.

@@ -20,24 +20,16 @@
 //! Membership is inherited at the moment of the fork, from a parent that is then alive, and is kept by the judge.
 //! Nothing has to be looked up through the dead afterwards.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+mod sight;
+#[cfg(test)]
+mod tests;
 
-use super::decision::Hearing;
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::event::{Event, Happening};
 use super::process::{ExecGen, Pid, ProcKey, StartTicks, Uid};
-use super::snapshot::{Figures, Sample, Seen};
 use super::units::Mono;
 use super::warrant::HardTie;
-
-/// Stamps of events are taken a moment before they are queued, each processor for itself.
-const SETTLING: Duration = Duration::from_millis(10);
-
-/// Two looks so far apart answer two questions.
-const AGAIN: Duration = Duration::from_secs(1);
-
-/// A look is believed after so long even if nothing was heard since.
-const SILENCE: Duration = Duration::from_secs(10);
 
 /// One process within this run, in the order of first signs. Not an identity outside the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,6 +49,10 @@ pub struct Forest {
 
 /// What is known of one process's birth, life and kin.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own, known or not"
+)]
 pub struct Node {
     /// Its number.
     pub pid: Pid,
@@ -352,12 +348,11 @@ impl Forest {
                 // A look was quicker than the stream: this is the birth of the process it found. Whoever had adopted it
                 // by then is no parent.
                 self.part(holder);
-                match self.trusted(parent) {
-                    Some(parent) => self.adopt(holder, Some(parent), Some(tie), changes),
-                    None => {
-                        self.await_parent(holder, parent);
-                        changes.push(Change::Adopted(holder));
-                    }
+                if let Some(parent) = self.trusted(parent) {
+                    self.adopt(holder, Some(parent), Some(tie), changes);
+                } else {
+                    self.await_parent(holder, parent);
+                    changes.push(Change::Adopted(holder));
                 }
                 return;
             }
@@ -460,237 +455,6 @@ impl Forest {
         }
     }
 
-    /// Takes in what one look found, and says whom it is about.
-    pub fn sight(
-        &mut self,
-        sample: &Sample,
-        hearing: Hearing,
-        changes: &mut Vec<Change>,
-    ) -> Option<Serial> {
-        match &sample.seen {
-            Seen::Alive(figures) => self.alive(sample, figures, hearing, changes),
-            Seen::Zombie { .. } => {
-                let serial = self.meant(sample)?;
-                self.miss(serial, sample.at, hearing, changes);
-                Some(serial)
-            }
-            Seen::Gone => {
-                let serial = self.meant(sample)?;
-                self.miss(serial, sample.at, hearing, changes);
-                if self.node(serial).is_some_and(|node| node.life.is_over()) {
-                    changes.push(Change::Reaped(serial));
-                }
-                None
-            }
-            Seen::Unread(_) => self.meant(sample),
-        }
-    }
-
-    /// A look found a process dead; whether that is believed now.
-    ///
-    /// # Why not at once
-    /// A process that forks and exits at every hop is dead in every look. Its fork is still in the queue then; buried
-    /// before that is read, it would leave a child that nobody knows the parent of.
-    fn miss(
-        &mut self,
-        serial: Serial,
-        at: Mono,
-        hearing: Hearing,
-        changes: &mut Vec<Change>,
-    ) -> bool {
-        let heard = self.heard;
-        let Some(node) = self.nodes.get_mut(&serial) else {
-            return true;
-        };
-        let first = *node.missed.get_or_insert(at);
-        let believed = match hearing {
-            Hearing::Nothing => true,
-            Hearing::Events => {
-                // Of one whose identity is not known, the answer may be to a question about who had the number before:
-                // it counts when it is given again.
-                let meant = node.key.is_some() || at.since(first) >= AGAIN;
-                (heard > first.after(SETTLING) && meant)
-                    || at.since(first) >= SILENCE
-                    || node.life.is_over()
-            }
-        };
-        if believed {
-            self.die(serial, at, changes);
-        } else if node.life == Life::Alive {
-            // Should nothing be heard of it, it is looked at again.
-            node.life = Life::Leaving;
-            changes.push(Change::Leaving(serial));
-        }
-        believed
-    }
-
-    /// The node a sample is about: the number's holder, unless it is known to be another.
-    fn meant(&self, sample: &Sample) -> Option<Serial> {
-        let serial = self.holder(sample.pid)?;
-        let node = self.node(serial)?;
-        if self.predates(serial, sample.at) {
-            return None;
-        }
-        match (node.key, sample.key, &sample.seen) {
-            (Some(ours), Some(theirs), _) if ours != theirs => None,
-            // The question was about an identity that this node never bore, or from before it was known: the answer is
-            // about an earlier holder.
-            (None, Some(_), Seen::Gone | Seen::Unread(_)) | (Some(_), None, Seen::Gone) => None,
-            (
-                Some(_) | None,
-                Some(_) | None,
-                Seen::Alive(_) | Seen::Zombie { .. } | Seen::Gone | Seen::Unread(_),
-            ) => Some(serial),
-        }
-    }
-
-    fn alive(
-        &mut self,
-        sample: &Sample,
-        figures: &Figures,
-        hearing: Hearing,
-        changes: &mut Vec<Change>,
-    ) -> Option<Serial> {
-        let key = sample.key?;
-        if let Some(holder) = self.holder(sample.pid) {
-            let older = self
-                .node(holder)
-                .is_some_and(|node| figures.start < node.start && !figures.start.near(node.start));
-            if older || self.predates(holder, sample.at) {
-                return None;
-            }
-            if self.bind(holder, key, figures.start, sample.at) {
-                let parent = figures.parent.and_then(|parent| self.find(parent));
-                let tie = figures.parent.map(|parent| HardTie::Child { parent });
-                self.adopt(holder, parent, tie, changes);
-                let mut doubted = false;
-                if let Some(node) = self.nodes.get_mut(&holder) {
-                    node.missed = None;
-                    node.threaded |= figures.threads > 1;
-                    node.owner = figures.owner.or(node.owner);
-                    doubted = std::mem::take(&mut node.doubted);
-                }
-                if doubted {
-                    self.claim(holder, changes);
-                }
-                return Some(holder);
-            }
-            if !self.miss(holder, sample.at, hearing, changes) {
-                return None;
-            }
-            changes.push(Change::Reaped(holder));
-        }
-        Some(self.find_born(sample, key, figures, changes))
-    }
-
-    /// Another image was found to run where no exec was heard.
-    pub fn found_execed(&mut self, serial: Serial, at: Mono) {
-        if let Some(node) = self.nodes.get_mut(&serial) {
-            node.exec = node.exec.next();
-            node.exec_at = at;
-        }
-    }
-
-    /// Whether something that was read at that moment is of an earlier holder of the number.
-    pub fn predates(&self, serial: Serial, read: Mono) -> bool {
-        self.node(serial)
-            .is_some_and(|node| node.seen == FirstSign::Heard && read <= node.born)
-    }
-
-    /// Binds an identity, read at that moment, to a node that has none; whether the node bears that identity now.
-    pub fn bind(&mut self, serial: Serial, key: ProcKey, start: StartTicks, read: Mono) -> bool {
-        let stale = self.predates(serial, read);
-        let Some(node) = self.nodes.get_mut(&serial) else {
-            return false;
-        };
-        match node.key {
-            Some(bound) => bound == key,
-            None if node.pid == key.pid() && start.can_be(node.start) && !stale => {
-                node.key = Some(key);
-                node.start = start;
-                true
-            }
-            None => false,
-        }
-    }
-
-    /// Notes the effective user, when it is known.
-    pub fn own(&mut self, serial: Serial, owner: Option<Uid>) {
-        if let Some(node) = self.nodes.get_mut(&serial) {
-            node.owner = owner.or(node.owner);
-        }
-    }
-
-    /// Takes a zombie in that nobody knew alive; `None` where its number is somebody's already.
-    pub fn lay_out(&mut self, sample: &Sample, start: StartTicks) -> Option<Serial> {
-        if self.holders.contains_key(&sample.pid) {
-            return None;
-        }
-        Some(self.plant(Node {
-            key: sample.key,
-            life: Life::Dead(sample.at),
-            ..Node::new(sample.pid, start, sample.at, FirstSign::Found)
-        }))
-    }
-
-    fn find_born(
-        &mut self,
-        sample: &Sample,
-        key: ProcKey,
-        figures: &Figures,
-        changes: &mut Vec<Change>,
-    ) -> Serial {
-        let proven = figures
-            .parent
-            .and_then(|parent| Some((self.find(parent)?, HardTie::Child { parent })));
-        let in_session = || {
-            let session = figures.session.filter(|session| *session != sample.pid)?;
-            let maker = self.holder(session)?;
-            self.node(maker)?
-                .session
-                .then_some((maker, HardTie::Session { session }))
-        };
-        // A child of init may be an orphan: the session it is in says more than its new parent.
-        let tied = match proven {
-            Some((_, HardTie::Child { parent })) if parent.pid() == Pid::INIT => {
-                in_session().or(proven)
-            }
-            Some(_) => proven,
-            None => in_session(),
-        };
-        // Ticks count from boot, sleep included; taking all sleep as slept by it makes it no older than it is.
-        let started = Mono::from_nanos(figures.start.0.saturating_mul(10_000_000)).min(sample.at);
-        let serial = self.plant(Node {
-            key: Some(key),
-            parent: tied.map(|(parent, _)| parent),
-            tie: tied.map(|(_, tie)| tie),
-            threaded: figures.threads > 1,
-            session: figures.session == Some(sample.pid),
-            owner: figures.owner,
-            ..Node::new(sample.pid, figures.start, started, FirstSign::Found)
-        });
-        changes.push(Change::Born(serial));
-        self.claim(serial, changes);
-        serial
-    }
-
-    /// Gives a process that was just seen the children that were heard of before. Whoever held its number when they were
-    /// born had started by then; this one had, it lives, and a number has one holder at a time.
-    fn claim(&mut self, serial: Serial, changes: &mut Vec<Change>) {
-        let Some((pid, start)) = self.node(serial).map(|node| (node.pid, node.start)) else {
-            return;
-        };
-        for child in self.stop_waiting(pid) {
-            let younger = self
-                .node(child)
-                .is_some_and(|child| child.start >= start || child.start.near(start));
-            if younger {
-                let tie = HardTie::Forked { parent: pid };
-                self.adopt(child, Some(serial), Some(tie), changes);
-            }
-        }
-    }
-
     /// Notes a death: once. Its children go to the nearest living process above it.
     pub fn die(&mut self, serial: Serial, at: Mono, changes: &mut Vec<Change>) {
         let Some(node) = self.nodes.get_mut(&serial) else {
@@ -771,6 +535,3 @@ impl Forest {
         (strangers, missing)
     }
 }
-
-#[cfg(test)]
-mod tests;

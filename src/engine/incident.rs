@@ -140,9 +140,8 @@ impl Incident {
     #[must_use]
     pub fn taken_over(self, rule: &Rule) -> Self {
         let asked = rule.ladder.iter().take(self.next);
-        let asked = asked
-            .skip_while(|stage| stage.act == StageAct::Nudge)
-            .next();
+        let mut asked = asked.filter(|stage| stage.act != StageAct::Nudge);
+        let asked = asked.next();
         let next = if asked.is_some() {
             after_last_nudge(&rule.ladder, self.next)
         } else {

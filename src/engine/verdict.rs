@@ -134,10 +134,10 @@ impl Gauge {
         lapse: Duration,
     ) -> Reading {
         let metric = self.limit.bound.metric();
-        if let (Some(window), Some(cpu)) = (&mut self.window, measures.cpu_time) {
-            if measures.whole {
-                window.push(at, cpu);
-            }
+        if let (Some(window), Some(cpu), true) =
+            (&mut self.window, measures.cpu_time, measures.whole)
+        {
+            window.push(at, cpu);
         }
         let (mut now, threshold) = self.measure(measures);
         if metric == Metric::Cpu && (measures.standing_still || !measures.whole) {

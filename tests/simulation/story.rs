@@ -338,7 +338,7 @@ fn villain(chance: &mut Chance, depth: u32) -> Plan {
         "forker" => {
             for _ in 0..5 {
                 let at = millis(chance, 100, 20_000);
-                plan = plan.then(at, Deed::Start(Box::new(Plan::default())));
+                plan = plan.then(at, Deed::Start(Box::default()));
             }
         }
         "lazy" => {

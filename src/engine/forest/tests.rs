@@ -1,7 +1,9 @@
 //! Stories of forks, exits and reused numbers.
 
 use super::*;
+use crate::engine::decision::Hearing;
 use crate::engine::process::Mark;
+use crate::engine::snapshot::{Sample, Seen};
 
 fn pid(n: u32) -> Pid {
     Pid::new(n).unwrap()

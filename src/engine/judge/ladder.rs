@@ -1,35 +1,22 @@
-//! The stages: nudges, last calls, warrants, reports, closings.
+//! The stages: openings, nudges, closings.
 //!
-//! **Invariants.** Nothing fires before three snapshots, nor within a minute of waking. One act is under way per
-//! process. Between the last call and the warrant nothing is waited for.
+//! **Invariants.** Nothing fires before three snapshots, nor within a minute of waking.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::dossier::{Dossier, Learning, Leashed};
-use super::unit::{Unit, UnitId};
-use super::{Flight, Judge};
+use super::Judge;
+use super::dossier::{Dossier, Learning};
+use super::unit::UnitId;
 use crate::engine::decision::{Closing, Decision, Notice, Rest, What};
-use crate::engine::evidence::{Evidence, UnitKey, Verdict};
+use crate::engine::evidence::{Evidence, Verdict};
 use crate::engine::forest::Serial;
-use crate::engine::guard::Standing;
 use crate::engine::incident::{Incident, Phase, Step};
-use crate::engine::rule::{Mode, Rule, Signal, StageAct};
-use crate::engine::snapshot::RunState;
-use crate::engine::warrant::{
-    Epoch, HardTie, Newborn, Order, Outcome, Report, Target, Unbound, Warrant, WarrantId, Withheld,
-};
+use crate::engine::rule::{Mode, Signal};
 
 /// Snapshots before anything fires.
 const BEFORE_ANYTHING: u64 = 3;
 /// So many trees of one rule, owner, program and starter ended within a cooldown: somebody restarts them.
 const RESPAWNS: usize = 3;
-/// How long after a warrant's end its report is waited for.
-const REPORT_PATIENCE: Duration = Duration::from_secs(30);
-/// How long a warrant that asks may wait for its turn.
-const ASK_EXPIRES: Duration = Duration::from_secs(2);
-/// How long a warrant that ends may take.
-const END_EXPIRES: Duration = Duration::from_secs(15);
 
 impl Judge {
     /// Moves a unit's incident, if there is cause.
@@ -125,50 +112,6 @@ impl Judge {
         (targets.is_empty() && unbound.is_empty()).then_some(Rest::Protected)
     }
 
-    /// The living members that may be signalled, parents first.
-    fn targets(&self, unit: &Unit) -> (Vec<Target>, Vec<Unbound>) {
-        let (mut targets, mut unbound) = (Vec::new(), Vec::new());
-        for serial in &unit.members {
-            let Some((node, dossier)) = self.forest.node(*serial).zip(self.dossiers.get(serial))
-            else {
-                continue;
-            };
-            let outside = self.settings.leash.is_some() && dossier.leashed == Leashed::Outside;
-            // An unprivileged beadle answers for one user's processes, also where the kernel would let it do more.
-            let foreign = self
-                .settings
-                .only_user
-                .zip(node.owner)
-                .is_some_and(|(ours, owner)| ours != owner);
-            if dossier.standing != Standing::Plain || outside || foreign {
-                continue;
-            }
-            let tie = if *serial == unit.root {
-                Some(HardTie::Root)
-            } else {
-                node.tie
-            };
-            let Some(tie) = tie else { continue };
-            match node.key {
-                Some(key) => targets.push(Target {
-                    key,
-                    start: node.start,
-                    tie,
-                    exec: node.exec,
-                    stopped: dossier.latest.state == Some(RunState::Stopped),
-                }),
-                None => unbound.push(Unbound {
-                    pid: node.pid,
-                    start: node.start,
-                    tie,
-                }),
-            }
-        }
-        // Parents first, also where a parent was found after its child.
-        targets.sort_by_key(|target| target.start);
-        (targets, unbound)
-    }
-
     fn nudge(&mut self, id: UnitId, out: &mut Vec<Decision>) {
         if self.waits_for_inner(id) || self.told_just_now(id) {
             return;
@@ -243,7 +186,13 @@ impl Judge {
         }
     }
 
-    fn say_withheld(&mut self, id: UnitId, signal: Signal, why: Rest, out: &mut Vec<Decision>) {
+    pub(super) fn say_withheld(
+        &mut self,
+        id: UnitId,
+        signal: Signal,
+        why: Rest,
+        out: &mut Vec<Decision>,
+    ) {
         let Some(unit) = self.units.get(&id) else {
             return;
         };
@@ -259,240 +208,6 @@ impl Judge {
             },
             out,
         );
-    }
-
-    fn prepare(&mut self, id: UnitId, out: &mut Vec<Decision>) {
-        if self.waits_for_inner(id) || self.another_acts(id) {
-            return;
-        }
-        let warrant = self.new_warrant();
-        let Some(incident) = self
-            .units
-            .get_mut(&id)
-            .and_then(|unit| unit.incident.as_mut())
-        else {
-            return;
-        };
-        incident.phase = Phase::Preparing(warrant);
-        self.flights.insert(
-            warrant,
-            Flight {
-                unit: id,
-                warrant: None,
-                until: self.now.after(self.patience()),
-            },
-        );
-        out.push(Decision::Prepare(warrant));
-    }
-
-    /// Whether some member is part of another act already.
-    fn another_acts(&self, id: UnitId) -> bool {
-        let Some(unit) = self.units.get(&id) else {
-            return true;
-        };
-        self.flights
-            .values()
-            .filter(|flight| flight.unit != id)
-            .any(|flight| {
-                let other = self.units.get(&flight.unit);
-                other.is_some_and(|other| !other.members.is_disjoint(&unit.members))
-            })
-    }
-
-    /// Everything accepted before this moment has been taken in: sign, or let go.
-    pub(super) fn last_call(&mut self, id: WarrantId, out: &mut Vec<Decision>) {
-        let Some(unit_id) = self.flights.get(&id).map(|flight| flight.unit) else {
-            return;
-        };
-        let signed = self.sign(id, unit_id);
-        let Some(incident) = self
-            .units
-            .get_mut(&unit_id)
-            .and_then(|unit| unit.incident.as_mut())
-        else {
-            self.flights.remove(&id);
-            return;
-        };
-        let Some(warrant) = signed else {
-            incident.called_off();
-            self.flights.remove(&id);
-            return;
-        };
-        let what = What::Signal {
-            warrant: id,
-            signal: warrant.order.signal(),
-            targets: warrant.pids(),
-            served: self.now.since(incident.clock),
-        };
-        incident.phase = Phase::Acting(id);
-        self.tell_with(unit_id, what, &warrant.evidence, out);
-        self.flights.insert(
-            id,
-            Flight {
-                unit: unit_id,
-                until: warrant.expires.after(REPORT_PATIENCE),
-                warrant: Some(warrant.clone()),
-            },
-        );
-        out.push(Decision::Carry(warrant));
-    }
-
-    /// The warrant, if everything still holds.
-    fn sign(&mut self, id: WarrantId, unit_id: UnitId) -> Option<Arc<Warrant>> {
-        let evidence = self.testify(unit_id)?;
-        let unit = self.units.get_mut(&unit_id)?;
-        let incident = unit.incident.as_mut()?;
-        let root = self.dossiers.get(&unit.root);
-        if root.is_some_and(|root| root.learning != Learning::Settled) && incident.hold() {
-            // It runs another image: whether that matches is not known yet.
-            return None;
-        }
-        let unit = self.units.get(&unit_id)?;
-        let incident = unit.incident.as_ref()?;
-        let still = matches!(unit.verdict, Verdict::Sustained | Verdict::Breaching);
-        let fresh = self.now.since(unit.sampled) <= self.rules.interval.saturating_mul(2);
-        let exempt = self
-            .pauses
-            .iter()
-            .any(|pause| self.pause_applies(pause, unit));
-        if incident.phase != Phase::Preparing(id)
-            || self.now < self.quiet_until
-            || !still
-            || !fresh
-            || exempt
-            || unit.rule.mode != Mode::Enforce
-        {
-            return None;
-        }
-        let StageAct::Signal(signal) = unit.rule.ladder.get(incident.next)?.act else {
-            return None;
-        };
-        let (targets, unbound) = self.targets(unit);
-        if targets.is_empty() && unbound.is_empty() {
-            return None;
-        }
-        let (order, newborn, expires) = match signal {
-            Signal::Kill => (Order::End, Newborn::Refuse, END_EXPIRES),
-            Signal::Hup
-            | Signal::Int
-            | Signal::Quit
-            | Signal::Usr1
-            | Signal::Usr2
-            | Signal::Term => (Order::Ask(signal), Newborn::Admit, ASK_EXPIRES),
-        };
-        Some(Arc::new(Warrant {
-            id,
-            incident: incident.id,
-            unit: unit.key,
-            order,
-            targets,
-            unbound,
-            newborn,
-            spare: self.settings.spare.clone(),
-            sampled: evidence.sampled,
-            evidence,
-            expires: self.now.after(expires),
-            epoch: Epoch(unit.epoch),
-            seen: self.seen,
-        }))
-    }
-
-    /// Takes in what came of a warrant.
-    pub(super) fn take_report(&mut self, report: &Report, out: &mut Vec<Decision>) {
-        let Some(flight) = self.flights.remove(&report.warrant) else {
-            return;
-        };
-        self.hear(&report.heard, out);
-        let now = self.now;
-        let Some(unit) = self.units.get_mut(&flight.unit) else {
-            return;
-        };
-        // Who died of it is seen at once, not at the next interval.
-        unit.next_look = now;
-        let Some(incident) = &mut unit.incident else {
-            return;
-        };
-        if incident.phase != Phase::Acting(report.warrant) {
-            return;
-        }
-        let tally = Tally::of(report);
-        incident.signalled |= tally.sent > 0;
-        if !flight.is_of(unit.key, incident, &unit.rule) {
-            // The ladder, or the tree, is another one since: what was sent is no stage of it.
-            incident.called_off();
-        } else if tally.sent > 0 || (tally.denied == 0 && tally.withheld == 0) {
-            incident.done(report.first.unwrap_or(report.at));
-        } else if tally.denied > 0 {
-            incident.denied = true;
-            incident.called_off();
-            self.close(flight.unit, Closing::Denied, out);
-        } else if tally.protected == tally.withheld {
-            let signal = flight
-                .warrant
-                .as_ref()
-                .map_or(Signal::Term, |warrant| warrant.order.signal());
-            incident.called_off();
-            if let Step::Withhold { signal, why } = incident.rest(signal, Rest::Protected) {
-                self.say_withheld(flight.unit, signal, why, out);
-            }
-        } else {
-            // Recalled, too old, or out of something: nothing was sent, the stage is due again in a while.
-            incident.retry(now);
-        }
-        self.close_if_empty(flight.unit, out);
-    }
-
-    /// Gives up what does not come back: a last call is asked for again; of an act without a report the worst is
-    /// taken, that its signal was sent just now.
-    pub(super) fn give_up_flights(&mut self, out: &mut Vec<Decision>) {
-        let now = self.now;
-        let late: Vec<WarrantId> = self
-            .flights
-            .iter()
-            .filter(|(_, flight)| flight.until <= now)
-            .map(|(id, _)| *id)
-            .collect();
-        for id in late {
-            let Some(flight) = self.flights.remove(&id) else {
-                continue;
-            };
-            if flight.warrant.is_some() {
-                out.push(Decision::Recall(id));
-            }
-            let Some(unit) = self.units.get_mut(&flight.unit) else {
-                continue;
-            };
-            let Some(incident) = &mut unit.incident else {
-                continue;
-            };
-            if incident.phase == Phase::Acting(id) && flight.is_of(unit.key, incident, &unit.rule) {
-                incident.signalled = true;
-                incident.done(now);
-            } else if [Phase::Acting(id), Phase::Preparing(id)].contains(&incident.phase) {
-                incident.called_off();
-            }
-            self.close_if_empty(flight.unit, out);
-        }
-    }
-
-    /// Withdraws authority over a unit: whatever is under way sends nothing more.
-    pub(super) fn withdraw(&mut self, id: UnitId, out: &mut Vec<Decision>) {
-        let Some(unit) = self.units.get_mut(&id) else {
-            return;
-        };
-        unit.epoch = unit.epoch.saturating_add(1);
-        let Some(incident) = &mut unit.incident else {
-            return;
-        };
-        match incident.phase {
-            // It stays under way until its report says how far it came.
-            Phase::Acting(warrant) => out.push(Decision::Recall(warrant)),
-            Phase::Preparing(warrant) => {
-                self.flights.remove(&warrant);
-                incident.called_off();
-            }
-            Phase::Climbing | Phase::Resting(_) => {}
-        }
     }
 
     /// Closes a unit's incident, if one is open.
@@ -536,7 +251,13 @@ impl Judge {
         self.tell_with(id, what, &evidence, out);
     }
 
-    fn tell_with(&self, id: UnitId, what: What, evidence: &Arc<Evidence>, out: &mut Vec<Decision>) {
+    pub(super) fn tell_with(
+        &self,
+        id: UnitId,
+        what: What,
+        evidence: &Arc<Evidence>,
+        out: &mut Vec<Decision>,
+    ) {
         let Some(unit) = self.units.get(&id) else {
             return;
         };
@@ -553,50 +274,9 @@ impl Judge {
     }
 }
 
-impl Flight {
-    /// Whether what is carried out is the stage that the incident stands at.
-    fn is_of(&self, unit: UnitKey, incident: &Incident, rule: &Rule) -> bool {
-        let Some(warrant) = &self.warrant else {
-            return false;
-        };
-        let act = rule.ladder.get(incident.next).map(|stage| stage.act);
-        warrant.unit == unit && act == Some(StageAct::Signal(warrant.order.signal()))
-    }
-}
-
 /// Whether people hear of an incident for the first time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Told {
     First,
     Again,
-}
-
-/// A report, counted.
-#[derive(Debug, Default)]
-struct Tally {
-    sent: usize,
-    denied: usize,
-    withheld: usize,
-    protected: usize,
-}
-
-impl Tally {
-    fn of(report: &Report) -> Self {
-        let mut tally = Self::default();
-        for (_, outcome) in &report.each {
-            match outcome {
-                // KILL was sent to a survivor too.
-                Outcome::Sent | Outcome::Survived => tally.sent = tally.sent.saturating_add(1),
-                Outcome::Gone => {}
-                Outcome::Denied => tally.denied = tally.denied.saturating_add(1),
-                Outcome::Withheld(why) => {
-                    tally.withheld = tally.withheld.saturating_add(1);
-                    if *why == Withheld::Protected {
-                        tally.protected = tally.protected.saturating_add(1);
-                    }
-                }
-            }
-        }
-        tally
-    }
 }

@@ -106,7 +106,7 @@ impl Judge {
             if settled && node.life == Life::Alive {
                 continue;
             }
-            let question = (!settled).then(|| (node.pid, node.key, node.start, node.exec));
+            let question = (!settled).then_some((node.pid, node.key, node.start, node.exec));
             // What does not come is asked for again.
             dossier.learning = if settled {
                 Learning::Settled

@@ -10,10 +10,12 @@
 //! | `looks` | when to list, to learn and to look: pay only for what is judged |
 //! | `survey` | when memory is worth counting with shared pages once |
 //! | `bench` | a snapshot's verdicts, and what they set in motion |
-//! | `ladder` | the stages: nudges, last calls, warrants, reports, closings |
+//! | `ladder` | the stages: openings, nudges, closings |
+//! | `acts` | authority: targets, last calls, warrants, reports |
 //! | `answers` | what people and rule files say: pauses, new rules |
 //! | `view` | what it sees now, for `status`, `ps` and `why` |
 
+mod acts;
 mod answers;
 mod bench;
 mod census;

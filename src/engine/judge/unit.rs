@@ -128,10 +128,10 @@ impl Unit {
 
     /// Takes the rule in its new form. Limits are judged afresh.
     pub(super) fn take_rule(&mut self, rule: Arc<Rule>, index: usize, now: Mono) {
-        let old = std::mem::replace(&mut self.rule, rule.clone());
-        let ladder_changed = rule.ladder != old.ladder || rule.mode != old.mode;
         self.gauges = gauges(&rule);
         self.want = want(&rule);
+        let ladder_changed = rule.ladder != self.rule.ladder || rule.mode != self.rule.mode;
+        let old = std::mem::replace(&mut self.rule, rule);
         self.index = index;
         self.next_look = now;
         if !ladder_changed {
