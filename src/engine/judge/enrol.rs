@@ -50,8 +50,9 @@ impl Judge {
             .forest
             .node(serial)
             .is_some_and(|node| node.exec == facts.exec);
-        if self.forest.predates(serial, facts.at) {
-            // It was asked about another, who held the number before.
+        let dead = |node: &Node| matches!(node.life, Life::Dead(_));
+        if self.forest.predates(serial, facts.at) || self.forest.node(serial).is_some_and(dead) {
+            // It was asked about another, who held the number before, or it is dead and only counted as a zombie.
             return;
         }
         if !current {
