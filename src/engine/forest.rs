@@ -49,10 +49,6 @@ pub struct Forest {
 
 /// What is known of one process's birth, life and kin.
 #[derive(Clone, Debug)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a fact of its own, known or not"
-)]
 pub struct Node {
     /// Its number.
     pub pid: Pid,
