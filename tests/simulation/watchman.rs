@@ -15,8 +15,8 @@ use crate::world::body::{Id, State};
 use crate::world::machine::Machine;
 use crate::world::shells::Shells;
 
-/// How long a stage may be overdue: an inner unit's whole ladder, a minute after waking, and then some.
-const STUCK: Duration = Duration::from_secs(100);
+/// How long a stage may be overdue: the whole ladders of inner units one after the other, a minute after waking, and then some.
+const STUCK: Duration = Duration::from_secs(240);
 
 /// What is known of one incident.
 #[derive(Clone, Debug, Default)]
