@@ -49,10 +49,6 @@ pub struct Forest {
 
 /// What is known of one process's birth, life and kin.
 #[derive(Clone, Debug)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a fact of its own, known or not"
-)]
 pub struct Node {
     /// Its number.
     pub pid: Pid,
@@ -90,8 +86,8 @@ pub struct Node {
     pub owner: Option<Uid>,
     /// Events were lost since it was last seen: its number may be another's by now.
     doubted: bool,
-    /// Its children are nobody else's: when it dies they go to no heir.
-    fence: bool,
+    /// Whether its children pass to whoever is above it when it dies.
+    lineage: Lineage,
 }
 
 impl Node {
@@ -113,7 +109,7 @@ impl Node {
             missed: None,
             awaits: None,
             doubted: false,
-            fence: false,
+            lineage: Lineage::Passes,
             threaded: false,
             session: false,
             owner: None,
@@ -148,6 +144,15 @@ impl Life {
             Self::Alive | Self::Leaving => false,
         }
     }
+}
+
+/// What becomes of lineage at a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lineage {
+    /// Whoever is above it is above its children.
+    Passes,
+    /// It is a boundary: its children are nobody else's, also after its death.
+    Ends,
 }
 
 /// Who started a process, and when that one went away.
@@ -246,9 +251,9 @@ impl Forest {
     }
 
     /// Lineage ends at this process, or passes through it again.
-    pub fn fence(&mut self, serial: Serial, fence: bool) {
+    pub fn set_lineage(&mut self, serial: Serial, lineage: Lineage) {
         if let Some(node) = self.nodes.get_mut(&serial) {
-            node.fence = fence;
+            node.lineage = lineage;
         }
     }
 
@@ -470,7 +475,7 @@ impl Forest {
             died: at,
         };
         let above = node.parent.take();
-        let heir = above.filter(|_| !node.fence);
+        let heir = above.filter(|_| node.lineage == Lineage::Passes);
         let awaited = node.awaits.take();
         let (pid, doubted) = (node.pid, node.doubted);
         let children = std::mem::take(&mut node.children);

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use beadle::engine::decision::{Closing, Decision, Hearing, Notice, What};
-use beadle::engine::evidence::{Evidence, Finding, Reading, UnitKey};
+use beadle::engine::decision::{Closing, Decision, Hearing, Notice, View, What};
+use beadle::engine::evidence::{Evidence, Finding, Reading, UnitKey, Verdict as Judged};
 use beadle::engine::judge::Judge;
 use beadle::engine::rule::{Mode, Rule, RuleSet, Scope, Signal, StageAct};
 use beadle::engine::units::{Mono, Side};
@@ -14,6 +14,9 @@ use beadle::engine::warrant::{Outcome, Report, Warrant, WarrantId};
 use crate::world::body::{Id, State};
 use crate::world::machine::Machine;
 use crate::world::shells::Shells;
+
+/// How long a stage may be overdue: an inner unit's whole ladder, a minute after waking, and then some.
+const STUCK: Duration = Duration::from_secs(100);
 
 /// What is known of one incident.
 #[derive(Clone, Debug, Default)]
@@ -58,6 +61,8 @@ pub struct Watchman {
     pub kills: u64,
     pub nudges: u64,
     pub closings: BTreeMap<&'static str, u64>,
+    /// Since when an incident's next stage is overdue.
+    overdue: BTreeMap<u64, Mono>,
 }
 
 /// What the watchman looks at.
@@ -179,6 +184,7 @@ impl Watchman {
     pub fn reloaded(&mut self) {
         self.reloads += 1;
         self.told.clear();
+        self.refused.clear();
     }
 
     fn remember(&mut self, machine: &Machine, unit: UnitKey) {
@@ -344,7 +350,7 @@ impl Watchman {
     }
 
     /// Looks at what the judge believes.
-    pub fn beliefs(&self, scene: &Scene<'_>, deep: bool) -> Verdict {
+    pub fn beliefs(&mut self, scene: &Scene<'_>, deep: bool) -> Verdict {
         let (judge, machine) = (scene.judge, scene.machine);
         if let Some(next) = judge.next_deadline() {
             ensure!(
@@ -354,6 +360,7 @@ impl Watchman {
             );
         }
         if deep {
+            holdings(scene)?;
             self.forest(scene)?;
             self.units(scene)?;
         }
@@ -404,9 +411,39 @@ impl Watchman {
         Ok(())
     }
 
-    fn units(&self, scene: &Scene<'_>) -> Verdict {
+    /// A stage that is due, on a breach that goes on, is carried out or said to be withheld.
+    fn moves_on(&mut self, scene: &Scene<'_>, view: &View) -> Verdict {
+        let now = scene.machine.now;
+        let mut overdue = BTreeMap::new();
+        for unit in &view.units {
+            let Some(incident) = &unit.incident else {
+                continue;
+            };
+            let over = matches!(unit.verdict, Judged::Sustained | Judged::Breaching);
+            let fresh = now.since(unit.evidence.sampled) < Duration::from_secs(4);
+            let due = match (&incident.next, &incident.rests) {
+                (Some((_, due)), None) => Some(*due),
+                (Some(_) | None, _) => None,
+            };
+            if over && fresh && due.is_some_and(|due| due <= now) {
+                let since = self.overdue.get(&incident.id.0).copied().unwrap_or(now);
+                overdue.insert(incident.id.0, since);
+                let name = &unit.evidence.rule;
+                ensure!(
+                    now.since(since) < STUCK,
+                    "stuck for {:?}: {name}",
+                    now.since(since)
+                );
+            }
+        }
+        self.overdue = overdue;
+        Ok(())
+    }
+
+    fn units(&mut self, scene: &Scene<'_>) -> Verdict {
         let machine = scene.machine;
         let view = scene.judge.view();
+        self.moves_on(scene, &view)?;
         let sure = scene.shells.ways.hearing == Hearing::Events
             && self.gaps == 0
             && machine.events.is_empty();
@@ -501,6 +538,39 @@ fn find<'r>(rules: &'r RuleSet, name: &str) -> Option<&'r Rule> {
         .iter()
         .find(|rule| &*rule.name == name)
         .map(|rule| &**rule)
+}
+
+/// Nothing is remembered that nobody needs.
+fn holdings(scene: &Scene<'_>) -> Verdict {
+    let [
+        (_, processes),
+        (_, dossiers),
+        (_, scheduled),
+        (_, hopeful),
+        (_, units),
+        (_, flights),
+        (_, questions),
+    ] = scene.judge.holdings();
+    ensure!(
+        dossiers <= processes,
+        "{dossiers} dossiers of {processes} processes"
+    );
+    ensure!(
+        scheduled <= dossiers,
+        "{scheduled} appointments of {dossiers} processes"
+    );
+    ensure!(
+        hopeful <= dossiers,
+        "{hopeful} hopes of {dossiers} processes"
+    );
+    let most = processes * scene.rules.rules.len() + flights;
+    ensure!(units <= most, "{units} units of {processes} processes");
+    ensure!(
+        flights <= units * 2 + 4,
+        "{flights} flights for {units} units"
+    );
+    ensure!(questions == 0, "questions that nobody asks");
+    Ok(())
 }
 
 /// The figures given really say what is claimed: some clause has every limit over.

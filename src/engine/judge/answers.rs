@@ -60,6 +60,8 @@ impl Judge {
         for id in ids {
             self.carry_over(id, out);
         }
+        // A rule of the same name may have another ladder now: what was reached on the old one says nothing.
+        self.pasts.clear();
         let everyone: Vec<Serial> = self.dossiers.keys().copied().collect();
         for serial in &everyone {
             self.renumber_kept(*serial, &old);

@@ -38,7 +38,7 @@ impl Judge {
         for sample in order {
             let holder = self.forest.holder(sample.pid);
             answered.extend(self.awaiting(holder, sample));
-            if holder.is_none() && !self.strangers.remove(&sample.pid) {
+            if holder.is_none() && !self.asked_about(sample) {
                 // It died since: what was read of it would raise it from the dead.
                 continue;
             }
@@ -62,6 +62,18 @@ impl Judge {
         for id in answered {
             self.judge(id, out);
         }
+    }
+
+    /// Whether a sample answers a question about a number that nobody is known to hold.
+    fn asked_about(&mut self, sample: &Sample) -> bool {
+        let answers = self
+            .strangers
+            .get(&sample.pid)
+            .is_some_and(|asked| *asked <= sample.at);
+        if answers {
+            self.strangers.remove(&sample.pid);
+        }
+        answers
     }
 
     /// The units that wait for this sample. Others are not judged: a look for someone else brought them nothing new.

@@ -345,6 +345,12 @@ impl Judge {
         let Some(unit) = self.units.remove(&id) else {
             return;
         };
+        let (now, forest) = (self.now, &self.forest);
+        self.pasts
+            .retain(|(_, key), past| past.until > now && forest.find(key.root()).is_some());
+        if let Some(past) = unit.past.clone().filter(|_| unit.root_gone.is_none()) {
+            self.pasts.insert((unit.rule.name.clone(), unit.key), past);
+        }
         for serial in unit.members.iter().chain(&unit.zombies) {
             if let Some(dossier) = self.dossiers.get_mut(serial) {
                 dossier.units.retain(|unit| *unit != id);

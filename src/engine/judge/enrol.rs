@@ -12,7 +12,7 @@ use super::unit::{Unit, UnitId};
 use crate::engine::decision::{Closing, Decision};
 use crate::engine::evidence::{Subject, UnitKey};
 use crate::engine::facts::{Facts, Read};
-use crate::engine::forest::{Life, Node, Serial};
+use crate::engine::forest::{Life, Lineage, Node, Serial};
 use crate::engine::guard::{self, Standing};
 use crate::engine::incident::Phase;
 use crate::engine::matcher::{self, Answer};
@@ -50,8 +50,9 @@ impl Judge {
             .forest
             .node(serial)
             .is_some_and(|node| node.exec == facts.exec);
-        if self.forest.predates(serial, facts.at) {
-            // It was asked about another, who held the number before.
+        let dead = |node: &Node| matches!(node.life, Life::Dead(_));
+        if self.forest.predates(serial, facts.at) || self.forest.node(serial).is_some_and(dead) {
+            // It was asked about another, who held the number before, or it is dead and only counted as a zombie.
             return;
         }
         if !current {
@@ -90,8 +91,7 @@ impl Judge {
         self.forest.own(serial, owner);
         let standing = self.standing(serial);
         if let Some(dossier) = self.dossiers.get_mut(&serial) {
-            self.forest
-                .fence(serial, matches!(standing, Standing::Boundary(_)));
+            self.forest.set_lineage(serial, lineage(&standing));
             dossier.standing = standing;
         }
         self.answer(serial);
@@ -185,8 +185,7 @@ impl Judge {
                 .get_mut(serial)
                 .filter(|dossier| dossier.learning == Learning::Settled)
             {
-                self.forest
-                    .fence(*serial, matches!(standing, Standing::Boundary(_)));
+                self.forest.set_lineage(*serial, lineage(&standing));
                 dossier.standing = standing;
                 self.rearrange(*serial, out);
             }
@@ -305,6 +304,10 @@ impl Judge {
             since,
         );
         unit.next_look = self.now;
+        unit.past = self
+            .pasts
+            .remove(&(unit.rule.name.clone(), unit.key))
+            .filter(|past| past.until > self.now);
         unit.starter = self.forest.above(serial).next().map(|(above, node)| {
             let program = self
                 .dossiers
@@ -413,6 +416,14 @@ impl Judge {
         login(&serial)
             .or_else(|| person(&serial))
             .or_else(|| above().find_map(|serial| person(&serial)))
+    }
+}
+
+/// What becomes of lineage at a process of that standing.
+const fn lineage(standing: &Standing) -> Lineage {
+    match standing {
+        Standing::Boundary(_) => Lineage::Ends,
+        Standing::Plain | Standing::Protected(_) => Lineage::Passes,
     }
 }
 

@@ -206,7 +206,7 @@ impl Judge {
                 .extend(everyone.map(|node| ask(node, Want::default())));
         }
         let (strangers, missing) = self.forest.differs(listed);
-        self.strangers = strangers.iter().copied().collect();
+        self.strangers = strangers.iter().map(|pid| (*pid, self.now)).collect();
         for pid in strangers {
             self.asks.push(Ask {
                 pid,

@@ -33,8 +33,9 @@ use std::time::Duration;
 
 use super::decision::{Decision, Hearing, Input, PauseView};
 use super::event::{Event, Happening};
-use super::evidence::IncidentId;
+use super::evidence::{IncidentId, UnitKey};
 use super::forest::{Forest, Serial};
+use super::incident::Past;
 use super::process::{Pid, ProcKey, Text, Uid};
 use super::rule::{RuleName, RuleSet};
 use super::snapshot::{Ask, Machine};
@@ -75,8 +76,8 @@ pub struct Judge {
     hopeful: BTreeSet<Serial>,
     /// Something changed that may decide for them.
     stirred: bool,
-    /// Numbers that the last listing showed and nobody is known to hold.
-    strangers: BTreeSet<Pid>,
+    /// Numbers that the last listing showed and nobody is known to hold, and when they were asked about.
+    strangers: BTreeMap<Pid, Mono>,
     /// Asks that the next look takes along.
     asks: Vec<Ask>,
     /// Where the scan tier's re-check stands.
@@ -97,6 +98,8 @@ pub struct Judge {
     pauses: Vec<PauseView>,
     endings: VecDeque<Ending>,
     flights: BTreeMap<WarrantId, Flight>,
+    /// What incidents left behind whose unit is no more while its root lives: it runs something else for now.
+    pasts: BTreeMap<(RuleName, UnitKey), Past>,
     last_incident: u64,
     last_warrant: u64,
     last_unit: u64,
@@ -136,7 +139,7 @@ impl Judge {
             ripe: BTreeSet::new(),
             hopeful: BTreeSet::new(),
             stirred: false,
-            strangers: BTreeSet::new(),
+            strangers: BTreeMap::new(),
             asks: Vec::new(),
             cursor: None,
             hearing: Hearing::Nothing,
@@ -152,6 +155,7 @@ impl Judge {
             pauses: Vec::new(),
             endings: VecDeque::new(),
             flights: BTreeMap::new(),
+            pasts: BTreeMap::new(),
             last_warrant: 0,
             last_unit: 0,
             last_survey: 0,

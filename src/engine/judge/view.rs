@@ -206,6 +206,19 @@ impl Judge {
             .collect()
     }
 
+    /// How much is remembered, by kind: all of it is bounded by who lives and by what was closed of late.
+    pub fn holdings(&self) -> [(&'static str, usize); 7] {
+        [
+            ("processes", self.forest.len()),
+            ("dossiers", self.dossiers.len()),
+            ("scheduled", self.ripe.len()),
+            ("hopeful", self.hopeful.len()),
+            ("units", self.units.len()),
+            ("flights", self.flights.len()),
+            ("questions", self.asks.len()),
+        ]
+    }
+
     /// The forest, to look at.
     pub const fn forest(&self) -> &Forest {
         &self.forest
