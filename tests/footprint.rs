@@ -29,8 +29,13 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use tempfile::TempDir;
+
 /// What this program is in a process of its own.
 const ROLE: &str = "BEADLE_FOOTPRINT";
+
+/// What the idle processes are called: not as cargo names a benchmark, for that is what a built-in rule looks for.
+const IDLER: &str = "beadle-footprint-idler";
 
 /// Forks with exec a second, for case (c).
 const RATE: u32 = 200;
@@ -112,10 +117,10 @@ impl Case {
         }
     }
 
-    /// The matcher: the idle processes are called `footprint-…`, as cargo names a benchmark.
+    /// The matcher.
     const fn program(self) -> &'static str {
         match self {
-            Self::Everything | Self::Memory => "footprint-*",
+            Self::Everything | Self::Memory => IDLER,
             Self::Nothing | Self::Forks => "no-such-program",
         }
     }
@@ -335,13 +340,20 @@ fn tell(count: u32, case: Case, program: &str, figures: &[Figure]) {
 }
 
 /// A process of our own that makes idle processes or forks; it ends when its input does, or at its time.
-struct Helper(Child);
+struct Helper {
+    child: Child,
+    /// Holds the program.
+    _folder: TempDir,
+}
 
 impl Helper {
     fn start(role: &str, plan: &Plan) -> Self {
         let rounds = u32::try_from(plan.rounds.max(1)).unwrap();
         let life = (plan.window * rounds + Duration::from_secs(30)) * 3;
-        let mut child = Command::new(std::env::current_exe().unwrap())
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join(IDLER);
+        fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+        let mut child = Command::new(program)
             .env(ROLE, role)
             .env("BEADLE_FOOTPRINT_LIFE", life.as_secs().to_string())
             .stdin(Stdio::piped())
@@ -355,14 +367,17 @@ impl Helper {
             .unwrap()
             .read_exact(&mut ready)
             .expect("the helper did not begin");
-        Self(child)
+        Self {
+            child,
+            _folder: folder,
+        }
     }
 }
 
 impl Drop for Helper {
     fn drop(&mut self) {
-        drop(self.0.stdin.take());
-        let _ = self.0.wait();
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
     }
 }
 
