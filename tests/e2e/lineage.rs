@@ -69,8 +69,9 @@ fn a_comet_is_caught(tier: Tier) {
     assert_eq!(row.lost, 0);
     match tier {
         Tier::Events => assert_eq!(row.survivors, 0, "{}", daemon.log.text()),
-        // No look at the process table ever finds it; what is promised is that nobody else is hit.
-        Tier::Scan => assert!(row.survivors <= 1, "{} survivors", row.survivors),
+        // No look at the process table ever finds it; what is promised is that nobody else is hit. Counted in the
+        // middle of a hop the one comet is two: the child that was just born and the parent that is about to exit.
+        Tier::Scan => assert!(row.survivors <= 2, "{} survivors", row.survivors),
     }
     drop(villain);
 }
