@@ -175,6 +175,7 @@ pub(in crate::config) static MATCH: Table<MatcherDraft> = Table {
             "The parent matches any of these.",
             Shape::MapOrMaps("match"),
             |draft, entry, reader| {
+                refuse_ages(&entry.node, reader);
                 let nested = list(&entry.node, Place::Aside, reader);
                 draft.fixed(Field::Parent(nested));
             },
@@ -184,6 +185,7 @@ pub(in crate::config) static MATCH: Table<MatcherDraft> = Table {
             "Some process above matches any of these.",
             Shape::MapOrMaps("match"),
             |draft, entry, reader| {
+                refuse_ages(&entry.node, reader);
                 let nested = list(&entry.node, Place::Aside, reader);
                 draft.fixed(Field::Ancestor(nested));
             },
@@ -416,6 +418,27 @@ fn places(entry: &Entry, reader: &mut Reader<'_>, words: &[&str]) -> Vec<PlaceGl
         }
     }
     places
+}
+
+/// The age of a process above is known to nobody at the moment that a matcher is asked, so it could never match.
+fn refuse_ages(node: &Node, reader: &mut Reader<'_>) {
+    match &node.value {
+        Value::List(items) => items.iter().for_each(|item| refuse_ages(item, reader)),
+        Value::Map(entries) => {
+            for entry in entries {
+                match &*entry.key {
+                    "age" => reader.refuse(
+                        entry.at,
+                        "`age` of a process above is never known",
+                        "write `age` beside `parent` or `ancestor`, not inside",
+                    ),
+                    "not" => refuse_ages(&entry.node, reader),
+                    _ => {}
+                }
+            }
+        }
+        Value::Null | Value::Text(_) | Value::Broken => {}
+    }
 }
 
 fn age(entry: &Entry, reader: &mut Reader<'_>) -> Option<Field> {
