@@ -13,6 +13,11 @@ pub fn list(words: &[Safe]) -> String {
     words.join(", ")
 }
 
+/// A reason in brackets, with a space before it; nothing without one.
+pub fn because(why: Option<&Safe>) -> String {
+    why.map_or_else(String::new, |why| format!(" ({why})"))
+}
+
 /// Whether a breach of the metric can pass by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Passing {

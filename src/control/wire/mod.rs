@@ -269,6 +269,9 @@ pub struct Daemon {
     /// Nothing but descendants of this process is signalled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub leash: Option<u32>,
+    /// Why births and deaths are not heard, where that is how things are here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deaf: Option<Safe>,
     /// What does not work.
     pub faults: Vec<Fault>,
 }

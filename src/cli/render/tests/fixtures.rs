@@ -306,12 +306,14 @@ pub(super) fn ours() -> Vec<Entry> {
         tier: Safe::word("events"),
         config: Vec::new(),
         rules: vec![rule("tests", "nudge"), rule("browsers", "nudge")],
+        deaf: None,
         leash: None,
         socket: Some(Safe::word("/run/beadle/socket")),
     };
     let leashed = Start {
         mode: Safe::word("enforce"),
         tier: Safe::word("scan"),
+        deaf: Some(Safe::word("the kernel did not confirm process events")),
         config: vec![Safe::word("/etc/beadle/beadle.yaml")],
         rules: vec![rule("pytest", "enforce")],
         leash: Some(812),
@@ -447,6 +449,7 @@ pub(super) fn daemon() -> Daemon {
         up: 3_723.0,
         config: vec![Safe::word("/etc/beadle/beadle.yaml")],
         leash: Some(812),
+        deaf: None,
         faults: vec![Fault {
             part: Safe::word("journal"),
             text: Safe::word("the socket does not read"),
