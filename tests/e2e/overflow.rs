@@ -75,7 +75,8 @@ fn events_lost_again_and_again_are_done_without_for_a_while() {
     }
     let mut case = Case::of("deaf", Tier::Events, User::Stranger);
     let program = case.program("deaf");
-    case.canaries(&program);
+    let canary = case.start(Order::canary(&program).life(2 * A_MINUTE));
+    case.keep(canary);
     let mut daemon = case.watch().rules(&rules(&program)).start();
     for round in 1..=3 {
         storm(&mut case, &mut daemon, "storm");
