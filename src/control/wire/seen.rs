@@ -30,8 +30,9 @@ fn figure(quantity: Quantity) -> Figure {
     match quantity {
         Quantity::Time(span) => Figure::Part(seconds(span)),
         // A core is to a thousandth of it as a second to a millisecond.
-        Quantity::Cores(Millicores(n)) => Figure::Part(Duration::from_millis(n).as_secs_f64()),
-        Quantity::Pace(PerSecond(n)) => Figure::Part(Duration::from_millis(n).as_secs_f64()),
+        Quantity::Cores(Millicores(n)) | Quantity::Pace(PerSecond(n)) => {
+            Figure::Part(Duration::from_millis(n).as_secs_f64())
+        }
         Quantity::Size(Bytes(n)) | Quantity::Count(n) => Figure::Whole(n),
     }
 }
