@@ -123,7 +123,7 @@ fn troubles(chance: &mut Chance, start: Mono, length: u64) -> Vec<(Mono, Trouble
                     span: chance.permille(600).then(|| secs(chance.within(1, 40))),
                     rule: chance
                         .permille(500)
-                        .then(|| usize::try_from(chance.within(0, 3)).unwrap()),
+                        .then(|| usize::try_from(chance.within(0, 10)).unwrap()),
                 },
                 4 => Trouble::Resume { by },
                 _ => Trouble::Reload(chance.bits()),
@@ -210,6 +210,10 @@ pub fn make_rules(chance: &mut Chance) -> RuleSet {
         rule.warmup = chance.one_of(&[None, Some(secs(0)), Some(secs(0)), Some(secs(5))]);
         rule.cooldown = secs(chance.one_of(&[10, 40, 90]));
         rule.breaker.trees = chance.one_of(&[2, 10, 10]);
+        rule.breaker.within = secs(chance.one_of(&[20, 600]));
+        if chance.permille(250) {
+            rule.keep.clear();
+        }
         if chance.permille(80) {
             rule.scope = beadle::engine::rule::Scope::Process;
             // Counts are not for single processes; zombies, leftover and processes have no meaning there.
