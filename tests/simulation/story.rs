@@ -300,6 +300,10 @@ fn villain(chance: &mut Chance, depth: u32) -> Plan {
         "spinner", "worker", "leaker", "flapper", "old", "forker", "lazy", "parent", "waif",
         "slow", "make", "shy", "hopper", "almost", "steady", "tmux", "bash", "kept", "sh",
     ]);
+    manners(chance, depth, program)
+}
+
+fn manners(chance: &mut Chance, depth: u32, program: &str) -> Plan {
     let mut plan = Plan::of(program);
     plan.on_term = match chance.within(0, 5) {
         0 => OnTerm::Ignores,
@@ -321,7 +325,11 @@ fn villain(chance: &mut Chance, depth: u32) -> Plan {
     }
     plan.nohup = chance.permille(150);
     let child = |chance: &mut Chance| {
-        if depth < 2 {
+        if program == "make" && chance.permille(600) {
+            // A culprit within a tree that is judged itself.
+            let culprit = chance.one_of(&["worker", "worker", "leaker", "forker"]);
+            manners(chance, depth + 1, culprit)
+        } else if depth < 2 {
             villain(chance, depth + 1)
         } else {
             Plan::default()

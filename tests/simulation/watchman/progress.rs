@@ -29,7 +29,7 @@ use super::{Scene, Verdict, ensure};
 
 /// How long a ripe case may wait for nothing: three looks at a root that runs something else, messages of other rules
 /// about the same tree, a last call.
-const STUCK: Duration = Duration::from_secs(12);
+const STUCK: Duration = Duration::from_secs(20);
 /// How long an act may take, its lost report given up in the end.
 const ACT: Duration = Duration::from_secs(48);
 /// How many acts one stage may take that send nothing.
