@@ -33,6 +33,8 @@ impl Judge {
             Seen::Alive(figures) => (figures.start.0, sample.pid),
             Seen::Zombie { .. } | Seen::Gone | Seen::Unread(_) => (0, sample.pid),
         });
+        let began = snapshot.samples.iter().map(|sample| sample.at).min();
+        self.forest.begin_look(began.unwrap_or(self.now));
         let mut changes = Vec::new();
         let mut answered = BTreeSet::new();
         for sample in order {
