@@ -33,6 +33,8 @@ impl Judge {
             Seen::Alive(figures) => (figures.start.0, sample.pid),
             Seen::Zombie { .. } | Seen::Gone | Seen::Unread(_) => (0, sample.pid),
         });
+        let began = snapshot.samples.iter().map(|sample| sample.at).min();
+        self.forest.begin_look(began.unwrap_or(self.now));
         let mut changes = Vec::new();
         let mut answered = BTreeSet::new();
         for sample in order {
@@ -402,11 +404,15 @@ impl Judge {
         }
     }
 
+    /// Whether a unit is part of another: the one that holds a root is never part of that root's, so that no two
+    /// lie within each other.
     fn lies_within(inner: &Unit, outer: &Unit) -> bool {
         match inner.root_gone {
             None => outer.members.contains(&inner.root),
             Some(_) => {
-                inner.members.len() < outer.members.len() && inner.members.is_subset(&outer.members)
+                inner.members.len() < outer.members.len()
+                    && inner.members.is_subset(&outer.members)
+                    && !inner.members.contains(&outer.root)
             }
         }
     }
@@ -423,7 +429,7 @@ impl Judge {
                 **other != id
                     && inner.root != unit.root
                     && Self::lies_within(inner, unit)
-                    && inner.goes_on()
+                    && inner.goes_on(self.now, self.quiet_until)
             })
             .map(|(_, inner)| inner)
             .collect();
