@@ -633,6 +633,16 @@ fn truth(scene: &Scene<'_>, roots: &BTreeMap<UnitKey, Id>, evidence: &Evidence) 
                     evidence.rule
                 );
             }
+            (beadle::engine::rule::Metric::Memory, Quantity::Size(claimed)) => {
+                let most = |id: &Id| machine.most_memory(*id, evidence.sampled);
+                let held: u64 = tree.iter().map(most).sum();
+                ensure!(
+                    claimed.0 <= held,
+                    "memory {} of {held}: {}",
+                    claimed.0,
+                    evidence.rule
+                );
+            }
             (beadle::engine::rule::Metric::Zombies, Quantity::Count(claimed)) => {
                 let ever = tree
                     .iter()

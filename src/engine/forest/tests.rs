@@ -1,9 +1,12 @@
 //! Stories of forks, exits and reused numbers.
 
+use std::time::Duration;
+
 use super::*;
 use crate::engine::decision::Hearing;
-use crate::engine::process::Mark;
-use crate::engine::snapshot::{Sample, Seen};
+use crate::engine::process::{Mark, Text};
+use crate::engine::snapshot::{Figures, RunState, Sample, Seen};
+use crate::engine::units::Bytes;
 
 fn pid(n: u32) -> Pid {
     Pid::new(n).unwrap()
@@ -175,5 +178,49 @@ fn a_death_is_believed_at_once_where_nothing_is_heard_and_in_the_end_where_all_i
             [Change::Died(ten), Change::Reaped(ten)],
             "{hearing:?}"
         );
+    }
+}
+
+/// A look that found somebody there.
+fn found(secs: u64, n: u32, start: u64) -> Sample {
+    let key = ProcKey::new(pid(n), Mark::Ticks(start));
+    Sample {
+        pid: pid(n),
+        key: Some(key),
+        at: Mono::from_secs(secs),
+        seen: Seen::Alive(Box::new(Figures {
+            start: StartTicks(start),
+            ran: None,
+            ppid: None,
+            parent: None,
+            session: None,
+            tty: 0,
+            comm: Text::from("x"),
+            owner: None,
+            kernel_thread: false,
+            state: RunState::Sleeping,
+            cpu: Duration::ZERO,
+            reaped: Duration::ZERO,
+            threads: 1,
+            rss: Bytes(0),
+            memory: None,
+            open_files: None,
+        })),
+    }
+}
+
+#[test]
+fn a_look_from_before_events_were_lost_dispels_no_doubt() {
+    for (looked, trusted) in [(4, false), (5, true)] {
+        let mut forest = grown(&[fork(1, 9, 10)]);
+        let ten = forest.holder(pid(10)).unwrap();
+        let mut changes = Vec::new();
+        forest.sight(&found(2, 10, 100), Hearing::Events, &mut changes);
+        forest.doubt(Mono::from_secs(5));
+        // Read at four, or at five: ten may have died in between, and its number be another's.
+        forest.sight(&found(looked, 10, 100), Hearing::Events, &mut changes);
+        forest.apply(&[fork(6, 10, 11)], &mut changes);
+        assert_eq!(parent_of(&forest, 11).is_some(), trusted, "{looked}");
+        assert_eq!(forest.is_settled(ten), trusted);
     }
 }

@@ -16,6 +16,9 @@ use crate::engine::verdict::{Gauge, Measures};
 
 use super::survey::Surveyed;
 
+/// A unit is seen so often, at its full pace, before it is taken to be at rest.
+pub(super) const SEEN_BEFORE: u64 = 3;
+
 /// A unit within this run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct UnitId(pub(super) u64);
@@ -59,6 +62,8 @@ pub(super) struct Unit {
     pub(super) newest: Mono,
     /// When to look next.
     pub(super) next_look: Mono,
+    /// The next look must read everybody anew.
+    pub(super) anew: bool,
     /// How often it was judged.
     pub(super) judged: u64,
     /// The oldest sample behind the last verdict.
@@ -111,6 +116,7 @@ impl Unit {
             looked: Mono::BOOT,
             newest: Mono::BOOT,
             next_look: Mono::BOOT,
+            anew: false,
             judged: 0,
             sampled: Mono::BOOT,
             measures: Measures::default(),
@@ -143,6 +149,15 @@ impl Unit {
         if let Some(past) = &mut self.past {
             past.restart(&old.ladder, &self.rule.ladder);
         }
+    }
+
+    /// Whether figures of members that have not run since they were read will do: nothing was over when it was last
+    /// judged, and nothing is under way.
+    pub(super) fn glances(&self) -> bool {
+        self.verdict == Verdict::Clear
+            && self.incident.is_none()
+            && self.judged >= SEEN_BEFORE
+            && !self.anew
     }
 
     /// Whether its incident is on its way to something: whoever waits for it will not wait for ever.
@@ -182,11 +197,11 @@ fn want(rule: &Rule) -> Want {
                 ..
             } => Want {
                 memory: true,
-                open_files: false,
+                ..Want::default()
             },
             Bound::OpenFiles(_) => Want {
-                memory: false,
                 open_files: true,
+                ..Want::default()
             },
             // Resident memory stands in `stat`; the other measures need the parts.
             Bound::Memory {
