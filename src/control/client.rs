@@ -140,25 +140,20 @@ fn converse(
     }
 }
 
-/// Whose program is at the other end.
+/// Whose program is at the other end, as Linux tells it.
 #[cfg(target_os = "linux")]
 fn owner(stream: &UnixStream) -> io::Result<u32> {
     Ok(rustix::net::sockopt::socket_peercred(stream)?.uid.as_raw())
 }
 
-/// Whose program is at the other end.
+/// Whose program is at the other end, as macOS and the BSDs tell it.
 #[cfg(not(target_os = "linux"))]
 fn owner(stream: &UnixStream) -> io::Result<u32> {
-    let (mut uid, mut gid) = (0, 0);
-    // SAFETY: the socket is open, and both numbers are ours to be written.
-    match unsafe {
-        libc::getpeereid(
-            std::os::fd::AsRawFd::as_raw_fd(stream),
-            &raw mut uid,
-            &raw mut gid,
-        )
-    } {
-        0 => Ok(uid),
+    let socket = std::os::fd::AsRawFd::as_raw_fd(stream);
+    let (mut user, mut group) = (0, 0);
+    // SAFETY: the socket is open for as long as the stream is, and both numbers are ours to be written.
+    match unsafe { libc::getpeereid(socket, &raw mut user, &raw mut group) } {
+        0 => Ok(user),
         _ => Err(io::Error::last_os_error()),
     }
 }
