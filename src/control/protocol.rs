@@ -299,6 +299,7 @@ mod tests {
                 up: 1.0,
                 config: vec![],
                 leash: None,
+                deaf: None,
                 faults: vec![],
             },
             mode: Safe::word("nudge"),

@@ -56,6 +56,8 @@ pub(super) struct Watch {
     post: Post,
     changes: Option<Changes>,
     announced: bool,
+    /// Why births and deaths are not heard, where that is how things are here.
+    deaf: Option<Deafness>,
     /// What was wrong before anything could be said.
     early: Vec<(Part, String)>,
     unfinished: Option<Unfinished>,
@@ -79,6 +81,7 @@ impl Watch {
             post,
             changes: None,
             announced: false,
+            deaf: None,
             early: Vec::new(),
             unfinished: None,
         }
@@ -152,8 +155,9 @@ impl Watch {
                 self.announce();
             }
             Heard::Deaf(reason) => {
-                // Wanted deafness is no fault.
-                if reason != Deafness::Chosen {
+                if reason.is_lasting() && !self.announced {
+                    self.deaf = Some(reason);
+                } else {
                     self.fault(Part::Events, &reason.to_string());
                 }
                 self.shells.keeper.hearing = Hearing::Nothing;
@@ -185,6 +189,7 @@ impl Watch {
             daemon: std::process::id(),
             mode: Safe::word(view.mode.word()),
             tier: Safe::word(view.tier.word()),
+            deaf: self.deafness(),
             config: self
                 .standing
                 .files
@@ -296,6 +301,10 @@ impl Watch {
         }
     }
 
+    fn deafness(&self) -> Option<Safe> {
+        self.deaf.map(|why| Safe::word(&why.to_string()))
+    }
+
     fn itself(&self) -> wire::Daemon {
         let now = self.shells.now();
         let fault = |(part, fault, lasted): (Part, &super::faults::Fault, Duration)| wire::Fault {
@@ -316,6 +325,7 @@ impl Watch {
                 .map(|file| Safe::word(&file.display().to_string()))
                 .collect(),
             leash: self.standing.leash.map(Pid::number),
+            deaf: self.deafness(),
             faults: self.faults.lasting(now).map(fault).collect(),
         }
     }

@@ -33,6 +33,7 @@ mod identity;
 mod lineage;
 mod memory;
 mod numbers;
+mod overflow;
 mod refusals;
 mod rehearsal;
 mod reload;

@@ -187,6 +187,9 @@ pub struct Start {
     pub mode: Safe,
     /// Where births and deaths come from: `events` or `scan`.
     pub tier: Safe,
+    /// Why they are not heard, where that is how things are here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deaf: Option<Safe>,
     /// Where the rules come from; empty when only the built-in ones run.
     pub config: Vec<Safe>,
     /// The rules in force.

@@ -236,9 +236,12 @@ fn beginning(start: &Start) -> String {
         [] => "built in".to_owned(),
         files => format!("from {}", words::list(files)),
     };
-    let hearing = match start.tier.as_str() {
-        "events" => "forks and exits are heard from the kernel",
-        _ => "forks and exits are found by looking, so what lives for less than a look is missed",
+    let hearing = match (start.tier.as_str(), &start.deaf) {
+        ("events", _) => "forks and exits are heard from the kernel".to_owned(),
+        (_, why) => format!(
+            "forks and exits are found by looking{}, so what lives for less than a look is missed",
+            words::because(why.as_ref())
+        ),
     };
     let rules: Vec<String> = start
         .rules

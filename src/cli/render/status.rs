@@ -63,9 +63,12 @@ pub(super) fn lasting(pause: &Pause) -> String {
 
 fn heading(status: &Status, paint: Paint, page: &mut Page) {
     let daemon = &status.daemon;
-    let hearing = match status.tier.as_str() {
-        "events" => "hearing forks and exits from the kernel",
-        _ => "finding forks and exits by looking",
+    let hearing = match (status.tier.as_str(), &daemon.deaf) {
+        ("events", _) => "hearing forks and exits from the kernel".to_owned(),
+        (_, why) => format!(
+            "finding forks and exits by looking{}",
+            words::because(why.as_ref())
+        ),
     };
     page.line(format_args!(
         "{} [{}] up {}, mode {}, {hearing}",

@@ -126,6 +126,7 @@ fn status_page() {
     (quiet.units, quiet.pauses, quiet.gaps, quiet.tier) = (vec![], vec![], 0, Tier::Scan);
     let bare = Daemon {
         config: vec![],
+        deaf: None,
         leash: None,
         faults: vec![],
         ..daemon()

@@ -49,6 +49,8 @@ pub enum Unit {
     Seconds,
     /// Processor cores: 0.97 is 97 % of one.
     Cores,
+    /// Times a second.
+    PerSecond,
     /// Bytes.
     Bytes,
     /// A number of things.
@@ -269,6 +271,9 @@ pub struct Daemon {
     /// Nothing but descendants of this process is signalled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub leash: Option<u32>,
+    /// Why births and deaths are not heard, where that is how things are here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deaf: Option<Safe>,
     /// What does not work.
     pub faults: Vec<Fault>,
 }

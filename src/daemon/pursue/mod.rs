@@ -13,6 +13,7 @@
 //! nobody needs to know within a tenth of a second, and on an idle machine nothing wakes at all.
 
 mod births;
+mod losses;
 mod post;
 mod runner;
 

@@ -7,6 +7,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::Heard;
 use super::births::{Births, Unseen, matters};
+use super::losses::{Bearing, Losses};
 use super::post::{Command, Post};
 use crate::engine::decision::Hearing;
 use crate::engine::event::Event;
@@ -33,6 +34,8 @@ const ACTS: usize = 32;
 /// A batch of so many is handed over at once, also in a pursuit; smaller ones when it is older than this.
 const BATCH: usize = 4096;
 const STALE: Duration = Duration::from_millis(20);
+/// After a break, or when events came too fast for us, we listen again so much later.
+const AGAIN: Duration = Duration::from_secs(60);
 /// How long the end of the thread may wait for processes that are dying.
 const LAST: Duration = Duration::from_millis(200);
 
@@ -42,6 +45,9 @@ pub(super) struct Runner<Sink> {
     sink: Sink,
     want: Hearing,
     ears: Option<Connector>,
+    /// When to try to listen again; never where it is not to be had.
+    listen_again: Mono,
+    losses: Losses,
     signaller: Signaller,
     running: Vec<Running>,
     births: Births,
@@ -91,6 +97,8 @@ impl<Sink: Fn(Heard)> Runner<Sink> {
             sink,
             want,
             ears: None,
+            listen_again: Mono::NEVER,
+            losses: Losses::default(),
             signaller,
             running: Vec::new(),
             births: Births::default(),
@@ -114,6 +122,10 @@ impl<Sink: Fn(Heard)> Runner<Sink> {
             if !self.running.is_empty() {
                 self.turns();
             }
+            // A pursuit that began deaf relies on nothing that was heard in between.
+            if self.running.is_empty() && self.listen_again <= now() {
+                self.listen();
+            }
             self.wait();
         }
     }
@@ -123,13 +135,30 @@ impl<Sink: Fn(Heard)> Runner<Sink> {
             Hearing::Events => Connector::open(),
             Hearing::Nothing => Err(Deafness::Chosen),
         };
+        let again = std::mem::replace(&mut self.listen_again, Mono::NEVER) < Mono::NEVER;
         match ears {
             Ok(ears) => {
                 self.ears = Some(ears);
                 (self.sink)(Heard::Listening);
             }
-            Err(why) => (self.sink)(Heard::Deaf(why)),
+            Err(why) => {
+                if again {
+                    // It worked before: the machine may just be short of something.
+                    self.listen_again = now().after(AGAIN);
+                }
+                (self.sink)(Heard::Deaf(why));
+            }
         }
+    }
+
+    /// Stops listening, for a while.
+    fn go_deaf(&mut self, why: Deafness) {
+        self.ears = None;
+        self.queue = Queue::Deaf;
+        self.listen_again = now().after(AGAIN);
+        self.births.lose(self.heard);
+        self.tell();
+        (self.sink)(Heard::Deaf(why));
     }
 
     /// Takes what the loop has left.
@@ -188,20 +217,12 @@ impl<Sink: Fn(Heard)> Runner<Sink> {
             running.events.extend(matter);
         }
         self.batch.append(&mut self.fresh);
-        self.queue = match drained {
-            Ok(Drained::Empty) => Queue::Empty,
-            Ok(Drained::Partly) => Queue::More,
-            Ok(Drained::Lossy) => {
-                self.lose();
-                Queue::Empty
-            }
-            Err(why) => {
-                self.ears = None;
-                self.tell();
-                (self.sink)(Heard::Deaf(why));
-                Queue::Deaf
-            }
-        };
+        match drained {
+            Ok(Drained::Empty) => self.queue = Queue::Empty,
+            Ok(Drained::Partly) => self.queue = Queue::More,
+            Ok(Drained::Lossy) => self.lose(),
+            Err(why) => self.go_deaf(why),
+        }
     }
 
     /// What was queued before the loss comes before it.
@@ -212,6 +233,10 @@ impl<Sink: Fn(Heard)> Runner<Sink> {
         }
         self.tell();
         (self.sink)(Heard::Gap);
+        match self.losses.note(now()) {
+            Bearing::Bearable => self.queue = Queue::Empty,
+            Bearing::TooMany => self.go_deaf(Deafness::Overrun),
+        }
     }
 
     /// Tells the loop what was heard.
@@ -283,7 +308,7 @@ impl<Sink: Fn(Heard)> Runner<Sink> {
             (Some(due), _) => (true, due),
             (None, Some(_)) if now < rest => (false, rest),
             (None, Some(_)) => (true, Mono::NEVER),
-            (None, None) => (false, Mono::NEVER),
+            (None, None) => (false, self.listen_again),
         };
         let mut fds = vec![PollFd::new(&self.post, PollFlags::IN)];
         if let (true, Some(ears)) = (open, &self.ears) {

@@ -300,6 +300,10 @@ impl Judge {
             threads: Some(Living::bounded(living.threads, living.unread, tier)),
             open_files: Some(Living::bounded(living.open_files, living.open_unread, tier)),
             zombies: Some(zombies),
+            spawned: Some(match (self.hearing, self.gaps) {
+                (Hearing::Events, 0) => Range::exactly(unit.spawned, tier),
+                (Hearing::Events | Hearing::Nothing, _) => Range::at_least(unit.spawned, tier),
+            }),
             orphaned: self.orphaned(unit, Detachment::Spares),
             detached: self.orphaned(unit, Detachment::Counts),
             leftover: Some(Range::exactly(

@@ -172,13 +172,16 @@ impl Judge {
                 self.seen = upto;
             }
             Input::Hearing(hearing) => {
+                // What happened while nothing was heard is as good as lost.
+                if self.hearing != hearing {
+                    self.doubt();
+                }
                 self.hearing = hearing;
                 self.next_list = now;
             }
             Input::Gap => {
                 self.gaps = self.gaps.saturating_add(1);
-                self.missed = true;
-                self.forest.doubt();
+                self.doubt();
                 // At most one listing a second, however often events are lost.
                 self.next_list = self.next_list.min(now.after(Duration::from_secs(1)));
             }
@@ -201,6 +204,12 @@ impl Judge {
         self.reconsider(&mut out);
         self.ask_what_is_due(&mut out);
         out
+    }
+
+    /// Births and deaths may have been missed: at the next listing everyone is looked at.
+    fn doubt(&mut self) {
+        self.missed = true;
+        self.forest.doubt();
     }
 
     /// Takes in events one by one: membership is inherited from the parent as it was at that very moment.

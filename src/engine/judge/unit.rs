@@ -45,6 +45,8 @@ pub(super) struct Unit {
     pub(super) zombies: BTreeSet<Serial>,
     /// CPU time of those gone.
     pub(super) buried: Buried,
+    /// Members that were born as such.
+    pub(super) spawned: u64,
     /// When the root went away.
     pub(super) root_gone: Option<Mono>,
     /// One per limit, in the order of the clauses.
@@ -104,6 +106,7 @@ impl Unit {
             members: BTreeSet::new(),
             zombies: BTreeSet::new(),
             buried: Buried::default(),
+            spawned: 0,
             root_gone: None,
             gauges: gauges(&rule),
             want: want(&rule),
@@ -199,6 +202,7 @@ fn want(rule: &Rule) -> Want {
             | Bound::Processes(_)
             | Bound::Threads(_)
             | Bound::Zombies(_)
+            | Bound::Spawns(_)
             | Bound::Orphaned { .. }
             | Bound::Leftover(_) => Want::default(),
         })

@@ -35,6 +35,18 @@ pub enum Deafness {
     OtherClock,
     /// It worked, and broke.
     Broken(Errno),
+    /// It worked, and more came than we could read, again and again.
+    Overrun,
+}
+
+impl Deafness {
+    /// Whether it is how things are here, and no trouble that will pass or must be mended.
+    pub const fn is_lasting(self) -> bool {
+        match self {
+            Self::Chosen | Self::Refused(_) | Self::Unconfirmed | Self::OtherClock => true,
+            Self::Broken(_) | Self::Overrun => false,
+        }
+    }
 }
 
 impl fmt::Display for Deafness {
@@ -48,7 +60,10 @@ impl fmt::Display for Deafness {
             Self::OtherClock => f.write_str(
                 "process events bear the times of another clock (they need the first time namespace)",
             ),
-            Self::Broken(errno) => write!(f, "process events broke off: {errno}"),
+            Self::Broken(errno) => write!(f, "process events broke off: {errno}; another try in a minute"),
+            Self::Overrun => f.write_str(
+                "process events came faster than they could be read, three times in 10 s; listening again in a minute",
+            ),
         }
     }
 }

@@ -43,6 +43,7 @@ pub(super) fn live(manner: &str) -> ! {
         "disguise" => disguise(),
         "zombies" => zombies(),
         "crowd" => crowd(),
+        "storm" => storm(),
         "hold_once" => hold_once(),
         "hold_each" => hold_each(),
         "pair" => pair(),
@@ -303,6 +304,17 @@ fn zombies() -> ! {
         }
     }
     start()
+}
+
+/// Children that are gone at once, `NUMBER` of them one after the other; then it goes too.
+fn storm() -> ! {
+    ignore(libc::SIGCHLD);
+    for _ in 0..number(NUMBER).unwrap_or(0) {
+        if fork() == Forked::Child {
+            exit(0)
+        }
+    }
+    exit(0)
 }
 
 /// Many members that do nothing and do not listen.

@@ -15,7 +15,7 @@ use crate::engine::evidence::{
 };
 use crate::engine::process::{ExecGen, Mark, Pid, ProcKey, StartTicks, Text, Uid};
 use crate::engine::rule::{Metric, Mode, Origin, Scope, Signal};
-use crate::engine::units::{Bytes, Millicores, Mono, Range, Tier};
+use crate::engine::units::{Bytes, Millicores, Mono, PerSecond, Range, Tier};
 use crate::engine::warrant::{
     Epoch, EventCount, HardTie, Newborn, Order, Outcome, Report, Spare, Survivor, Target, Warrant,
     WarrantId, Withheld,
@@ -238,6 +238,12 @@ pub(super) fn figures() -> Vec<Notice> {
         vec![many(Metric::Threads, 5_000, 1_000)],
         vec![many(Metric::OpenFiles, 65_000, 50_000)],
         vec![many(Metric::Zombies, 40, 10)],
+        vec![reading(
+            Metric::Spawns,
+            Quantity::Pace(PerSecond(412_300)),
+            Quantity::Pace(PerSecond(200_000)),
+            Finding::Sustained,
+        )],
         // Rounded for people, both sides would read the same.
         vec![cpu_time(45_300, 45, Finding::Sustained)],
         vec![nothing],
@@ -306,12 +312,14 @@ pub(super) fn ours() -> Vec<Entry> {
         tier: Safe::word("events"),
         config: Vec::new(),
         rules: vec![rule("tests", "nudge"), rule("browsers", "nudge")],
+        deaf: None,
         leash: None,
         socket: Some(Safe::word("/run/beadle/socket")),
     };
     let leashed = Start {
         mode: Safe::word("enforce"),
         tier: Safe::word("scan"),
+        deaf: Some(Safe::word("the kernel did not confirm process events")),
         config: vec![Safe::word("/etc/beadle/beadle.yaml")],
         rules: vec![rule("pytest", "enforce")],
         leash: Some(812),
@@ -447,6 +455,7 @@ pub(super) fn daemon() -> Daemon {
         up: 3_723.0,
         config: vec![Safe::word("/etc/beadle/beadle.yaml")],
         leash: Some(812),
+        deaf: None,
         faults: vec![Fault {
             part: Safe::word("journal"),
             text: Safe::word("the socket does not read"),
