@@ -32,7 +32,7 @@ pub struct Ask {
 ///
 /// What others can do to a process that rests: the kernel takes resident pages back, and its memory is less than was
 /// read, or makes huge pages of small ones, and it is more. So figures that are held are good to find that nothing is
-/// over, are read again within 10 s, and never decide anything: the judge has everybody read anew before it does.
+/// over, are read again within half a minute, and never decide anything: the judge has everybody read anew before it does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ran(pub NonZeroU64);
 

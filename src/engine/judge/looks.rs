@@ -23,8 +23,10 @@ use crate::engine::units::Mono;
 const LIST_WITH_EVENTS: Duration = Duration::from_secs(60);
 /// A unit is looked at this often at the latest, and the scan tier re-checks every process within it.
 const AT_THE_LATEST: Duration = Duration::from_secs(10);
-/// Figures of a process that has not run are held for so long at least, and not longer than [`AT_THE_LATEST`].
-const HELD_AT_LEAST: Duration = Duration::from_secs(5);
+/// Figures of a process that has not run are held for so long at least,
+const HELD_AT_LEAST: Duration = Duration::from_secs(20);
+/// and some for so many seconds more, lest all of them be read in one look.
+const SPREAD: u64 = 10;
 
 impl Judge {
     /// Asks for everything whose time has come.
@@ -174,8 +176,8 @@ impl Judge {
         if !self.forest.is_settled(serial) {
             return Some(ask(node, want));
         }
-        // Not all in one look: some are read anew after five seconds, others after nine.
-        let patience = HELD_AT_LEAST + Duration::from_secs(u64::from(node.pid.number() % 5));
+        let more = u64::from(node.pid.number()).wrapping_rem(SPREAD);
+        let patience = HELD_AT_LEAST.saturating_add(Duration::from_secs(more));
         let anew = want.anew || !latest.may_stand(want, self.now.before(patience));
         Some(Ask {
             ran: latest.ran,

@@ -8,7 +8,7 @@
 //! # Why a number is identity enough here
 //! What is compared was read of a process whose identity was proven. For the number's next holder to be taken for it, that
 //! one would have to have used, to the nanosecond, what the first had. It would be found out when the figures are read
-//! anew, within 10 s and before anything is decided.
+//! anew, within half a minute and before anything is decided.
 
 use std::mem::MaybeUninit;
 use std::num::NonZeroU64;
