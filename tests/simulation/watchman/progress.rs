@@ -185,20 +185,44 @@ fn is_held_up(scene: &Scene<'_>, case: &Case<'_>, quiet: Mono, view: &View) -> b
     let acts = others().any(|(other, theirs)| {
         let phase = other.incident.map(|incident| &incident.phase);
         let acts = matches!(phase, Some(Phase::Acting(_) | Phase::Preparing(_)));
-        acts && theirs.members.iter().any(|member| unit.members.contains(member))
+        acts && overlap(scene, theirs, unit)
     });
     let culprits: Vec<&UnitView> = others()
-        .filter(|(other, theirs)| lies_within(theirs, unit) && gets_on(now, quiet, other))
+        .filter(|(other, theirs)| lies_within(scene, theirs, unit) && gets_on(now, quiet, other))
         .map(|(_, theirs)| theirs)
         .collect();
     acts || (!culprits.is_empty() && may_be_clear_without(scene, case, unit, &culprits))
 }
 
-fn lies_within(inner: &UnitView, outer: &UnitView) -> bool {
+/// Whether two units share somebody, as far as can be seen: a member whose identity is not bound yet is not shown.
+fn overlap(scene: &Scene<'_>, one: &UnitView, other: &UnitView) -> bool {
+    let shared = one.members.iter().any(|member| other.members.contains(member));
+    shared || (is_blurred(one) && is_blurred(other) && are_kin(scene, one, other))
+}
+
+fn lies_within(scene: &Scene<'_>, inner: &UnitView, outer: &UnitView) -> bool {
     let (root, top) = (inner.evidence.unit.root(), outer.evidence.unit.root());
     let within = |member| outer.members.contains(member);
-    let all = inner.members.len() < outer.members.len() && inner.members.iter().all(within);
-    matches!(outer.evidence.unit, UnitKey::Tree(_)) && root != top && (within(&root) || all)
+    let fewer = inner.evidence.members < outer.evidence.members;
+    let all = fewer && inner.members.iter().all(within);
+    let perhaps = is_blurred(inner) && is_blurred(outer) && are_kin(scene, inner, outer);
+    matches!(outer.evidence.unit, UnitKey::Tree(_))
+        && root != top
+        && (within(&root) || all || perhaps)
+}
+
+fn is_blurred(unit: &UnitView) -> bool {
+    unit.members.len() < unit.evidence.members as usize
+}
+
+/// Whether the root of one descends from the other's.
+fn are_kin(scene: &Scene<'_>, one: &UnitView, other: &UnitView) -> bool {
+    let machine = scene.machine;
+    let roots = [one, other].map(|unit| machine.ever(unit.evidence.unit.root()));
+    let [Some(one), Some(other)] = roots else {
+        return false;
+    };
+    machine.descends(one, other) || machine.descends(other, one)
 }
 
 /// Whether a case is on its way to a stage.
