@@ -88,6 +88,8 @@ pub struct Node {
     pub threaded: bool,
     /// It made a session of its own: whoever is in that session descends from it.
     pub session: bool,
+    /// The session it was last seen in.
+    in_session: Option<Pid>,
     /// Effective user.
     pub owner: Option<Uid>,
     /// Events were lost since it was last seen: its number may be another's by now.
@@ -119,6 +121,7 @@ impl Node {
             lineage: Lineage::Passes,
             threaded: false,
             session: false,
+            in_session: None,
             owner: None,
         }
     }
@@ -248,6 +251,15 @@ impl Forest {
             }
         }
         found
+    }
+
+    /// Whether lineage ends at somebody who lives in a session. Whoever is orphaned in it may be that one's.
+    pub fn is_shared(&self, session: Pid) -> bool {
+        self.nodes.values().any(|node| {
+            node.lineage == Lineage::Ends
+                && node.in_session == Some(session)
+                && !node.life.is_over()
+        })
     }
 
     /// Takes in events, in the kernel's order.

@@ -50,6 +50,12 @@ impl Judge {
                 node.tie
             };
             let Some(tie) = tie else { continue };
+            if let HardTie::Session { session } = tie
+                && self.forest.is_shared(session)
+            {
+                // A boundary was found in the session since: whose it is, nobody can tell.
+                continue;
+            }
             match node.key {
                 Some(key) => targets.push(Target {
                     key,
