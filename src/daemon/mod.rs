@@ -9,22 +9,26 @@
 //! | `watch` | the loop |
 //! | `inbox` | what the loop waits for, in one order |
 //! | `shells` | decisions carried out: the sampler, the learner, the pursuer |
+//! | `inquiries` | people who wait for facts to be read again |
 //! | `keeper` | what is kept on disk, and what to do where it cannot be |
 //! | `unfinished` | what the beadle before this one was doing when it died |
 //! | `voice` | what is told: the log, the journal, terminals |
 //! | `rules` | rule files, and when they change |
 //! | `faults` | what does not work, while the watch goes on |
+//! | `tidy` | when free memory is given back |
 //! | `glance` | the judge alone, for a moment, without the means to act |
 //! | `pursue` | the one hot loop: events and pursuits |
 
 mod faults;
 mod glance;
 mod inbox;
+mod inquiries;
 mod keeper;
 pub mod pursue;
 mod rules;
 mod shells;
 mod start;
+mod tidy;
 mod unfinished;
 mod voice;
 mod watch;

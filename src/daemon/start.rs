@@ -17,6 +17,7 @@ use crate::engine::process::{Pid, ProcKey, StartTicks, Uid};
 use crate::engine::rule::Mode;
 use crate::engine::warrant::Spare;
 use crate::sys::clock::Clock;
+use crate::sys::heap;
 use crate::sys::ourselves;
 use crate::sys::pidfd::PidFd;
 use crate::sys::procfs::Procfs;
@@ -140,6 +141,7 @@ impl StartError {
 
 /// Watches until told to stop.
 pub fn watch(options: &Options) -> Result<(), StartError> {
+    heap::share();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

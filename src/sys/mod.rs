@@ -5,6 +5,7 @@ pub mod events;
 #[cfg(test)]
 mod fake_proc;
 pub mod glimpse;
+pub mod heap;
 pub mod holds;
 pub mod learner;
 pub mod measurer;
