@@ -10,12 +10,14 @@
 //! | `watch` | the loop |
 //! | `inbox` | what the loop waits for, in one order |
 //! | `shells` | decisions carried out: the sampler, the learner, the pursuer |
+//! | `inquiries` | people who wait for facts to be read again |
 //! | `keeper` | what is kept on disk, and what to do where it cannot be |
 //! | `unfinished` | what the beadle before this one was doing when it died |
 //! | `voice` | what is told: the log, the journal, terminals |
 //! | `rules` | rule files |
 //! | `changes` | when they change |
 //! | `faults` | what does not work, while the watch goes on |
+//! | `tidy` | when free memory is given back |
 //! | `glance` | the judge alone, for a moment, without the means to act |
 //! | `pursue` | the one hot loop: events and pursuits |
 //! | `elsewhere` | in place of all but the rules and the options, where [`sys`](crate::sys) cannot see processes yet |
@@ -31,6 +33,8 @@ mod glance;
 #[cfg(target_os = "linux")]
 mod inbox;
 #[cfg(target_os = "linux")]
+mod inquiries;
+#[cfg(target_os = "linux")]
 mod keeper;
 mod options;
 #[cfg(target_os = "linux")]
@@ -40,6 +44,8 @@ mod rules;
 mod shells;
 #[cfg(target_os = "linux")]
 mod start;
+#[cfg(target_os = "linux")]
+mod tidy;
 #[cfg(target_os = "linux")]
 mod unfinished;
 #[cfg(target_os = "linux")]

@@ -12,6 +12,7 @@ use crate::engine::judge::{Judge, Settings};
 use crate::engine::process::{Pid, ProcKey, StartTicks, Uid};
 use crate::engine::warrant::Spare;
 use crate::sys::clock::Clock;
+use crate::sys::heap;
 use crate::sys::ourselves;
 use crate::sys::pidfd::PidFd;
 use crate::sys::procfs::Procfs;
@@ -29,6 +30,7 @@ use super::watch::{Standing, Watch};
 
 /// Watches until told to stop.
 pub fn watch(options: &Options) -> Result<(), StartError> {
+    heap::share();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

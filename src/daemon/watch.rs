@@ -11,6 +11,7 @@ use crate::control::server::Ask;
 use crate::control::socket::Claim;
 use crate::control::wire::{self, Safe};
 use crate::engine::decision::{Answer, Hearing, Input, Wish};
+use crate::engine::facts::Facts;
 use crate::engine::judge::Judge;
 use crate::engine::process::{Pid, Uid};
 use crate::engine::units::Mono;
@@ -21,9 +22,11 @@ use crate::sys::users::Users;
 use super::changes::Changes;
 use super::faults::{Edge, Faults, Part};
 use super::inbox::{Inbox, Mail, Post};
+use super::inquiries::Inquiries;
 use super::pursue::Heard;
 use super::rules::Rules;
 use super::shells::{Aftermath, Shells};
+use super::tidy::Tidy;
 use super::unfinished::Unfinished;
 use super::voice::Voice;
 
@@ -58,6 +61,8 @@ pub(super) struct Watch {
     announced: bool,
     /// Why births and deaths are not heard, where that is how things are here.
     deaf: Option<Deafness>,
+    inquiries: Inquiries,
+    tidy: Tidy,
     /// What was wrong before anything could be said.
     early: Vec<(Part, String)>,
     unfinished: Option<Unfinished>,
@@ -72,6 +77,7 @@ impl Watch {
         post: Post,
     ) -> Self {
         let faults = Faults::default();
+        let tidy = Tidy::from(standing.began);
         Self {
             judge,
             shells,
@@ -81,6 +87,8 @@ impl Watch {
             post,
             changes: None,
             announced: false,
+            inquiries: Inquiries::default(),
+            tidy,
             deaf: None,
             early: Vec::new(),
             unfinished: None,
@@ -96,9 +104,11 @@ impl Watch {
     /// Watches until told to stop.
     pub(super) async fn run(mut self, mut inbox: Inbox) {
         loop {
+            let due = [self.judge.next_deadline(), self.tidy.due()];
             let mail = inbox
-                .wait(self.shells.clock, self.judge.next_deadline())
+                .wait(self.shells.clock, due.into_iter().flatten().min())
                 .await;
+            self.tidy.up(self.shells.now());
             if let Next::Stop(because) = self.take(mail, &mut inbox) {
                 let now = self.shells.now();
                 {
@@ -132,6 +142,10 @@ impl Watch {
                 self.fault(Part::Intent, &text);
             }
         }
+        let inquiries = match &input {
+            Input::Facts(facts) => self.inquiries.meet(facts),
+            _ => Vec::new(),
+        };
         let now = self.shells.now();
         for decision in self.judge.step(now, input) {
             match self.shells.carry_out(decision, inbox) {
@@ -142,6 +156,10 @@ impl Watch {
                 }
                 Aftermath::Fault(part, text) => self.fault(part, &text),
             }
+        }
+        for (pid, ask, facts) in inquiries {
+            let answer = self.why(pid.number(), Some(&facts));
+            let _ = ask.reply.send(answer);
         }
         self.check_sinks();
     }
@@ -240,18 +258,20 @@ impl Watch {
     }
 
     fn answer(&mut self, ask: Ask, inbox: &mut Inbox) {
+        if let Question::Why { pid } = ask.question
+            && let Some(question) = Pid::new(pid).and_then(|pid| self.judge.recall(pid))
+        {
+            self.inquiries.wait(question.pid, ask);
+            self.shells.learn(vec![question]);
+            return;
+        }
         let answer = match ask.question {
             Question::Status => {
                 self.check_unfinished();
                 protocol::Answer::Status(wire::Status::seen(&self.judge.view(), self.itself()))
             }
             Question::Ps => protocol::Answer::Ps(wire::Ps::from(&self.judge.view())),
-            Question::Why { pid } => match Pid::new(pid).and_then(|pid| self.judge.explain(pid)) {
-                Some(explanation) => {
-                    protocol::Answer::Why(wire::Why::seen(&explanation, self.shells.now()))
-                }
-                None => protocol::Refusal::no_process(pid).into(),
-            },
+            Question::Why { pid } => self.why(pid, None),
             Question::Pause { span, rule } => {
                 let span = span.map(Duration::from_secs);
                 self.wish(ask.peer.uid, rule, |rule| Wish::Pause { span, rule }, inbox)
@@ -262,6 +282,16 @@ impl Watch {
         };
         // Whoever asked has gone: nobody needs the answer.
         let _ = ask.reply.send(answer);
+    }
+
+    fn why(&self, pid: u32, learnt: Option<&Facts>) -> protocol::Answer {
+        let explained = Pid::new(pid).and_then(|pid| self.judge.explain(pid, learnt));
+        match explained {
+            Some(explanation) => {
+                protocol::Answer::Why(wire::Why::seen(&explanation, self.shells.now()))
+            }
+            None => protocol::Refusal::no_process(pid).into(),
+        }
     }
 
     fn wish(

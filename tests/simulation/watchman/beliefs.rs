@@ -134,7 +134,7 @@ impl Watchman {
                     before,
                     "a member is missing from {name}: {} {chain:?} {:?}",
                     body.pid,
-                    scene.judge.explain(body.pid).map(|it| (
+                    scene.judge.explain(body.pid, None).map(|it| (
                         it.standing,
                         it.above,
                         it.rules
