@@ -12,7 +12,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::wire::{Judged, Pause, Ps, Safe, Status, Why};
+use super::wire::{History, Judged, Pause, Ps, Safe, Status, Story, Why};
 use crate::engine::process::Uid;
 
 /// The version spoken here.
@@ -26,6 +26,9 @@ pub const LONGEST_ANSWER: usize = 16 << 20;
 
 /// Units in one answer: the nearest to their limits.
 const MOST_UNITS: usize = 500;
+
+/// Incidents in one answer.
+pub const MOST_INCIDENTS: u32 = 1000;
 
 /// What can be asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +58,30 @@ pub enum Question {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         rule: Option<String>,
     },
+    /// What became of incidents?
+    History(Search),
+    /// What is the whole story of one?
+    Show {
+        /// Its number.
+        incident: u64,
+    },
+}
+
+/// Which incidents are asked for. What is absent does not matter.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Search {
+    /// Those in which a process of this number had a part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
+    /// Those of this rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// Those in which something happened within the last so many seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<u64>,
+    /// At most so many; absent is [`MOST_INCIDENTS`], which is also the most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub most: Option<u32>,
 }
 
 /// What is answered.
@@ -72,6 +99,10 @@ pub enum Answer {
         /// Those.
         pauses: Vec<Pause>,
     },
+    /// To `history`.
+    History(History),
+    /// To `show`.
+    Show(Box<Story>),
     /// It cannot be answered.
     Refused(Refusal),
 }
@@ -103,6 +134,8 @@ pub enum RefusalKind {
     Late,
     /// The daemon is going away.
     Stopping,
+    /// History cannot be kept, or read.
+    NoHistory,
 }
 
 impl Refusal {
@@ -119,6 +152,14 @@ impl Refusal {
         Self::new(
             RefusalKind::NotFound,
             format!("no process {pid} is known here"),
+        )
+    }
+
+    /// No incident of this number is kept.
+    pub fn no_incident(incident: u64) -> Self {
+        Self::new(
+            RefusalKind::NotFound,
+            format!("no incident {incident} is kept: `beadle history` lists those that are"),
         )
     }
 
@@ -195,6 +236,19 @@ impl Answer {
                 pauses.retain(your_pause);
                 Self::Pauses { pauses }
             }
+            Self::History(mut history) => {
+                history.incidents.retain(|kept| yours(kept.owner));
+                Self::History(history)
+            }
+            Self::Show(story) if !yours(story.kept.owner) => Refusal::new(
+                RefusalKind::NotYours,
+                format!(
+                    "incident {} is not yours: ask as its owner, or as root",
+                    story.kept.id
+                ),
+            )
+            .into(),
+            Self::Show(story) => Self::Show(story),
             Self::Refused(refusal) => Self::Refused(refusal),
         }
     }

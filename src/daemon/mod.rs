@@ -9,6 +9,7 @@
 //! | `watch` | the loop |
 //! | `inbox` | what the loop waits for, in one order |
 //! | `shells` | decisions carried out: the sampler, the learner, the pursuer |
+//! | `historian` | what became of incidents: kept, and told to those who ask |
 //! | `keeper` | what is kept on disk, and what to do where it cannot be |
 //! | `unfinished` | what the beadle before this one was doing when it died |
 //! | `voice` | what is told: the log, the journal, terminals |
@@ -19,6 +20,7 @@
 
 mod faults;
 mod glance;
+mod historian;
 mod inbox;
 mod keeper;
 pub mod pursue;
@@ -30,5 +32,7 @@ mod voice;
 mod watch;
 
 pub(crate) use glance::glance;
+pub(crate) use historian::{Inquiry, Standpoint, recall};
+pub(crate) use keeper::state_folder;
 pub(crate) use rules::Rules;
 pub use start::{LogForm, Options, StartError, TierChoice, watch};

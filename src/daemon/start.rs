@@ -22,6 +22,7 @@ use crate::sys::pidfd::PidFd;
 use crate::sys::procfs::Procfs;
 use crate::sys::users::Users;
 
+use super::historian::Historian;
 use super::inbox::{Inbox, Mail, Post};
 use super::keeper::{Keeper, Opened, Places};
 use super::pursue::Pursuer;
@@ -179,6 +180,7 @@ fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
         keys: ourselves::lineage(&procfs),
     });
     let pursuer = start_pursuer(options.tier, &post)?;
+    let boot = ourselves::boot().unwrap_or_default();
     let places = Places::of(
         user,
         options.state.as_deref(),
@@ -190,7 +192,15 @@ fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
         first,
         faults,
         unfinished,
-    } = Keeper::open(&places, &post);
+        history,
+    } = Keeper::open(&places, &boot, &post);
+    let historian = Historian::new(
+        history,
+        loaded.rules.keeping,
+        &boot,
+        options.only_under,
+        &post,
+    );
     let shells = Shells::start(Path::new("/proc"), pursuer, keeper, &post)?;
     // Until the ear says otherwise nothing is heard; it says so at once or within a moment.
     inbox.defer(Input::Hearing(Hearing::Nothing));
@@ -211,8 +221,9 @@ fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
         leash: options.only_under,
         claim,
         began: Clock.now(),
+        boot: boot.trim().to_owned(),
     };
-    let mut watch = Watch::new(judge, shells, voice, standing, post);
+    let mut watch = Watch::new(judge, shells, voice, historian, standing, post);
     watch.remember(faults, Unfinished::look(&unfinished));
     watch.hear_changes(&loaded.watch);
     Ok((watch, inbox))

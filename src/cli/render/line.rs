@@ -91,10 +91,13 @@ pub(super) fn ours(event: &Event) -> String {
     }
 }
 
-fn deed(event: &Event, case: &Case) -> String {
+/// What was done, and why.
+pub(super) fn deed(event: &Event, case: &Case) -> String {
     match event {
         Event::Incident => format!("{}.", figures(&case.evidence)),
-        Event::Nudge { next, rests, again } => nudge(case, next.as_ref(), rests.as_ref(), *again),
+        Event::Nudge {
+            next, rests, again, ..
+        } => nudge(case, next.as_ref(), rests.as_ref(), *again),
         Event::Signal {
             signal,
             pids,
