@@ -50,7 +50,7 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<(), Failure> {
         within: args.since.map(|since| since.as_secs().max(1)),
         most: Some(args.most),
     });
-    let Answer::History(found) = args.recall.ask(inquiry, around)? else {
+    let Answer::History(found) = args.recall.ask(&inquiry, around)? else {
         return Err(astray());
     };
     let eyes = match around.uid {

@@ -26,13 +26,15 @@ pub(super) struct Recall {
 
 impl Recall {
     /// Asks the daemon; where there is none, reads what one has left.
-    pub(super) fn ask(&self, inquiry: Inquiry, around: &Surroundings) -> Result<Answer, Failure> {
+    pub(super) fn ask(&self, inquiry: &Inquiry, around: &Surroundings) -> Result<Answer, Failure> {
         if let Some(folder) = &self.state {
-            return read(&[folder.clone()], &inquiry);
+            return read(std::slice::from_ref(folder), inquiry);
         }
-        let question = match inquiry.clone() {
-            Inquiry::List(search) => Question::History(search),
-            Inquiry::Show { incident } => Question::Show { incident },
+        let question = match inquiry {
+            Inquiry::List(search) => Question::History(search.clone()),
+            Inquiry::Show { incident } => Question::Show {
+                incident: *incident,
+            },
         };
         let absent = match self.reach.try_to_ask(&question, around) {
             Ok(answer) => return Ok(answer),
@@ -43,7 +45,7 @@ impl Recall {
             .into_iter()
             .filter_map(|user| daemon::state_folder(user, around.state_home.as_deref()))
             .collect();
-        let answer = read(&folders, &inquiry)?;
+        let answer = read(&folders, inquiry)?;
         complain(&format!("beadle: {absent}; this is what one has left\n"));
         Ok(answer)
     }

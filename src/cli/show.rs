@@ -28,7 +28,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, around: &Surroundings) -> Result<(), Failure> {
     let incident = args.incident;
     let inquiry = Inquiry::Show { incident };
-    let Answer::Show(found) = args.recall.ask(inquiry, around)? else {
+    let Answer::Show(found) = args.recall.ask(&inquiry, around)? else {
         return Err(astray());
     };
     if args.recall.reach.json {

@@ -14,8 +14,8 @@ use super::words::nearest;
 use super::{Request, builtin, doubt};
 use crate::engine::matcher::{Field, Matcher};
 use crate::engine::rule::{
-    Breaker, Channels, Clause, Keeping, Metric, Mode, Origin, Rule, RuleName, RuleSet, Scope, Stage,
-    StageAct,
+    Breaker, Channels, Clause, Keeping, Metric, Mode, Origin, Rule, RuleName, RuleSet, Scope,
+    Stage, StageAct,
 };
 
 /// How long a unit is left in peace after an incident closed.

@@ -181,26 +181,15 @@ fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
     });
     let pursuer = start_pursuer(options.tier, &post)?;
     let boot = ourselves::boot().unwrap_or_default();
-    let places = Places::of(
-        user,
-        options.state.as_deref(),
-        options.state_home.as_deref(),
-        options.runtime.as_deref(),
-    );
     let Opened {
         keeper,
         first,
         faults,
         unfinished,
         history,
-    } = Keeper::open(&places, &boot, &post);
-    let historian = Historian::new(
-        history,
-        loaded.rules.keeping,
-        &boot,
-        options.only_under,
-        &post,
-    );
+    } = Keeper::open(&places(options, user), &boot, &post);
+    let keeping = loaded.rules.keeping;
+    let historian = Historian::new(history, keeping, &boot, options.only_under, &post);
     let shells = Shells::start(Path::new("/proc"), pursuer, keeper, &post)?;
     // Until the ear says otherwise nothing is heard; it says so at once or within a moment.
     inbox.defer(Input::Hearing(Hearing::Nothing));
@@ -227,6 +216,15 @@ fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
     watch.remember(faults, Unfinished::look(&unfinished));
     watch.hear_changes(&loaded.watch);
     Ok((watch, inbox))
+}
+
+fn places(options: &Options, user: Uid) -> Places {
+    Places::of(
+        user,
+        options.state.as_deref(),
+        options.state_home.as_deref(),
+        options.runtime.as_deref(),
+    )
 }
 
 fn leash_of(pid: Pid) -> Result<ProcKey, StartError> {

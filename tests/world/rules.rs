@@ -6,8 +6,8 @@ use std::time::Duration;
 use beadle::engine::matcher::{Field, Matcher};
 use beadle::engine::pattern::Glob;
 use beadle::engine::rule::{
-    Amount, Bound, Breaker, Channels, Clause, Detached, Keeping, Limit, Measure, Mode, Origin, Rule,
-    RuleSet, Scope, Signal, Stage, StageAct,
+    Amount, Bound, Breaker, Channels, Clause, Detached, Keeping, Limit, Measure, Mode, Origin,
+    Rule, RuleSet, Scope, Signal, Stage, StageAct,
 };
 use beadle::engine::units::{Bytes, Millicores};
 

@@ -11,9 +11,7 @@ use crate::engine::rule::Mode;
 use crate::engine::units::Mono;
 use crate::engine::warrant::{Outcome, Report, Warrant};
 
-pub use crate::control::wire::{
-    Case, Edge, Entry, Event, Fate, Left, Reloaded, Start, StartRule,
-};
+pub use crate::control::wire::{Case, Edge, Entry, Event, Fate, Left, Reloaded, Start, StartRule};
 
 impl Entry {
     /// What the judge wants told.

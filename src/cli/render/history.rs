@@ -4,7 +4,7 @@ use super::page::{Lean, Page, table};
 use super::paint::{Paint, Tone};
 use super::story::fate;
 use super::words;
-use crate::control::wire::{History, Kept, Part};
+use crate::control::wire::{History, Kept, Part, Safe};
 
 /// Whose incidents the answer is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +51,8 @@ fn list(incidents: &[Kept], paint: Paint) -> String {
                 kept.id.to_string(),
                 kept.rule.to_string(),
                 format!("{}[{}]", kept.program, kept.root),
-                kept.owner.map_or_else(|| "?".to_owned(), |id| id.to_string()),
+                kept.owner
+                    .map_or_else(|| "?".to_owned(), |id| id.to_string()),
                 fate(kept),
             ]
         })
@@ -101,10 +102,10 @@ fn deed(part: &Part) -> String {
         };
     };
     let born = match part.part.as_str() {
-        "born" => "was born of a member meanwhile and ",
+        "born" => "was started by a member meanwhile and ",
         _ => "",
     };
-    let came = match (signal.as_str(), part.outcome.as_ref().map(|it| it.as_str())) {
+    let came = match (signal.as_str(), part.outcome.as_ref().map(Safe::as_str)) {
         ("KILL", Some("sent")) => "was ended by SIGKILL".to_owned(),
         ("KILL", Some("survived")) => "was sent SIGKILL, and was still there".to_owned(),
         (signal, Some("sent")) => format!("was asked to leave by SIG{signal}"),
@@ -126,7 +127,7 @@ fn deed(part: &Part) -> String {
 }
 
 fn tone(part: &Part) -> Tone {
-    match part.outcome.as_ref().map(|it| it.as_str()) {
+    match part.outcome.as_ref().map(Safe::as_str) {
         Some("sent" | "survived") => Tone::Grave,
         Some(_) => Tone::Warn,
         None => Tone::Good,

@@ -106,7 +106,7 @@ fn happenings(story: &Story, paint: Paint, page: &mut Page) {
         let Some(case) = &entry.case else { continue };
         let time = words::date(&entry.t);
         if !time.starts_with(&day) {
-            day = time.get(..10).unwrap_or_default().to_owned();
+            time.get(..10).unwrap_or_default().clone_into(&mut day);
             page.line(format_args!("  {}", paint.tone(Tone::Faint, &day)));
         }
         page.line(format_args!(
@@ -130,8 +130,8 @@ fn told(event: &Event, case: &Case) -> Option<String> {
     let whom = whom.map_or_else(|| "nobody known".to_owned(), |id| format!("user {id}"));
     Some(match by.as_slice() {
         _ if case.mode.as_str() == "observe" => format!("Nobody was told: mode is {}.", case.mode),
-        [] => format!("For {whom}: in the log alone."),
-        by => format!("For {whom}: in the log, {}.", words::list(by)),
+        [] => format!("For {whom}, by the log alone."),
+        by => format!("For {whom}, by the log, {}.", words::list(by)),
     })
 }
 
@@ -161,7 +161,13 @@ fn act(certificate: &Certificate, outcome: Option<&Entry>, paint: Paint, page: &
         _ => None,
     };
     let (each, left) = came.unwrap_or_default();
-    page.block(&indented(&roll(certificate, came.is_some(), each, left, paint)));
+    page.block(&indented(&roll(
+        certificate,
+        came.is_some(),
+        each,
+        left,
+        paint,
+    )));
     let listed = targets.saturating_sub(LISTED as u64);
     if listed > 0 {
         page.line(format_args!(
@@ -213,11 +219,16 @@ fn roll(
         vec![
             target.pid.to_string(),
             program(target),
-            target.key.as_ref().map_or_else(|| "?".to_owned(), Safe::to_string),
-            target.exec.map_or_else(|| "?".to_owned(), |n| n.to_string()),
+            target
+                .key
+                .as_ref()
+                .map_or_else(|| "?".to_owned(), Safe::to_string),
+            target
+                .exec
+                .map_or_else(|| "?".to_owned(), |n| n.to_string()),
             target.tie.to_string(),
             match fate {
-                Some(fate) => came(fate, left),
+                Some(fate) => came(&certificate.signal, fate, left),
                 None if known => "not reached".to_owned(),
                 None => "not known".to_owned(),
             },
@@ -225,15 +236,17 @@ fn roll(
     });
     let unknown = |fate: &&Fate| !certificate.targets.iter().any(|target| is(target, fate));
     // Where not all targets are told by name, nobody can say who of the others was none.
-    let born = each.iter().filter(|fate| certificate.more == 0 && unknown(fate));
+    let born = each
+        .iter()
+        .filter(|fate| certificate.more == 0 && unknown(fate));
     let born = born.map(|fate| {
         vec![
             fate.pid.to_string(),
             "?".to_owned(),
             fate.key.to_string(),
             "?".to_owned(),
-            "born of a member meanwhile".to_owned(),
-            came(fate, left),
+            "started by a member meanwhile".to_owned(),
+            came(&certificate.signal, fate, left),
         ]
     });
     let rows: Vec<Vec<String>> = targets.chain(born).take(LISTED).collect();
@@ -257,13 +270,18 @@ fn program(target: &Doomed) -> String {
     words
 }
 
-fn came(fate: &Fate, left: &[Left]) -> String {
+fn came(signal: &Safe, fate: &Fate, left: &[Left]) -> String {
+    let deed = match signal.as_str() {
+        "KILL" => "ended",
+        _ => "sent",
+    };
     let state = left.iter().find(|left| left.key == fate.key);
     match (fate.outcome.as_str(), &fate.because, state) {
         ("survived", _, Some(left)) => format!("still there: {}", words::state(left.state)),
         ("gone", _, _) => "gone before".to_owned(),
         ("denied", _, _) => "the kernel refused".to_owned(),
         ("withheld", Some(because), _) => format!("held back: {because}"),
+        ("sent", _, _) => deed.to_owned(),
         (word, _, _) => word.to_owned(),
     }
 }
@@ -282,8 +300,8 @@ fn spared(certificate: &Certificate, page: &mut Page) {
     }
     if !certificate.ours.is_empty() {
         page.line(format_args!(
-            "  out of reach, whatever else is said: beadle and what it hangs from ({})",
-            words::list(&certificate.ours)
+            "  out of reach, whatever a rule says: beadle and what it hangs from ({})",
+            numbers(&certificate.ours).join(" ")
         ));
     }
     if let Some(leash) = certificate.leash {
@@ -293,11 +311,18 @@ fn spared(certificate: &Certificate, page: &mut Page) {
     }
     let newborn = match certificate.newborn.as_str() {
         "refused" => "got the same",
-        _ => "were left alone",
+        _ => "was left alone",
     };
     page.line(format_args!(
-        "  who was born of its members meanwhile: {newborn}"
+        "  what its members started meanwhile {newborn}"
     ));
+}
+
+/// The numbers of identities.
+fn numbers(keys: &[Safe]) -> Vec<&str> {
+    keys.iter()
+        .filter_map(|key| key.as_str().split([':', '~']).next())
+        .collect()
 }
 
 /// What came of an act: the first report of its warrant after it began.
@@ -311,7 +336,7 @@ fn outcome<'s>(story: &'s Story, certificate: &Certificate) -> Option<&'s Entry>
     })
 }
 
-/// How it stands, or ended: `ended; 3 processes signalled, up to SIGKILL`.
+/// How it stands, or ended: `ended; 8 processes signalled, 2 of them with SIGKILL`.
 pub(super) fn fate(kept: &Kept) -> String {
     let how = match (kept.state, &kept.how) {
         (State::Open, _) => "open".to_owned(),
@@ -319,12 +344,13 @@ pub(super) fn fate(kept: &Kept) -> String {
         (State::Closed, Some(how)) => how.to_string(),
         (State::Closed, None) => "closed".to_owned(),
     };
-    match &kept.signal {
-        Some(signal) => format!(
-            "{how}; {} signalled, up to SIG{signal}",
-            words::processes(u64::from(kept.signalled))
-        ),
-        None => format!("{how}; nobody signalled"),
+    let signalled = words::processes(u64::from(kept.signalled));
+    match (&kept.signal, kept.killed) {
+        (None, _) => format!("{how}; nobody signalled"),
+        (Some(_), killed) if (1..kept.signalled).contains(&killed) => {
+            format!("{how}; {signalled} signalled, {killed} of them with SIGKILL")
+        }
+        (Some(signal), _) => format!("{how}; {signalled} signalled (SIG{signal})"),
     }
 }
 

@@ -253,9 +253,18 @@ pub(in crate::config) static STORE: Table<StoreDraft> = Table {
         ("age", "did you mean `keep`?"),
         ("max_size", "did you mean `size`?"),
         ("limit", "did you mean `size`?"),
-        ("path", "the folder is named on the command line: `beadle watch --state DIR`"),
-        ("dir", "the folder is named on the command line: `beadle watch --state DIR`"),
-        ("folder", "the folder is named on the command line: `beadle watch --state DIR`"),
+        (
+            "path",
+            "the folder is named on the command line: `beadle watch --state DIR`",
+        ),
+        (
+            "dir",
+            "the folder is named on the command line: `beadle watch --state DIR`",
+        ),
+        (
+            "folder",
+            "the folder is named on the command line: `beadle watch --state DIR`",
+        ),
     ],
 };
 
@@ -305,7 +314,11 @@ fn kept_for(node: &Node, reader: &mut Reader<'_>) -> Option<Duration> {
     if span >= Duration::from_secs(60) {
         return Some(span);
     }
-    reader.refuse(node.span, "too short to ask for what happened", "expected `1m` or more");
+    reader.refuse(
+        node.span,
+        "too short to ask for what happened",
+        "expected `1m` or more",
+    );
     None
 }
 
@@ -315,7 +328,11 @@ fn kept_in(node: &Node, reader: &mut Reader<'_>) -> Option<Bytes> {
     if size >= Bytes::mib(8) {
         return Some(size);
     }
-    reader.refuse(node.span, "too little room for history", "expected `8MiB` or more");
+    reader.refuse(
+        node.span,
+        "too little room for history",
+        "expected `8MiB` or more",
+    );
     None
 }
 

@@ -123,6 +123,8 @@ pub struct Kept {
     pub signal: Option<Safe>,
     /// To how many processes any signal was sent.
     pub signalled: u32,
+    /// To how many of them SIGKILL.
+    pub killed: u32,
     /// The part in it of the process that was asked about.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<Part>,

@@ -8,9 +8,7 @@ use jiff::tz::TimeZone;
 use super::pages::FORM;
 use crate::cli::render::stamp;
 use crate::control::protocol::{Answer, MOST_INCIDENTS, Refusal, Search};
-use crate::control::wire::{
-    self, Certificate, Entry, Kept, Lost, Part, Reach, Safe, State, Story,
-};
+use crate::control::wire::{self, Certificate, Entry, Kept, Lost, Part, Reach, Safe, State, Story};
 use crate::engine::process::Uid;
 use crate::store::StoreError;
 use crate::store::history::{self, History, KeptRow, PageRow, PartRow, Query, StoryRows};
@@ -57,7 +55,9 @@ pub(crate) fn answer(
 
 fn list(history: &History, search: &Search, from: &Standpoint) -> Result<Answer, StoreError> {
     let since = search.within.map(|seconds| {
-        let span = i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1000);
+        let span = i64::try_from(seconds)
+            .unwrap_or(i64::MAX)
+            .saturating_mul(1000);
         from.now.as_millisecond().saturating_sub(span)
     });
     let query = Query {
@@ -104,6 +104,7 @@ impl Standpoint {
             owner: row.owner,
             signal: row.signal.map(Safe::from),
             signalled: row.signalled,
+            killed: row.killed,
             parts: row.parts.into_iter().map(part).collect(),
         }
     }

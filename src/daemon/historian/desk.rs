@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use super::answers::answer;
 use super::{Job, Load, Place};
-use crate::control::protocol::{Answer, Refusal, RefusalKind};
 use crate::engine::rule::Keeping;
 use crate::store::StoreError;
 use crate::store::history::{History, Page, Trust};
@@ -105,14 +104,19 @@ impl<S: Fn(Result<(), String>)> Desk<S> {
                     history.settle(keeping);
                 }
             }
-            Job::Answer(inquiry, from, reply) => {
+            Job::Answer(asked) => {
                 // What was told before the question belongs to the answer.
                 self.write();
                 let found = self
                     .history()
-                    .and_then(|history| answer(history, &inquiry, &from));
-                // Whoever asked has gone: nobody needs the answer.
-                let _ = reply.send(found.unwrap_or_else(|error| unreadable(&error)));
+                    .and_then(|history| answer(history, &asked.inquiry, &asked.from));
+                match found {
+                    Ok(found) => asked.answer(found),
+                    Err(error) => {
+                        self.doubt(&error);
+                        asked.refuse(&error.to_string());
+                    }
+                }
             }
         }
     }
@@ -120,8 +124,8 @@ impl<S: Fn(Result<(), String>)> Desk<S> {
     fn put(&mut self, page: Page) {
         let weight = page.weight();
         self.load.waiting.fetch_sub(weight, Ordering::Relaxed);
-        let full = self.backlog.len() >= BACKLOG
-            || self.weight.saturating_add(weight) > BACKLOG_WEIGHT;
+        let full =
+            self.backlog.len() >= BACKLOG || self.weight.saturating_add(weight) > BACKLOG_WEIGHT;
         if full {
             self.write();
         }
@@ -164,9 +168,7 @@ impl<S: Fn(Result<(), String>)> Desk<S> {
         let backlog = std::mem::take(&mut self.backlog);
         let pages: Vec<&Page> = backlog.iter().collect();
         let now = Clock.wall().as_millisecond();
-        let written = self
-            .history()
-            .and_then(|history| history.keep(&pages, now));
+        let written = self.history().and_then(|history| history.keep(&pages, now));
         if let Err(error) = written {
             self.backlog = backlog;
             self.doubt(&error);
@@ -191,7 +193,11 @@ impl<S: Fn(Result<(), String>)> Desk<S> {
 
     /// The history, opened where it is not.
     fn history(&mut self) -> Result<&mut History, StoreError> {
-        if self.open.as_ref().is_some_and(|history| !history.is_there()) {
+        if self
+            .open
+            .as_ref()
+            .is_some_and(|history| !history.is_there())
+        {
             self.open = None;
         }
         let history = match self.open.take() {
@@ -218,8 +224,4 @@ impl<S: Fn(Result<(), String>)> Desk<S> {
         let waits = self.backlog.len();
         format!("{error}; {waits} records wait to be written, {missed} were not kept")
     }
-}
-
-fn unreadable(error: &StoreError) -> Answer {
-    Refusal::new(RefusalKind::NoHistory, error.to_string()).into()
 }

@@ -57,7 +57,25 @@ enum Job {
     /// How much is kept from now on.
     Settle(Keeping),
     /// A question.
-    Answer(Inquiry, Standpoint, oneshot::Sender<Answer>),
+    Answer(Box<Asked>),
+}
+
+/// A question, and where its answer goes.
+struct Asked {
+    inquiry: Inquiry,
+    from: Standpoint,
+    reply: oneshot::Sender<Answer>,
+}
+
+impl Asked {
+    /// Answers it. Whoever asked may have gone: then nobody needs the answer.
+    fn answer(self, answer: Answer) {
+        let _ = self.reply.send(answer);
+    }
+
+    fn refuse(self, why: &str) {
+        self.answer(Refusal::new(RefusalKind::NoHistory, why).into());
+    }
 }
 
 /// What both ends of the queue count.
@@ -151,8 +169,7 @@ impl Historian {
         let given = if waiting.saturating_add(weight) > WEIGHT {
             Err("too much waits to be written".to_owned())
         } else {
-            self.give(Job::Keep(Box::new(page)))
-                .map_err(|(why, _)| why)
+            self.give(Job::Keep(Box::new(page))).map_err(|(why, _)| why)
         };
         given.map_err(|why| {
             self.load.waiting.fetch_sub(weight, Ordering::Relaxed);
@@ -176,31 +193,25 @@ impl Historian {
         from: Standpoint,
         reply: oneshot::Sender<Answer>,
     ) {
-        let refused = match &self.place {
-            None => Err((
-                "no history is kept: `beadle status` says why".to_owned(),
-                Some(reply),
-            )),
-            Some(_) => self
-                .give(Job::Answer(inquiry, from, reply))
-                .map_err(|(why, job)| match job {
-                    Some(Job::Answer(_, _, reply)) => (why, Some(reply)),
-                    Some(Job::Keep(_) | Job::Settle(_)) | None => (why, None),
-                }),
+        let asked = Asked {
+            inquiry,
+            from,
+            reply,
         };
-        if let Err((why, Some(reply))) = refused {
-            // Whoever asked has gone: nobody needs the answer.
-            let _ = reply.send(Refusal::new(RefusalKind::NoHistory, why).into());
+        if self.place.is_none() {
+            asked.refuse("no history is kept: `beadle status` says why");
+        } else if let Err((why, Job::Answer(asked))) = self.give(Job::Answer(Box::new(asked))) {
+            asked.refuse(&why);
         }
     }
 
     /// Hands a job over, or back.
-    fn give(&mut self, job: Job) -> Result<(), (String, Option<Job>)> {
+    fn give(&mut self, job: Job) -> Result<(), (String, Job)> {
         let thread = match self.thread.take() {
             Some(thread) => thread,
             None => match self.start() {
                 Ok(thread) => thread,
-                Err(why) => return Err((why, Some(job))),
+                Err(why) => return Err((why, job)),
             },
         };
         match thread.queue.try_send(job) {
@@ -210,15 +221,10 @@ impl Historian {
             }
             Err(TrySendError::Full(job)) => {
                 self.thread = Some(thread);
-                Err((
-                    "the disk is too slow for what happens".to_owned(),
-                    Some(job),
-                ))
+                Err(("the disk is too slow for what happens".to_owned(), job))
             }
             // It never ends by itself; if it did, the next job would begin another.
-            Err(TrySendError::Disconnected(job)) => {
-                Err(("its thread is gone".to_owned(), Some(job)))
-            }
+            Err(TrySendError::Disconnected(job)) => Err(("its thread is gone".to_owned(), job)),
         }
     }
 
@@ -252,7 +258,9 @@ impl Historian {
         match unkept.recv_timeout(patience) {
             Ok(0) => None,
             Ok(left) => Some(format!("{left} records were not kept")),
-            Err(_) => Some("what happened last may not be kept: the disk does not answer".to_owned()),
+            Err(_) => {
+                Some("what happened last may not be kept: the disk does not answer".to_owned())
+            }
         }
     }
 }

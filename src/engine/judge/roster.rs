@@ -110,23 +110,9 @@ fn member(node: &Node, dossier: &Dossier, shelter: Option<Shelter>) -> Member {
 fn image(facts: &Facts) -> Image {
     let args: &[Text] = facts.args.known().map_or(&[], Vec::as_slice);
     let running = program::running(facts.exe.known(), args, &facts.comm);
-    match (running.family, running.form) {
-        (Some(Family::Shell), Form::Bare | Form::Inline) => Image::Shell,
-        (Some(Family::Shell), Form::Native | Form::Script) => Image::Other,
-        (
-            None
-            | Some(
-                Family::Python
-                | Family::Node
-                | Family::Deno
-                | Family::Bun
-                | Family::Ruby
-                | Family::Perl
-                | Family::Php
-                | Family::Java
-                | Family::Dotnet,
-            ),
-            _,
-        ) => Image::Other,
+    let shell = running.family == Some(Family::Shell);
+    match running.form {
+        Form::Bare | Form::Inline if shell => Image::Shell,
+        Form::Bare | Form::Inline | Form::Native | Form::Script => Image::Other,
     }
 }

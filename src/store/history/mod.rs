@@ -108,9 +108,11 @@ impl History {
             | OpenFlags::SQLITE_OPEN_NO_MUTEX
             | OpenFlags::SQLITE_OPEN_NOFOLLOW;
         let file = Connection::open_with_flags(path, flags)
-            .and_then(|file| schema::prepare(&file).map(|()| file))
+            .and_then(|file| schema::guard(&file).map(|()| file))
             .map_err(StoreError::sql("open", path))?;
+        // What is not ours is left as it is.
         schema::verify(&file, path)?;
+        schema::prepare(&file).map_err(StoreError::sql("prepare", path))?;
         schema::migrate(&file, now).map_err(StoreError::sql("prepare", path))?;
         Ok(Self {
             file,

@@ -107,7 +107,9 @@ impl Page {
     /// About how many bytes it takes.
     pub fn weight(&self) -> usize {
         let people = self.people.iter();
-        let people: usize = people.map(|one| 96 + one.key.len() + one.program.len()).sum();
+        let people: usize = people
+            .map(|one| 96 + one.key.len() + one.program.len())
+            .sum();
         1024 + self.body.len() + self.head.command.len() + people
     }
 }

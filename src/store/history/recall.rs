@@ -55,6 +55,8 @@ pub struct KeptRow {
     pub signal: Option<String>,
     /// To how many processes any signal was sent.
     pub signalled: u32,
+    /// To how many of them SIGKILL.
+    pub killed: u32,
     /// The parts of processes of the number that was asked for.
     pub parts: Vec<PartRow>,
     row: i64,
@@ -125,11 +127,14 @@ pub struct LostRow {
     pub because: String,
 }
 
+/// What is needed of an incident at a glance; a signal counts where it was really sent.
 const KEPT: &str = "
 SELECT number, boot, began, last, rule, owner, root, key, program, command, closed,
     (SELECT signal FROM process WHERE process.incident = incident.row AND outcome IN ('sent', 'survived')
      ORDER BY signal = 'KILL' DESC, signal = 'TERM' DESC LIMIT 1),
     (SELECT count(*) FROM process WHERE process.incident = incident.row AND outcome IN ('sent', 'survived')),
+    (SELECT count(*) FROM process WHERE process.incident = incident.row AND outcome IN ('sent', 'survived')
+     AND signal = 'KILL'),
     row
 FROM incident ";
 
@@ -266,8 +271,9 @@ fn kept(row: &Row<'_>) -> rusqlite::Result<KeptRow> {
         closed: row.get(10)?,
         signal: row.get(11)?,
         signalled: row.get(12)?,
+        killed: row.get(13)?,
         parts: Vec::new(),
-        row: row.get(13)?,
+        row: row.get(14)?,
     })
 }
 

@@ -2,6 +2,7 @@
 //!
 //! **Invariants.** A file of any version up to [`VERSION`] can be brought to it; one of a later version is not touched.
 
+use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -62,7 +63,6 @@ CREATE TABLE reach (since INTEGER NOT NULL) STRICT;
 
 /// Sets a connection up for writing. Memory is kept small: a few pages a minute are written here.
 pub(super) fn prepare(file: &Connection) -> rusqlite::Result<()> {
-    guard(file)?;
     // Before anything is written, or it has no effect.
     file.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     file.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
@@ -136,7 +136,8 @@ pub(super) fn unchanging(path: &Path) -> String {
             b'/' | b'.' | b'-' | b'_' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => {
                 name.push(char::from(*byte));
             }
-            other => name.push_str(&format!("%{other:02X}")),
+            // Writing to a string cannot fail.
+            other => drop(write!(name, "%{other:02X}")),
         }
     }
     name + "?immutable=1"
