@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use jiff::tz::TimeZone;
+
 use super::reach::Reach;
 use super::{Failure, Surroundings, complain};
 use crate::control::client::AskError;
@@ -58,6 +60,7 @@ fn read(folders: &[PathBuf], inquiry: &Inquiry) -> Result<Answer, Failure> {
         whose: None,
         boot: ourselves::boot().unwrap_or_default().trim().to_owned(),
         now: Clock.wall(),
+        zone: TimeZone::system(),
         open: BTreeSet::new(),
     };
     let mut missing = Failure::new("no history is kept anywhere");

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
+
 use crate::cli::render::Entry;
 use crate::cli::render::entry::{Start, StartRule};
 use crate::config::{Loaded, Refusal};
@@ -340,6 +342,7 @@ impl Watch {
             whose: (asking != Uid::ROOT && asking != self.standing.user).then_some(asking),
             boot: self.standing.boot.clone(),
             now: Clock.wall(),
+            zone: TimeZone::system(),
             open: open.map(|incident| incident.id.0).collect(),
         }
     }

@@ -11,7 +11,7 @@ use crate::control::protocol::{Answer, MOST_INCIDENTS, Refusal, Search};
 use crate::control::wire::{self, Certificate, Entry, Kept, Lost, Part, Reach, Safe, State, Story};
 use crate::engine::process::Uid;
 use crate::store::StoreError;
-use crate::store::history::{self, History, KeptRow, PageRow, PartRow, Query, StoryRows};
+use crate::store::history::{History, KeptRow, LostRow, PageRow, PartRow, Query, StoryRows};
 
 /// A question to history.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub(crate) struct Standpoint {
     pub(crate) boot: String,
     /// Wall time now.
     pub(crate) now: Timestamp,
+    /// In which time is told.
+    pub(crate) zone: TimeZone,
     /// The incidents that a beadle has in hand.
     pub(crate) open: BTreeSet<u64>,
 }
@@ -74,8 +76,8 @@ fn list(history: &History, search: &Search, from: &Standpoint) -> Result<Answer,
         incidents: rows.into_iter().map(|row| from.kept(row)).collect(),
         more,
         reach: Reach {
-            since: Some(time(reach.since)),
-            lost: reach.lost.into_iter().map(lost).collect(),
+            since: Some(from.time(reach.since)),
+            lost: reach.lost.into_iter().map(|row| from.lost(row)).collect(),
         },
     }))
 }
@@ -90,8 +92,8 @@ impl Standpoint {
         };
         Kept {
             id: row.number,
-            began: time(row.began),
-            last: time(row.last),
+            began: self.time(row.began),
+            last: self.time(row.last),
             boot: Safe::from(row.boot),
             this_boot,
             state,
@@ -105,7 +107,7 @@ impl Standpoint {
             signal: row.signal.map(Safe::from),
             signalled: row.signalled,
             killed: row.killed,
-            parts: row.parts.into_iter().map(part).collect(),
+            parts: row.parts.into_iter().map(|row| self.part(row)).collect(),
         }
     }
 
@@ -125,6 +127,34 @@ impl Standpoint {
         }
         story
     }
+
+    fn part(&self, row: PartRow) -> Part {
+        let told = |text: String| (!text.is_empty()).then(|| Safe::from(text));
+        Part {
+            pid: row.pid,
+            key: told(row.key),
+            program: told(row.program),
+            part: Safe::from(row.part),
+            signal: row.signal.map(Safe::from),
+            outcome: row.outcome.map(Safe::from),
+            because: row.because.map(Safe::from),
+            t: self.time(row.at),
+        }
+    }
+
+    fn lost(&self, row: LostRow) -> Lost {
+        Lost {
+            t: self.time(row.at),
+            records: row.records,
+            because: Safe::from(row.because),
+        }
+    }
+
+    /// Milliseconds of wall time as people here write it.
+    fn time(&self, millis: i64) -> Safe {
+        let at = Timestamp::from_millisecond(millis).unwrap_or_default();
+        stamp(&at.to_zoned(self.zone.clone()))
+    }
 }
 
 /// What a page says.
@@ -140,32 +170,4 @@ fn understood(page: &PageRow) -> Option<Body> {
         (FORM, _) => serde_json::from_str(&page.body).ok().map(Body::Entry),
         _ => None,
     }
-}
-
-fn part(row: PartRow) -> Part {
-    let told = |text: String| (!text.is_empty()).then(|| Safe::from(text));
-    Part {
-        pid: row.pid,
-        key: told(row.key),
-        program: told(row.program),
-        part: Safe::from(row.part),
-        signal: row.signal.map(Safe::from),
-        outcome: row.outcome.map(Safe::from),
-        because: row.because.map(Safe::from),
-        t: time(row.at),
-    }
-}
-
-fn lost(row: history::LostRow) -> Lost {
-    Lost {
-        t: time(row.at),
-        records: row.records,
-        because: Safe::from(row.because),
-    }
-}
-
-/// Milliseconds of wall time as people here write it.
-fn time(millis: i64) -> Safe {
-    let at = Timestamp::from_millisecond(millis).unwrap_or_default();
-    stamp(&at.to_zoned(TimeZone::system()))
 }

@@ -8,6 +8,8 @@
 mod answers;
 mod desk;
 mod pages;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

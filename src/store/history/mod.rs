@@ -27,7 +27,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior, params};
 
 pub use self::page::{Effect, Head, Page, Part, Person};
 pub use self::recall::{KeptRow, LostRow, PageRow, PartRow, Query, Reach, StoryRows};
@@ -203,7 +203,7 @@ impl History {
             .swept
             .is_none_or(|swept| !(0..SWEEP).contains(&now.saturating_sub(swept)));
         let before = now.saturating_sub(millis(self.keeping.span));
-        let written = self.file.transaction().and_then(|change| {
+        let written = self.change().and_then(|change| {
             for page in pages {
                 page::write(&change, page)?;
             }
@@ -227,7 +227,7 @@ impl History {
 
     /// Notes that so many records could not be kept; 0 where nobody can tell.
     pub fn note_lost(&mut self, now: i64, records: u64, because: &str) -> Result<(), StoreError> {
-        let noted = self.file.transaction().and_then(|change| {
+        let noted = self.change().and_then(|change| {
             page::note_lost(&change, now, records, because)?;
             change.execute(
                 "DELETE FROM lost WHERE rowid <= (SELECT max(rowid) FROM lost) - ?1",
@@ -246,7 +246,7 @@ impl History {
             if self.used()? <= most {
                 break;
             }
-            let change = self.file.transaction()?;
+            let change = self.change()?;
             let last: Option<i64> = change.query_row(
                 "SELECT max(row) FROM (SELECT row FROM page ORDER BY row LIMIT 1 + (SELECT count(*) FROM page) / 8)",
                 [],
@@ -269,6 +269,12 @@ impl History {
                 .execute_batch("PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(TRUNCATE)")?;
         }
         Ok(())
+    }
+
+    /// A change that has the file to itself from its beginning: one that begins by reading would not wait for others.
+    fn change(&mut self) -> rusqlite::Result<Transaction<'_>> {
+        self.file
+            .transaction_with_behavior(TransactionBehavior::Immediate)
     }
 
     /// Bytes in use.

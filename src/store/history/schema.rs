@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use crate::store::StoreError;
 
@@ -118,7 +118,7 @@ pub(super) fn migrate(file: &Connection, now: i64) -> rusqlite::Result<()> {
     if version(file)? == VERSION {
         return Ok(());
     }
-    let change = file.unchecked_transaction()?;
+    let change = Transaction::new_unchecked(file, TransactionBehavior::Immediate)?;
     if version(&change)? < 1 {
         change.execute_batch(FIRST)?;
         change.execute("INSERT INTO reach VALUES (?1)", params![now])?;
