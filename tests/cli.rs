@@ -56,8 +56,8 @@ fn golden(name: &str, text: &str) {
 #[test]
 fn help_is_a_page_for_every_command() {
     let commands = [
-        "", "watch", "status", "ps", "why", "pause", "resume", "check", "try", "rules", "schema",
-        "demo",
+        "", "watch", "status", "ps", "why", "history", "show", "pause", "resume", "check", "try",
+        "rules", "schema", "demo",
     ];
     for command in commands {
         let args: Vec<&str> = [command, "--help"]
