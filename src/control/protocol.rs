@@ -301,7 +301,7 @@ pub fn decode<T: DeserializeOwned>(line: &[u8]) -> Result<T, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::wire::{Daemon, Evidence, Finding, Subject};
+    use crate::control::wire::{Daemon, Evidence, Finding, Kept, State, Subject};
 
     const ANN: Uid = Uid(1000);
     const BOB: Uid = Uid(1001);
@@ -423,6 +423,63 @@ mod tests {
         assert!(own.notes.is_empty());
     }
 
+    fn kept(owner: Option<Uid>) -> Kept {
+        Kept {
+            id: 3,
+            began: Safe::word("t"),
+            last: Safe::word("t"),
+            boot: Safe::word("b"),
+            this_boot: true,
+            state: State::Closed,
+            how: Some(Safe::word("ended")),
+            rule: Safe::word("r"),
+            root: 7,
+            key: Safe::word("7:70"),
+            program: Safe::word("p"),
+            command: Safe::word("p"),
+            owner: owner.map(|Uid(id)| id),
+            signal: None,
+            signalled: 0,
+            killed: 0,
+            parts: vec![],
+        }
+    }
+
+    fn show(owner: Option<Uid>) -> Answer {
+        Answer::Show(Box::new(Story {
+            kept: kept(owner),
+            entries: vec![],
+            certificates: vec![],
+            left_out: 1,
+        }))
+    }
+
+    fn history() -> History {
+        History {
+            incidents: [Some(ANN), Some(BOB), None].map(kept).to_vec(),
+            ..History::default()
+        }
+    }
+
+    #[test]
+    fn the_past_of_others_is_theirs() {
+        for (peer, seen) in [(ANN, 1), (Uid(5), 0), (Uid::ROOT, 3), (WATCHER, 3)] {
+            let Answer::History(told) = Answer::History(history()).for_peer(peer, WATCHER) else {
+                panic!("another answer")
+            };
+            assert_eq!(told.incidents.len(), seen, "{peer}");
+        }
+        let refused = |owner, peer| match show(owner).for_peer(peer, WATCHER) {
+            Answer::Refused(refusal) => Some(refusal.kind),
+            _ => None,
+        };
+        let not_yours = Some(RefusalKind::NotYours);
+        assert_eq!(refused(Some(BOB), ANN), not_yours);
+        assert_eq!(refused(None, ANN), not_yours);
+        assert_eq!(refused(Some(ANN), ANN), None);
+        assert_eq!(refused(None, Uid::ROOT), None);
+    }
+
     #[test]
     fn a_long_list_is_cut_after_it_is_pruned() {
         let mut many = vec![unit(Some(BOB)); MOST_UNITS];
@@ -449,6 +506,14 @@ mod tests {
                 rule: Some("py\ntest".to_owned()),
             },
             Question::Resume { rule: None },
+            Question::History(Search::default()),
+            Question::History(Search {
+                pid: Some(7),
+                rule: Some("r".to_owned()),
+                within: Some(60),
+                most: Some(5),
+            }),
+            Question::Show { incident: 3 },
         ];
         for question in questions {
             let line = encode(&question);
@@ -469,6 +534,8 @@ mod tests {
                 pauses: vec![pause(ANN)],
             },
             Refusal::no_process(7).into(),
+            Answer::History(history()),
+            show(Some(ANN)),
         ];
         for answer in answers {
             assert_eq!(decode::<Answer>(&encode(&answer)), Ok(answer));

@@ -1,5 +1,6 @@
 //! `beadle history`: what became of incidents, and of one process.
 
+use super::line::held_back;
 use super::page::{Lean, Page, table};
 use super::paint::{Paint, Tone};
 use super::story::fate;
@@ -63,38 +64,37 @@ fn list(incidents: &[Kept], paint: Paint) -> String {
 fn one(pid: u32, history: &History, paint: Paint, page: &mut Page) {
     for kept in &history.incidents {
         for part in &kept.parts {
-            let program = part.program.as_ref();
-            let program = program.map_or_else(String::new, |program| format!("{program}"));
-            let identity = part.key.as_ref();
+            let known = |text: &Option<Safe>| text.as_ref().map(Safe::to_string);
+            let program = known(&part.program).unwrap_or_default();
+            let identity = known(&part.key);
             let identity = identity.map_or_else(String::new, |key| format!(" (identity {key})"));
             page.line(format_args!(
-                "{}  {} {}{identity} {}",
+                "{}  process {}{identity} {}",
                 words::date(&part.t),
-                "process",
                 paint.tone(Tone::Strong, format_args!("{program}[{pid}]")),
                 paint.tone(tone(part), deed(part)),
             ));
-            let boot = if kept.this_boot {
-                ""
-            } else {
-                ", in an earlier boot: another process may have the number now"
-            };
-            page.line(format_args!(
-                "  rule {} against {}[{}]: {}{boot}",
-                kept.rule,
-                kept.program,
-                kept.root,
-                fate(kept)
-            ));
-            page.line(format_args!("  the whole story: beadle show {}", kept.id));
         }
+        let boot = if kept.this_boot {
+            ""
+        } else {
+            "in an earlier boot, so that another process may have the number now: "
+        };
+        page.line(format_args!(
+            "  {boot}rule {} against {}[{}]: {}",
+            kept.rule,
+            kept.program,
+            kept.root,
+            fate(kept)
+        ));
+        page.line(format_args!("  the whole story: beadle show {}", kept.id));
     }
 }
 
 /// What was done to a process.
 fn deed(part: &Part) -> String {
     let because = part.because.as_ref();
-    let because = || because.map_or_else(|| "not said".to_owned(), ToString::to_string);
+    let because = || because.map_or("not said", Safe::as_str);
     let Some(signal) = &part.signal else {
         return match part.part.as_str() {
             "spared" => format!("was spared: {}", because()),
@@ -116,7 +116,8 @@ fn deed(part: &Part) -> String {
             format!("was to get SIG{signal}, which the kernel refused")
         }
         (signal, Some("withheld")) => {
-            format!("was to get SIG{signal}, which was held back: {}", because())
+            let why = held_back(because());
+            format!("was to get SIG{signal}, which was held back: {why}")
         }
         (signal, Some(word)) => format!("was to get SIG{signal}: {word}"),
         (signal, None) => {
@@ -156,15 +157,11 @@ fn reach(history: &History, paint: Paint, page: &mut Page) {
     }
     for lost in &history.reach.lost {
         let records = match lost.records {
-            0 => "some records are".to_owned(),
-            n => words::count(n, "record is", "records are"),
+            0 => "some records".to_owned(),
+            n => words::count(n, "record", "records"),
         };
-        let text = format!(
-            "{} missing, noted {}: {}",
-            records,
-            words::date(&lost.t),
-            lost.because
-        );
+        let (noted, because) = (words::date(&lost.t), &lost.because);
+        let text = format!("Missing: {records}, noted {noted}: {because}.");
         page.line(paint.tone(Tone::Warn, text));
     }
 }

@@ -210,12 +210,14 @@ fn outcome(signal: &Safe, each: &[Fate], continued: &[u32], left: &[Left], took:
     format!("SIG{signal} {} (in {took}).", parts.join(", "))
 }
 
-fn held_back(why: &str) -> &str {
+/// Why a signal was held back.
+pub(super) fn held_back(why: &str) -> &str {
     match why {
         "protected" => "protected",
         "recalled" => "no longer asked for",
         "expired" => "the warrant was too old",
-        _ => "not sure who it is",
+        "unsure" => "not sure who it is",
+        other => other,
     }
 }
 

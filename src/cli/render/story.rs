@@ -1,7 +1,7 @@
 //! `beadle show ID`: the whole story of an incident, for somebody at three in the morning who wants to know what was done to
 //! whom, and why.
 
-use super::line::deed;
+use super::line::{deed, held_back};
 use super::page::{Lean, Page, table};
 use super::paint::{Paint, Tone};
 use super::why::limits;
@@ -156,16 +156,9 @@ fn act(certificate: &Certificate, outcome: Option<&Entry>, paint: Paint, page: &
     ));
     page.line(format_args!("  for {}", certificate.evidence.text));
     page.line(format_args!("  {}", freshness(certificate, outcome)));
-    let came = match outcome.map(|entry| &entry.event) {
-        Some(Event::Outcome { each, left, .. }) => Some((each.as_slice(), left.as_slice())),
-        _ => None,
-    };
-    let (each, left) = came.unwrap_or_default();
     page.block(&indented(&roll(
         certificate,
-        came.is_some(),
-        each,
-        left,
+        outcome.and_then(Came::of),
         paint,
     )));
     let listed = targets.saturating_sub(LISTED as u64);
@@ -198,14 +191,54 @@ fn freshness(certificate: &Certificate, outcome: Option<&Entry>) -> String {
     }
 }
 
-/// Targets, and who was born meanwhile, with what came of each.
-fn roll(
-    certificate: &Certificate,
-    known: bool,
-    each: &[Fate],
-    left: &[Left],
-    paint: Paint,
-) -> String {
+/// What came of an act.
+#[derive(Clone, Copy)]
+struct Came<'s> {
+    each: &'s [Fate],
+    left: &'s [Left],
+    continued: &'s [u32],
+}
+
+impl<'s> Came<'s> {
+    fn of(outcome: &'s Entry) -> Option<Self> {
+        match &outcome.event {
+            Event::Outcome {
+                each,
+                left,
+                continued,
+                ..
+            } => Some(Self {
+                each,
+                left,
+                continued,
+            }),
+            _ => None,
+        }
+    }
+
+    fn of_target(&self, signal: &Safe, target: &Doomed) -> String {
+        let fate = self.each.iter().find(|fate| is(target, fate));
+        fate.map_or_else(|| "not reached".to_owned(), |fate| self.word(signal, fate))
+    }
+
+    fn word(&self, signal: &Safe, fate: &Fate) -> String {
+        let state = self.left.iter().find(|left| left.key == fate.key);
+        match (fate.outcome.as_str(), &fate.because, state) {
+            ("survived", _, Some(left)) => format!("still there: {}", words::state(left.state)),
+            ("gone", _, _) => "gone before".to_owned(),
+            ("denied", _, _) => "the kernel refused".to_owned(),
+            ("withheld", Some(because), _) => format!("held back: {}", held_back(because.as_str())),
+            ("sent", _, _) if signal.as_str() == "KILL" => "ended".to_owned(),
+            ("sent", _, _) if self.continued.contains(&fate.pid) => {
+                "sent, and continued".to_owned()
+            }
+            (word, _, _) => word.to_owned(),
+        }
+    }
+}
+
+/// Targets, and who was started meanwhile, with what came of each.
+fn roll(certificate: &Certificate, came: Option<Came<'_>>, paint: Paint) -> String {
     let heads = [
         ("PID", Lean::Right),
         ("PROGRAM", Lean::Left),
@@ -214,8 +247,8 @@ fn roll(
         ("WHY IT IS A MEMBER", Lean::Left),
         ("WHAT CAME OF IT", Lean::Left),
     ];
+    let signal = &certificate.signal;
     let targets = certificate.targets.iter().map(|target| {
-        let fate = each.iter().find(|fate| is(target, fate));
         vec![
             target.pid.to_string(),
             program(target),
@@ -227,27 +260,27 @@ fn roll(
                 .exec
                 .map_or_else(|| "?".to_owned(), |n| n.to_string()),
             target.tie.to_string(),
-            match fate {
-                Some(fate) => came(&certificate.signal, fate, left),
-                None if known => "not reached".to_owned(),
-                None => "not known".to_owned(),
-            },
+            came.map_or_else(
+                || "not known".to_owned(),
+                |came| came.of_target(signal, target),
+            ),
         ]
     });
     let unknown = |fate: &&Fate| !certificate.targets.iter().any(|target| is(target, fate));
     // Where not all targets are told by name, nobody can say who of the others was none.
-    let born = each
-        .iter()
-        .filter(|fate| certificate.more == 0 && unknown(fate));
-    let born = born.map(|fate| {
-        vec![
-            fate.pid.to_string(),
-            "?".to_owned(),
-            fate.key.to_string(),
-            "?".to_owned(),
-            "started by a member meanwhile".to_owned(),
-            came(&certificate.signal, fate, left),
-        ]
+    let all_named = certificate.more == 0;
+    let born = came.into_iter().flat_map(|came| {
+        let others = came.each.iter().filter(unknown).filter(|_| all_named);
+        others.map(move |fate| {
+            vec![
+                fate.pid.to_string(),
+                "?".to_owned(),
+                fate.key.to_string(),
+                "?".to_owned(),
+                "started by a member meanwhile".to_owned(),
+                came.word(signal, fate),
+            ]
+        })
     });
     let rows: Vec<Vec<String>> = targets.chain(born).take(LISTED).collect();
     table(&heads, &rows, paint)
@@ -268,22 +301,6 @@ fn program(target: &Doomed) -> String {
         }
     }
     words
-}
-
-fn came(signal: &Safe, fate: &Fate, left: &[Left]) -> String {
-    let deed = match signal.as_str() {
-        "KILL" => "ended",
-        _ => "sent",
-    };
-    let state = left.iter().find(|left| left.key == fate.key);
-    match (fate.outcome.as_str(), &fate.because, state) {
-        ("survived", _, Some(left)) => format!("still there: {}", words::state(left.state)),
-        ("gone", _, _) => "gone before".to_owned(),
-        ("denied", _, _) => "the kernel refused".to_owned(),
-        ("withheld", Some(because), _) => format!("held back: {because}"),
-        ("sent", _, _) => deed.to_owned(),
-        (word, _, _) => word.to_owned(),
-    }
 }
 
 fn spared(certificate: &Certificate, page: &mut Page) {

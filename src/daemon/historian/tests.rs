@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::fmt::Write;
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -14,17 +15,17 @@ use crate::engine::process::Uid;
 use crate::store::history::{Effect, Head, Page};
 use crate::sys::clock::Clock;
 
-fn place(folder: &Path) -> Option<Place> {
-    Some(Place {
+fn place(folder: &Path) -> Place {
+    Place {
         folder: folder.to_owned(),
         mode: 0o700,
-    })
+    }
 }
 
 fn historian(folder: &Path) -> (Historian, Inbox) {
     let (post, inbox) = Inbox::new();
     let keeping = Keeping::default();
-    let historian = Historian::new(place(folder), keeping, "boot\n", None, &post);
+    let historian = Historian::new(Some(place(folder)), keeping, "boot\n", None, &post);
     (historian, inbox)
 }
 
@@ -230,11 +231,11 @@ fn a_history_of_the_first_version_is_told_for_ever() {
     };
     let mut text = told(Inquiry::List(Search::default()));
     for pid in [32742, 320, 348, 32744, 308, 32741, 1] {
-        text += &format!("\n$ history --pid {pid}\n");
+        writeln!(text, "\n$ history --pid {pid}").unwrap();
         text += &told(Inquiry::List(of(pid)));
     }
     for incident in 1..=2 {
-        text += &format!("\n$ show {incident}\n");
+        writeln!(text, "\n$ show {incident}").unwrap();
         text += &told(Inquiry::Show { incident });
     }
     let path = golden.join("v1.txt");

@@ -374,11 +374,11 @@ fn a_file_that_is_not_to_be_understood_is_set_aside_and_begun_anew() {
         }
         std::fs::write(folder.join(FILE), bytes).unwrap();
     };
-    let damage: [(&str, &dyn Fn(&Path)); 4] = [
-        ("version 2", &later),
-        ("another program's", &foreign),
-        ("not a database", &garbage),
-        ("not to be understood", &torn),
+    let damage: [(&str, fn(&Path)); 4] = [
+        ("version 2", later),
+        ("another program's", foreign),
+        ("not a database", garbage),
+        ("not to be understood", torn),
     ];
     for (words, damage) in damage {
         let dir = tempfile::tempdir().unwrap();
