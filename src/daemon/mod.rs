@@ -10,6 +10,7 @@
 //! | `watch` | the loop |
 //! | `inbox` | what the loop waits for, in one order |
 //! | `shells` | decisions carried out: the sampler, the learner, the pursuer |
+//! | `historian` | what became of incidents: kept, and told to those who ask |
 //! | `inquiries` | people who wait for facts to be read again |
 //! | `keeper` | what is kept on disk, and what to do where it cannot be |
 //! | `unfinished` | what the beadle before this one was doing when it died |
@@ -30,11 +31,11 @@ mod elsewhere;
 mod faults;
 #[cfg(target_os = "linux")]
 mod glance;
+mod historian;
 #[cfg(target_os = "linux")]
 mod inbox;
 #[cfg(target_os = "linux")]
 mod inquiries;
-#[cfg(target_os = "linux")]
 mod keeper;
 mod options;
 #[cfg(target_os = "linux")]
@@ -63,5 +64,7 @@ pub(crate) use elsewhere::glance;
 #[cfg(target_os = "linux")]
 pub(crate) use glance::glance;
 
+pub(crate) use historian::{Inquiry, Standpoint, recall};
+pub(crate) use keeper::state_folder;
 pub use options::{LogForm, Options, StartError, TierChoice};
 pub(crate) use rules::Rules;

@@ -18,6 +18,7 @@ use crate::sys::pidfd::PidFd;
 use crate::sys::procfs::Procfs;
 use crate::sys::users::Users;
 
+use super::historian::Historian;
 use super::inbox::{Inbox, Mail, Post};
 use super::keeper::{Keeper, Opened, Places};
 use super::options::{Options, StartError, TierChoice};
@@ -70,18 +71,16 @@ fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
         keys: ourselves::lineage(&procfs),
     });
     let pursuer = start_pursuer(options.tier, &post)?;
-    let places = Places::of(
-        user,
-        options.state.as_deref(),
-        options.state_home.as_deref(),
-        options.runtime.as_deref(),
-    );
+    let boot = ourselves::boot().unwrap_or_default();
     let Opened {
         keeper,
         first,
         faults,
         unfinished,
-    } = Keeper::open(&places, &post);
+        history,
+    } = Keeper::open(&places(options, user), &boot, &post);
+    let keeping = loaded.rules.keeping;
+    let historian = Historian::new(history, keeping, &boot, options.only_under, &post);
     let shells = Shells::start(Path::new("/proc"), pursuer, keeper, &post)?;
     // Until the ear says otherwise nothing is heard; it says so at once or within a moment.
     inbox.defer(Input::Hearing(Hearing::Nothing));
@@ -102,11 +101,21 @@ fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
         leash: options.only_under,
         claim,
         began: Clock.now(),
+        boot: boot.trim().to_owned(),
     };
-    let mut watch = Watch::new(judge, shells, voice, standing, post);
+    let mut watch = Watch::new(judge, shells, voice, historian, standing, post);
     watch.remember(faults, Unfinished::look(&unfinished));
     watch.hear_changes(&loaded.watch);
     Ok((watch, inbox))
+}
+
+fn places(options: &Options, user: Uid) -> Places {
+    Places::of(
+        user,
+        options.state.as_deref(),
+        options.state_home.as_deref(),
+        options.runtime.as_deref(),
+    )
 }
 
 fn leash_of(pid: Pid) -> Result<ProcKey, StartError> {

@@ -29,6 +29,7 @@ mod villain;
 pub(crate) mod wait;
 
 mod answers;
+mod history;
 mod identity;
 mod lineage;
 mod memory;

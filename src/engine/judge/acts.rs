@@ -5,17 +5,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::dossier::{Learning, Leashed};
+use super::dossier::Learning;
 use super::unit::{Unit, UnitId};
 use super::{Flight, Judge};
 use crate::engine::decision::{Closing, Decision, Rest, What};
 use crate::engine::evidence::{UnitKey, Verdict};
-use crate::engine::guard::Standing;
 use crate::engine::incident::{Incident, Phase, Step};
 use crate::engine::rule::{Mode, Rule, Signal, StageAct};
 use crate::engine::snapshot::RunState;
 use crate::engine::warrant::{
-    Epoch, HardTie, Newborn, Order, Outcome, Report, Target, Unbound, Warrant, WarrantId, Withheld,
+    Epoch, Newborn, Order, Outcome, Report, Target, Unbound, Warrant, WarrantId, Withheld,
 };
 
 /// How long after a warrant's end its report is waited for.
@@ -34,28 +33,9 @@ impl Judge {
             else {
                 continue;
             };
-            let outside = self.settings.leash.is_some() && dossier.leashed == Leashed::Outside;
-            // An unprivileged beadle answers for one user's processes, also where the kernel would let it do more.
-            let foreign = self
-                .settings
-                .only_user
-                .zip(node.owner)
-                .is_some_and(|(ours, owner)| ours != owner);
-            if dossier.standing != Standing::Plain || outside || foreign {
+            let Ok(tie) = self.answerable(unit, *serial, node, dossier) else {
                 continue;
-            }
-            let tie = if *serial == unit.root {
-                Some(HardTie::Root)
-            } else {
-                node.tie
             };
-            let Some(tie) = tie else { continue };
-            if let HardTie::Session { session } = tie
-                && self.forest.is_shared(session)
-            {
-                // A boundary was found in the session since: whose it is, nobody can tell.
-                continue;
-            }
             match node.key {
                 Some(key) => targets.push(Target {
                     key,
@@ -205,6 +185,7 @@ impl Judge {
             order,
             targets,
             unbound,
+            roster: self.roster(unit),
             newborn,
             spare: self.settings.spare.clone(),
             sampled: evidence.sampled,

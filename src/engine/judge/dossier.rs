@@ -8,6 +8,7 @@ use crate::engine::matcher::Answer;
 use crate::engine::process::Text;
 use crate::engine::units::Mono;
 use crate::engine::usage::Latest;
+use crate::engine::warrant::Image;
 
 use super::unit::UnitId;
 
@@ -18,6 +19,8 @@ pub(super) struct Dossier {
     pub(super) papers: Papers,
     /// What really runs, by the same.
     pub(super) program: Text,
+    /// What kind of program that is.
+    pub(super) image: Image,
     /// The beginning of its short name when its facts were learnt.
     pub(super) name: Option<Name>,
     /// How far its own facts are.
@@ -108,6 +111,7 @@ impl Dossier {
             program: parent
                 .map(|parent| parent.program.clone())
                 .unwrap_or_default(),
+            image: parent.map_or(Image::Other, |parent| parent.image),
             name: None,
             learning: Learning::Young,
             due: None,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::Judge;
 use super::census::YOUTH;
 use super::dossier::{Dossier, Learning, Name, Papers};
+use super::roster;
 use super::unit::{Unit, UnitId};
 use crate::engine::decision::{Closing, Decision};
 use crate::engine::evidence::{Subject, UnitKey};
@@ -90,6 +91,7 @@ impl Judge {
         }
         dossier.learning = Learning::Settled;
         dossier.program = program::of(&facts).unwrap_or_default();
+        dossier.image = roster::image(&facts);
         dossier.name = Some(Name::of(&facts.comm));
         let owner = facts.owner.known().copied();
         dossier.papers = Papers::Here(Arc::new(facts));

@@ -12,6 +12,7 @@
 //! | `survey` | when memory is worth counting with shared pages once |
 //! | `bench` | a snapshot's verdicts, and what they set in motion |
 //! | `ladder` | the stages: openings, nudges, closings |
+//! | `roster` | all of a tree in words, and who of it may be signalled |
 //! | `acts` | authority: targets, last calls, warrants, reports |
 //! | `answers` | what people and rule files say: pauses, new rules |
 //! | `view` | what it sees now, for `status`, `ps` and `why` |
@@ -24,6 +25,7 @@ mod dossier;
 mod enrol;
 mod ladder;
 mod looks;
+mod roster;
 mod shelf;
 mod survey;
 mod unit;

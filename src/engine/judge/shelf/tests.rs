@@ -14,7 +14,8 @@ use crate::engine::matcher::{Field, Matcher, PlaceGlob};
 use crate::engine::pattern::Glob;
 use crate::engine::process::{Mark, Pid, ProcKey, StartTicks, Text};
 use crate::engine::rule::{
-    Bound, Breaker, Channels, Clause, Limit, Mode, Origin, Rule, RuleSet, Scope, Stage, StageAct,
+    Bound, Breaker, Channels, Clause, Keeping, Limit, Mode, Origin, Rule, RuleSet, Scope, Stage,
+    StageAct,
 };
 use crate::engine::units::Mono;
 use crate::engine::warrant::{EventCount, Spare};
@@ -87,6 +88,7 @@ fn rules(rules: Vec<Arc<Rule>>, protect: Vec<Matcher>) -> Arc<RuleSet> {
             tty: false,
             desktop: false,
         },
+        keeping: Keeping::default(),
         variables: Arc::new([]),
     })
 }
