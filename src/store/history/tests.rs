@@ -351,6 +351,9 @@ fn what_is_too_much_goes_the_oldest_first_and_the_file_stays_small() {
     assert!(bytes <= size.0 + (size.0 >> 3), "{bytes}");
 }
 
+/// A way to damage the file in a folder.
+type Damage = fn(&Path);
+
 #[test]
 fn a_file_that_is_not_to_be_understood_is_set_aside_and_begun_anew() {
     let later = |folder: &Path| {
@@ -374,7 +377,7 @@ fn a_file_that_is_not_to_be_understood_is_set_aside_and_begun_anew() {
         }
         std::fs::write(folder.join(FILE), bytes).unwrap();
     };
-    let damage: [(&str, fn(&Path)); 4] = [
+    let damage: [(&str, Damage); 4] = [
         ("version 2", later),
         ("another program's", foreign),
         ("not a database", garbage),
