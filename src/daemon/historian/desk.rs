@@ -222,6 +222,6 @@ impl<S: Fn(Result<(), String>)> Desk<S> {
     fn complaint(&self, error: &StoreError) -> String {
         let missed = self.load.missed.load(Ordering::Relaxed);
         let waits = self.backlog.len();
-        format!("{error}; {waits} records wait to be written, {missed} were not kept")
+        format!("{error}; records that wait: {waits}, not kept so far: {missed}")
     }
 }

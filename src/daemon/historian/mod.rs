@@ -176,7 +176,10 @@ impl Historian {
         given.map_err(|why| {
             self.load.waiting.fetch_sub(weight, Ordering::Relaxed);
             let missed = self.load.missed.fetch_add(1, Ordering::Relaxed);
-            format!("{why}; {} records were not kept", missed.saturating_add(1))
+            format!(
+                "{why}; records not kept so far: {}",
+                missed.saturating_add(1)
+            )
         })
     }
 
@@ -259,7 +262,7 @@ impl Historian {
         drop(queue);
         match unkept.recv_timeout(patience) {
             Ok(0) => None,
-            Ok(left) => Some(format!("{left} records were not kept")),
+            Ok(left) => Some(format!("records not kept: {left}")),
             Err(_) => {
                 Some("what happened last may not be kept: the disk does not answer".to_owned())
             }

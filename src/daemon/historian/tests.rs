@@ -198,7 +198,7 @@ async fn a_disk_that_takes_nothing_is_said_at_the_end() {
     historian.keep(page(1, "{}")).unwrap();
     assert!(news(&mut inbox).await.is_err());
     let left = historian.finish(Duration::from_secs(10));
-    assert_eq!(left.as_deref(), Some("1 records were not kept"));
+    assert_eq!(left.as_deref(), Some("records not kept: 1"));
 }
 
 /// What the first version wrote must be read for ever, to the word. Nobody writes `v1.sql` again.

@@ -351,8 +351,8 @@ fn what_is_too_much_goes_the_oldest_first_and_the_file_stays_small() {
     assert!(bytes <= size.0 + (size.0 >> 3), "{bytes}");
 }
 
-/// What is wrong with a file, and how it got so.
-type Damage = (&'static str, fn(&Path));
+/// A way to damage the file in a folder.
+type Damage = fn(&Path);
 
 #[test]
 fn a_file_that_is_not_to_be_understood_is_set_aside_and_begun_anew() {
@@ -377,7 +377,7 @@ fn a_file_that_is_not_to_be_understood_is_set_aside_and_begun_anew() {
         }
         std::fs::write(folder.join(FILE), bytes).unwrap();
     };
-    let damage: [Damage; 4] = [
+    let damage: [(&str, Damage); 4] = [
         ("version 2", later),
         ("another program's", foreign),
         ("not a database", garbage),
