@@ -24,6 +24,8 @@ mod config;
 mod desk;
 /// The real binary against real villains.
 mod e2e;
+/// Everything that gets away from others, and how far it gets here.
+mod escape;
 /// The incident beadle was built for, with real software.
 mod incidents;
 /// Warrants carried out against real trees that the tests start themselves.
