@@ -19,6 +19,7 @@
 //! | [`realms`] | 21, 22, 23, 40, 44, 45 |
 //! | [`memory`] | 37, 38, 39 |
 //! | [`answers`] | 48 |
+//! | [`spared`] | who is kept, protected or a boundary in the midst of a tree that is ended |
 //! | [`reuse`] | 42; a thousand rounds of reuse before a signal, and between a fork and the hold (C3) |
 //!
 //! Not played: 2 and 33 to 35 (a daemon that dies and comes back) and 7 to 9 (the CPU time of the dead) come with what
@@ -39,6 +40,7 @@ mod memory;
 mod realms;
 mod reuse;
 mod siege;
+mod spared;
 mod stands;
 
 use crate::e2e::case::Case;

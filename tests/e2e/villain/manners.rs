@@ -46,6 +46,7 @@ pub(super) fn live(manner: &str) -> ! {
         "storm" => storm(),
         "pair" => pair(),
         "host" => host(),
+        "household" => household(),
         "thread_exec" => thread_exec(),
         "terminal" => terminal::emulate(),
         "foreground" => terminal::foreground(),
@@ -381,6 +382,25 @@ fn pair() -> ! {
             fs::write(path, child.to_string()).unwrap();
         }
         Forked::Refused => {}
+    }
+    start()
+}
+
+/// Does not listen, nor does its child; and has children that become each of the programs that `OTHER` lists.
+fn household() -> ! {
+    ignore(libc::SIGTERM);
+    ignore(libc::SIGCHLD);
+    if fork() == Forked::Child {
+        linger()
+    }
+    for program in env::split_paths(&env::var_os(OTHER).unwrap_or_default()) {
+        if fork() == Forked::Child {
+            let error = Command::new(program)
+                .args(env::args_os().skip(1))
+                .env(MANNER, "nest")
+                .exec();
+            panic!("nobody to live with: {error}")
+        }
     }
     start()
 }

@@ -1,6 +1,7 @@
 //! Villains of other users and in other namespaces.
 
 use std::env;
+use std::fs;
 use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -11,7 +12,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use super::births::write_number;
 use super::bounds::{Forked, exit, fork, fork_as, linger, nap, number};
 use super::manners::{become_other, ignore, start};
-use super::{MANNER, NUMBER, OTHER};
+use super::{FILE, MANNER, NUMBER, OTHER};
 
 /// Lives in one of these manners, if it is one.
 pub(super) fn live(manner: &str) {
@@ -49,7 +50,8 @@ fn inn() -> ! {
     start()
 }
 
-/// Leaves a child in the pid namespace of the process `NUMBER`, and goes. The child's number goes to `FILE`.
+/// Leaves a grandchild in the pid namespace of the process `NUMBER`; everybody between is gone, so that namespace's init
+/// is its parent. It writes its own number, as seen from outside, into `FILE`.
 fn guest() -> ! {
     let init = number(NUMBER).and_then(|pid| i32::try_from(pid).ok());
     let Some(init) = init.and_then(Pid::from_raw) else {
@@ -62,10 +64,10 @@ fn guest() -> ! {
     if unsafe { libc::setns(hold.as_raw_fd(), libc::CLONE_NEWPID) } != 0 {
         exit(2)
     }
-    match fork() {
-        Forked::Child => linger(),
-        Forked::Parent(child) => write_number(child),
-        Forked::Refused => {}
+    if fork() == Forked::Child && fork() == Forked::Child {
+        let own = fs::read_link("/proc/self").unwrap_or_default();
+        fs::write(env::var_os(FILE).unwrap_or_default(), own.as_os_str().as_encoded_bytes()).unwrap();
+        linger()
     }
     exit(0)
 }
