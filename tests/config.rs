@@ -494,6 +494,7 @@ fn every_key_of_the_schema_is_a_key_of_the_decoder() {
             "limits" => "{ rules: [{ limits: { KEY: ~ } }] }",
             "span-limit" => "{ rules: [{ limits: { age: { KEY: ~ } } }] }",
             "cpu-limit" => "{ rules: [{ limits: { cpu: { KEY: ~ } } }] }",
+            "pace-limit" => "{ rules: [{ limits: { spawns: { KEY: ~ } } }] }",
             "memory-limit" => "{ rules: [{ limits: { memory: { KEY: ~ } } }] }",
             "count-limit" => "{ rules: [{ limits: { threads: { KEY: ~ } } }] }",
             "orphaned-limit" => "{ rules: [{ limits: { orphaned: { KEY: ~ } } }] }",

@@ -201,6 +201,16 @@ impl Run {
         }
         self.note(&format!("< {input:?}"));
         self.inputs.push((now, input.clone()));
+        let scene = Scene {
+            machine: &self.story.machine,
+            shells: &self.shells,
+            rules: &self.story.rules,
+            only_user: self.story.only_user,
+            leash: self.story.leash,
+            judge: &self.judge,
+            calm_start: self.story.calm_start,
+        };
+        self.watchman.clock(&scene);
         let decisions = self.judge.step(now, input);
         self.steps += 1;
         self.decided = digest(self.decided, &decisions);
@@ -296,11 +306,13 @@ fn nothing_that_must_not_happen_happens() {
     let count = env("SEEDS").unwrap_or(SEEDS);
     let mut failures: std::collections::BTreeMap<String, Vec<u64>> =
         std::collections::BTreeMap::new();
+    let (mut most_steps, mut longest, mut most_tries) = (0, Duration::ZERO, 0);
     let (mut steps, mut signals, mut kills, mut nudges) = (0, 0, 0, 0);
     let mut closings = std::collections::BTreeMap::<&str, u64>::new();
     for seed in first..first + count {
         let mut run = Run::new(seed, false);
         if let Err(what) = run.go() {
+            if failures.len() < 400 { eprintln!("SEED {seed} {what}"); }
             failures
                 .entry(
                     what.split([':', '{', ','])
@@ -314,6 +326,9 @@ fn nothing_that_must_not_happen_happens() {
                 .push(seed);
         }
         steps += run.steps;
+        most_steps = most_steps.max(run.steps);
+        longest = longest.max(run.watchman.longest());
+        most_tries = most_tries.max(run.watchman.most_tries());
         signals += run.watchman.signals;
         kills += run.watchman.kills;
         nudges += run.watchman.nudges;
@@ -324,6 +339,7 @@ fn nothing_that_must_not_happen_happens() {
     let mut words = format!(
         "{count} seeds, {steps} steps, {nudges} nudges, {signals} signals, {kills} KILL, closings {closings:?}\n"
     );
+    let _ = writeln!(words, "most steps {most_steps}, longest {longest:?} tries {most_tries}");
     for (what, seeds) in &failures {
         let _ = writeln!(
             words,

@@ -94,6 +94,7 @@ fn plain_age(clause: &ClauseDraft) -> Option<Duration> {
             | Bound::Threads(_)
             | Bound::OpenFiles(_)
             | Bound::Zombies(_)
+            | Bound::Spawns(_)
             | Bound::Orphaned { .. }
             | Bound::Leftover(_) => None,
         },
@@ -112,6 +113,7 @@ fn least(limit: &Limit) -> Duration {
         | Bound::Processes(_)
         | Bound::Threads(_)
         | Bound::OpenFiles(_)
-        | Bound::Zombies(_) => limit.lasting.unwrap_or_default(),
+        | Bound::Zombies(_)
+        | Bound::Spawns(_) => limit.lasting.unwrap_or_default(),
     }
 }

@@ -299,9 +299,11 @@ fn refuse_for_one(rule: &str, clauses: &[ClauseDraft], findings: &mut Findings) 
     for Marked { value: limit, spot } in clauses.iter().flatten() {
         let metric = limit.bound.metric();
         let expected = match metric {
-            Metric::Processes | Metric::Threads | Metric::OpenFiles | Metric::Zombies => {
-                "counts are of a tree"
-            }
+            Metric::Processes
+            | Metric::Threads
+            | Metric::OpenFiles
+            | Metric::Zombies
+            | Metric::Spawns => "counts are of a tree",
             Metric::Leftover => "nothing is left over when a process by itself ends",
             Metric::CpuTime | Metric::Cpu | Metric::Memory | Metric::Age | Metric::Orphaned => {
                 continue;

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use crate::engine::rule::Amount;
-use crate::engine::units::{Bytes, Millicores};
+use crate::engine::units::{Bytes, Millicores, PerSecond};
 
 /// Why a text is no quantity.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -173,6 +173,43 @@ pub(super) fn cpu(text: &str) -> Result<Millicores, Misread> {
     }
 }
 
+/// `200/s`, `30/m`, `5/h`.
+pub(super) fn pace(text: &str) -> Result<PerSecond, Misread> {
+    const EXPECTED: &str = "expected a pace such as `200/s` or `30/m`";
+    refuse_sign(text, "a pace", EXPECTED)?;
+    let (number, unit) = single(text).ok_or_else(|| Misread::new("not a pace", EXPECTED))?;
+    let thousandths = thousandths(number).ok_or_else(|| Misread::new("not a number", EXPECTED))?;
+    let seconds = match unit {
+        "/s" => 1,
+        "/m" => 60,
+        "/h" => 3600,
+        "" => {
+            return Err(Misread::new(
+                "a pace without a unit of time",
+                format!("write `{number}/s` or `{number}/m`"),
+            ));
+        }
+        "/sec" | "/second" | "ps" => {
+            return Err(Misread::new(
+                "not a unit of time",
+                format!("did you mean `{number}/s`?"),
+            ));
+        }
+        "/min" | "/minute" | "/M" => {
+            return Err(Misread::new(
+                "not a unit of time",
+                format!("did you mean `{number}/m`?"),
+            ));
+        }
+        _ => return Err(Misread::new("not a pace", EXPECTED)),
+    };
+    match u64::try_from(thousandths / seconds) {
+        Ok(0) => Err(Misread::new("slower than can be measured", EXPECTED)),
+        Ok(pace) => Ok(PerSecond(pace)),
+        Err(_) => Err(Misread::new("faster than any machine", EXPECTED)),
+    }
+}
+
 /// `100`.
 pub(super) fn count(text: &str) -> Result<u64, Misread> {
     const EXPECTED: &str = "expected a whole number such as `100`";
@@ -234,6 +271,30 @@ mod tests {
     fn told<T: std::fmt::Debug>(read: Result<T, Misread>) -> String {
         let Misread { message, expected } = read.unwrap_err();
         format!("{message}: {expected}")
+    }
+
+    #[test]
+    fn paces() {
+        for (text, thousandths) in [
+            ("200/s", 200_000),
+            ("1.5/s", 1500),
+            ("30/m", 500),
+            ("90 /h", 25),
+        ] {
+            assert_eq!(pace(text), Ok(PerSecond(thousandths)), "{text}");
+        }
+        for (text, part) in [
+            ("200", "write `200/s`"),
+            ("200/sec", "did you mean `200/s`?"),
+            ("200/M", "did you mean `200/m`?"),
+            ("-1/s", "cannot be negative"),
+            ("1/h", "slower than can be measured"),
+            ("fast", "not a pace"),
+            ("99999999999999999999/s", "not a number"),
+        ] {
+            let told = told(pace(text));
+            assert!(told.contains(part), "{text}: {told}");
+        }
     }
 
     #[test]

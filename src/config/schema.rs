@@ -6,7 +6,7 @@ use super::raw::{document, ladder, limit, matcher, rule};
 use super::table::{Keys, Shape};
 
 /// Every kind of map there is; the first is the file itself.
-pub(super) static TABLES: [&dyn Keys; 14] = [
+pub(super) static TABLES: [&dyn Keys; 15] = [
     &document::DOCUMENT,
     &document::NUDGE,
     &document::BREAKER,
@@ -16,6 +16,7 @@ pub(super) static TABLES: [&dyn Keys; 14] = [
     &limit::LIMITS,
     &limit::SPAN,
     &limit::CPU,
+    &limit::PACE,
     &limit::MEMORY,
     &limit::COUNT,
     &limit::ORPHANED,
@@ -24,12 +25,13 @@ pub(super) static TABLES: [&dyn Keys; 14] = [
 ];
 
 /// Keys that must be there.
-const REQUIRED: [(&str, &[&str]); 9] = [
+const REQUIRED: [(&str, &[&str]); 10] = [
     ("beadle", &["version"]),
     ("rule", &["name"]),
     ("match-age", &["above"]),
     ("span-limit", &["above"]),
     ("cpu-limit", &["above"]),
+    ("pace-limit", &["above"]),
     ("memory-limit", &["above"]),
     ("count-limit", &["above"]),
     ("orphaned-limit", &["above"]),
@@ -88,6 +90,7 @@ fn value(shape: Shape) -> Value {
     const DURATION: &str = r"^\s*([0-9]+\s*(d|h|m|s|ms)\s*)+$";
     const SIZE: &str = r"^\s*[0-9]+(\.[0-9]{1,3})?\s*([KMGT](iB)?|B)\s*$|^[0-9]+\s*%$";
     const CPU: &str = r"^\s*[0-9]+(\.[0-9]{1,3})?\s*(%|cores?)\s*$";
+    const PACE: &str = r"^\s*[0-9]+(\.[0-9]{1,3})?\s*/[smh]\s*$";
     match shape {
         Shape::Any => json!({}),
         Shape::One => json!({ "const": 1 }),
@@ -97,6 +100,7 @@ fn value(shape: Shape) -> Value {
         Shape::Duration => json!({ "type": "string", "pattern": DURATION }),
         Shape::Memory => json!({ "type": "string", "pattern": SIZE }),
         Shape::Cpu => json!({ "type": "string", "pattern": CPU }),
+        Shape::Pace => json!({ "type": "string", "pattern": PACE }),
         Shape::Count => json!({ "type": "integer", "minimum": 0 }),
         Shape::Words(words) => json!({ "enum": words }),
         Shape::WordsOrList(words) => json!({

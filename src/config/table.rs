@@ -55,6 +55,8 @@ pub(super) enum Shape {
     Memory,
     /// `90%` or `4 cores`.
     Cpu,
+    /// `200/s`.
+    Pace,
     /// `100`.
     Count,
     /// One of these words.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::process::{Pid, ProcKey, Text, Uid};
 use super::rule::{Metric, RuleName};
-use super::units::{Bytes, Millicores, Mono, Range, Side, Span};
+use super::units::{Bytes, Millicores, Mono, PerSecond, Range, Side, Span};
 
 /// The identity of what a rule judges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,6 +36,8 @@ pub enum Quantity {
     Time(Duration),
     /// Processor use.
     Cores(Millicores),
+    /// How often.
+    Pace(PerSecond),
     /// Memory.
     Size(Bytes),
     /// A count.
@@ -75,7 +77,10 @@ impl Quantity {
     pub const fn magnitude(self) -> u128 {
         match self {
             Self::Time(span) => span.as_nanos(),
-            Self::Cores(Millicores(n)) | Self::Size(Bytes(n)) | Self::Count(n) => n as u128,
+            Self::Cores(Millicores(n))
+            | Self::Pace(PerSecond(n))
+            | Self::Size(Bytes(n))
+            | Self::Count(n) => n as u128,
         }
     }
 }
@@ -85,6 +90,7 @@ impl fmt::Display for Quantity {
         match self {
             Self::Time(span) => Span(*span).fmt(f),
             Self::Cores(cores) => cores.fmt(f),
+            Self::Pace(pace) => pace.fmt(f),
             Self::Size(bytes) => bytes.fmt(f),
             Self::Count(count) => count.fmt(f),
         }

@@ -45,6 +45,8 @@ pub struct Forest {
     made: u64,
     /// How far the stream of events has come.
     heard: Mono,
+    /// When the look that is being taken in began.
+    look: Mono,
 }
 
 /// What is known of one process's birth, life and kin.
@@ -78,6 +80,8 @@ pub struct Node {
     pub life: Life,
     /// When a look first found it dead, ahead of the events.
     pub missed: Option<Mono>,
+    /// When a look last found it alive.
+    seen_at: Mono,
     /// More than one thread was ever seen: the exit of its leader is not its death.
     pub threaded: bool,
     /// It made a session of its own: whoever is in that session descends from it.
@@ -107,6 +111,7 @@ impl Node {
             exec_at: born,
             life: Life::Alive,
             missed: None,
+            seen_at: Mono::BOOT,
             awaits: None,
             doubted: false,
             lineage: Lineage::Passes,
@@ -353,7 +358,7 @@ impl Forest {
                 // A look was quicker than the stream: this is the birth of the process it found. Whoever had adopted it
                 // by then is no parent.
                 self.part(holder);
-                if let Some(parent) = self.trusted(parent) {
+                if let Some(parent) = self.trusted(parent, ticks) {
                     self.adopt(holder, Some(parent), Some(tie), changes);
                 } else {
                     self.await_parent(holder, parent);
@@ -367,7 +372,7 @@ impl Forest {
         }
         self.stop_waiting(child);
         let named = parent;
-        let parent = self.trusted(parent);
+        let parent = self.trusted(parent, ticks);
         let owner = parent
             .and_then(|parent| self.node(parent))
             .and_then(|node| node.owner);
@@ -381,10 +386,13 @@ impl Forest {
         changes.push(Change::Born(serial));
     }
 
-    /// Who holds a number for sure: no birth or death of its holders can have been missed.
-    fn trusted(&self, pid: Pid) -> Option<Serial> {
-        self.holder(pid)
-            .filter(|serial| self.node(*serial).is_some_and(|node| !node.doubted))
+    /// Who held a number for sure when a child of its holder was born: no birth or death of its holders can have been
+    /// missed, and whom a look found had started by then.
+    fn trusted(&self, pid: Pid, child: StartTicks) -> Option<Serial> {
+        let serial = self.holder(pid)?;
+        let node = self.node(serial)?;
+        let then = node.seen == FirstSign::Heard || node.start.can_be(child);
+        (then && !node.doubted).then_some(serial)
     }
 
     fn await_parent(&mut self, serial: Serial, parent: Pid) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::matcher::Matcher;
-use super::units::{Bytes, Millicores};
+use super::units::{Bytes, Millicores, PerSecond};
 
 /// The rules in force.
 #[derive(Clone, Debug)]
@@ -166,6 +166,8 @@ pub enum Bound {
     OpenFiles(u64),
     /// Members dead and not waited for.
     Zombies(u64),
+    /// Processes started ÷ elapsed.
+    Spawns(PerSecond),
     /// Awake time since the root's recorded starter went away.
     Orphaned {
         /// How long.
@@ -225,6 +227,8 @@ pub enum Metric {
     OpenFiles,
     /// `zombies`
     Zombies,
+    /// `spawns`
+    Spawns,
     /// `orphaned`
     Orphaned,
     /// `leftover`
@@ -243,6 +247,7 @@ impl Metric {
             Self::Threads => "threads",
             Self::OpenFiles => "open_files",
             Self::Zombies => "zombies",
+            Self::Spawns => "spawns",
             Self::Orphaned => "orphaned",
             Self::Leftover => "leftover",
         }
@@ -261,6 +266,7 @@ impl Bound {
             Self::Threads(_) => Metric::Threads,
             Self::OpenFiles(_) => Metric::OpenFiles,
             Self::Zombies(_) => Metric::Zombies,
+            Self::Spawns(_) => Metric::Spawns,
             Self::Orphaned { .. } => Metric::Orphaned,
             Self::Leftover(_) => Metric::Leftover,
         }

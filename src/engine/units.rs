@@ -120,6 +120,30 @@ impl fmt::Display for Millicores {
     }
 }
 
+/// How often something happens, in thousandths of once a second: 1500 is three times in two seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PerSecond(pub u64);
+
+impl PerSecond {
+    /// Mean pace: so many times within `elapsed`. `None` when no time passed.
+    pub fn over(times: u64, elapsed: Duration) -> Option<Self> {
+        let thousandths = u128::from(times).saturating_mul(1_000_000_000_000);
+        let mean = thousandths.checked_div(elapsed.as_nanos())?;
+        Some(Self(u64::try_from(mean).unwrap_or(u64::MAX)))
+    }
+}
+
+impl fmt::Display for PerSecond {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (whole, part) = (self.0.wrapping_div(1000), self.0.wrapping_rem(1000));
+        match (whole, part.wrapping_div(100)) {
+            (0..=9, tenths @ 1..) => write!(f, "{whole}.{tenths}/s"),
+            (0, 0) if part > 0 => f.write_str("under 0.1/s"),
+            _ => write!(f, "{whole}/s"),
+        }
+    }
+}
+
 /// A span of time as people read it: `45 s`, `1 min 30 s`, `2 h`, `350 ms`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span(pub Duration);

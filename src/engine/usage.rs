@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::snapshot::{Figures, Memory, RunState};
-use super::units::{Bytes, Millicores, Mono, Range, Tier};
+use super::units::{Bytes, Mono, Range, Tier};
 
 /// The last known figures of one process.
 #[derive(Clone, Debug, Default)]
@@ -185,11 +185,20 @@ impl Living {
 /// How many moments of CPU time are kept per rate: the window is as long as asked within one part in so many.
 const MOMENTS: u32 = 60;
 
-/// A rate over a window: the mean over the last so long, from a few kept moments.
+/// A counter over a window: how much it grew in the last so long, from a few kept moments.
 #[derive(Clone, Debug)]
 pub struct Window {
     length: Duration,
-    moments: VecDeque<(Mono, Range<Duration>)>,
+    moments: VecDeque<(Mono, Range<u64>)>,
+}
+
+/// How much a counter grew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Growth {
+    /// By so much.
+    pub by: Range<u64>,
+    /// In so long.
+    pub within: Duration,
 }
 
 impl Window {
@@ -201,8 +210,8 @@ impl Window {
         }
     }
 
-    /// Takes in the CPU time at a moment.
-    pub fn push(&mut self, at: Mono, cpu: Range<Duration>) {
+    /// Takes in what the counter stands at.
+    pub fn push(&mut self, at: Mono, count: Range<u64>) {
         let spacing = self.length.checked_div(MOMENTS).unwrap_or_default();
         let edge = at.before(self.length);
         // The oldest moment kept is the youngest one that is as old as the window, or older.
@@ -221,7 +230,7 @@ impl Window {
         if last_but_one.is_some_and(|(before, _)| at.since(*before) < spacing) {
             self.moments.pop_back();
         }
-        self.moments.push_back((at, cpu));
+        self.moments.push_back((at, count));
     }
 
     /// How much of the window is covered.
@@ -237,29 +246,26 @@ impl Window {
         self.covered() >= self.length
     }
 
-    /// The mean over what is covered; `None` before two moments 500 ms apart.
-    pub fn mean(&self) -> Option<Range<Millicores>> {
+    /// How much it grew over what is covered; `None` before two moments 500 ms apart.
+    pub fn growth(&self) -> Option<Growth> {
         let ((first, then), (last, now)) = (self.moments.front()?, self.moments.back()?);
-        let elapsed = last.since(*first);
-        if elapsed < Duration::from_millis(500) {
+        let within = last.since(*first);
+        if within < Duration::from_millis(500) {
             return None;
         }
         // What was uncertain at both ends is the same uncertainty, about the same dead, and cancels out.
-        let used = now.at_least.saturating_sub(then.at_least);
-        let beyond = match (now.at_most, then.at_most) {
-            (Some(most), Some(before)) => {
-                let grown = most
-                    .saturating_sub(now.at_least)
-                    .saturating_sub(before.saturating_sub(then.at_least));
-                Some(used.saturating_add(grown))
-            }
-            (Some(_) | None, Some(_) | None) => None,
-        };
-        Some(Range {
-            at_least: Millicores::over(used, elapsed)?,
-            at_most: beyond.and_then(|most| Millicores::over(most, elapsed)),
+        let at_least = now.at_least.saturating_sub(then.at_least);
+        let at_most = now.at_most.zip(then.at_most).map(|(most, before)| {
+            let doubt = most.saturating_sub(now.at_least);
+            let doubt_before = before.saturating_sub(then.at_least);
+            at_least.saturating_add(doubt.saturating_sub(doubt_before))
+        });
+        let by = Range {
+            at_least,
+            at_most,
             tier: now.tier.worse(then.tier),
-        })
+        };
+        Some(Growth { by, within })
     }
 
     /// Forgets all moments: what is measured changed.
@@ -272,8 +278,13 @@ impl Window {
 mod tests {
     use super::*;
 
-    fn exact(millis: u64) -> Range<Duration> {
-        Range::exactly(Duration::from_millis(millis), Tier::Events)
+    fn exact(count: u64) -> Range<u64> {
+        Range::exactly(count, Tier::Events)
+    }
+
+    fn grown(window: &Window) -> Option<(u64, u64)> {
+        let growth = window.growth()?;
+        Some((growth.by.at_least, growth.within.as_secs()))
     }
 
     #[test]
@@ -287,7 +298,7 @@ mod tests {
             );
         }
         assert!(window.full());
-        assert_eq!(window.mean().unwrap().at_least, Millicores(1000));
+        assert_eq!(grown(&window), Some((10_000, 10)));
     }
 
     #[test]
@@ -298,7 +309,8 @@ mod tests {
         }
         assert!(window.moments.len() < 130, "{}", window.moments.len());
         assert!(window.full());
-        assert_eq!(window.mean().unwrap().at_least, Millicores(500));
+        let (by, within) = grown(&window).unwrap();
+        assert_eq!(by, within * 500);
         assert!(window.covered() < Duration::from_secs(625));
     }
 
@@ -307,7 +319,7 @@ mod tests {
         let mut window = Window::new(Duration::from_secs(5));
         window.push(Mono::from_nanos(0), exact(0));
         window.push(Mono::from_nanos(20_000_000), exact(30));
-        assert_eq!(window.mean(), None);
+        assert_eq!(grown(&window), None);
     }
 
     #[test]

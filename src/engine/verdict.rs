@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use super::evidence::{Finding, Quantity, Reading, Verdict};
 use super::rule::{Amount, Bound, Clause, Limit, Measure, Metric};
-use super::units::{Bytes, Millicores, Mono, Range, Side};
+use super::units::{Bytes, Millicores, Mono, PerSecond, Range, Side};
+use super::usage::{Growth, Window};
 
 /// What a limit without `for:` takes as the window of a rate.
 pub const RATE_WINDOW: Duration = Duration::from_secs(5);
@@ -43,6 +44,8 @@ pub struct Measures {
     pub open_files: Option<Range<u64>>,
     /// The dead not waited for.
     pub zombies: Option<Range<u64>>,
+    /// Processes started since the root became one.
+    pub spawned: Option<Range<u64>>,
     /// Time since the starter went away; zero while it has not.
     pub orphaned: Option<Range<Duration>>,
     /// The same, where the root was started to outlive its starter.
@@ -98,16 +101,16 @@ pub struct Gauge {
     /// The limit.
     pub limit: Limit,
     streak: Streak,
-    window: Option<super::usage::Window>,
+    window: Option<Window>,
 }
 
 impl Gauge {
     /// A gauge that has seen nothing.
     pub fn new(limit: Limit) -> Self {
         let window = match limit.bound {
-            Bound::Cpu(_) => Some(super::usage::Window::new(
-                limit.lasting.unwrap_or(RATE_WINDOW),
-            )),
+            Bound::Cpu(_) | Bound::Spawns(_) => {
+                Some(Window::new(limit.lasting.unwrap_or(RATE_WINDOW)))
+            }
             Bound::CpuTime(_)
             | Bound::Memory { .. }
             | Bound::Age(_)
@@ -134,13 +137,12 @@ impl Gauge {
         lapse: Duration,
     ) -> Reading {
         let metric = self.limit.bound.metric();
-        if let (Some(window), Some(cpu), true) =
-            (&mut self.window, measures.cpu_time, measures.whole)
-        {
-            window.push(at, cpu);
+        let counter = self.limit.bound.counter(measures);
+        if let (Some(window), Some(counter)) = (&mut self.window, counter) {
+            window.push(at, counter);
         }
         let (mut now, threshold) = self.measure(measures);
-        if metric == Metric::Cpu && (measures.standing_still || !measures.whole) {
+        if self.window.is_some() && (measures.standing_still || counter.is_none()) {
             now = None;
         }
         let mut reading = Reading {
@@ -200,11 +202,14 @@ impl Gauge {
         match self.limit.bound {
             Bound::CpuTime(limit) => (time(measures.cpu_time), Quantity::Time(limit)),
             Bound::Cpu(limit) => {
-                let mean = self.window.as_ref().and_then(super::usage::Window::mean);
-                (
-                    mean.map(|mean| mean.map(Quantity::Cores)),
-                    Quantity::Cores(limit),
-                )
+                let mean = |used, within| {
+                    Millicores::over(Duration::from_nanos(used), within).map(Quantity::Cores)
+                };
+                (self.pace(mean), Quantity::Cores(limit))
+            }
+            Bound::Spawns(limit) => {
+                let mean = |times, within| PerSecond::over(times, within).map(Quantity::Pace);
+                (self.pace(mean), Quantity::Pace(limit))
             }
             Bound::Memory { measure, above } => {
                 let now = match measure {
@@ -234,6 +239,16 @@ impl Gauge {
         }
     }
 
+    /// The mean over the window.
+    fn pace(&self, mean: impl Fn(u64, Duration) -> Option<Quantity>) -> Option<Range<Quantity>> {
+        let Growth { by, within } = self.window.as_ref()?.growth()?;
+        Some(Range {
+            at_least: mean(by.at_least, within)?,
+            at_most: by.at_most.and_then(|most| mean(most, within)),
+            tier: by.tier,
+        })
+    }
+
     /// When this limit would be over if the unit went on as it has since its root became one; `None` when that cannot
     /// be told, or it is over already.
     pub fn forecast(&self, at: Mono, measures: &Measures, since: Mono) -> Option<Mono> {
@@ -260,7 +275,8 @@ impl Gauge {
             | Metric::Processes
             | Metric::Threads
             | Metric::OpenFiles
-            | Metric::Zombies => None,
+            | Metric::Zombies
+            | Metric::Spawns => None,
         }
     }
 
@@ -289,8 +305,33 @@ impl Gauge {
             | Metric::Processes
             | Metric::Threads
             | Metric::OpenFiles
-            | Metric::Zombies => return None,
+            | Metric::Zombies
+            | Metric::Spawns => return None,
         })
+    }
+}
+
+impl Bound {
+    /// What a rate is the growth of, while that can be told; `None` for what is no rate.
+    fn counter(&self, measures: &Measures) -> Option<Range<u64>> {
+        let nanos = |span: Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
+        match self {
+            // The sum of figures from different looks tells no pace.
+            Self::Cpu(_) => measures
+                .cpu_time
+                .filter(|_| measures.whole)
+                .map(|used| used.map(nanos)),
+            Self::Spawns(_) => measures.spawned,
+            Self::CpuTime(_)
+            | Self::Memory { .. }
+            | Self::Age(_)
+            | Self::Processes(_)
+            | Self::Threads(_)
+            | Self::OpenFiles(_)
+            | Self::Zombies(_)
+            | Self::Orphaned { .. }
+            | Self::Leftover(_) => None,
+        }
     }
 }
 
@@ -313,7 +354,7 @@ impl Amount {
 /// How long after the start a metric is not looked at.
 fn warming(metric: Metric, warmup: Option<Duration>) -> Duration {
     match metric {
-        Metric::CpuTime | Metric::Age | Metric::Processes => Duration::ZERO,
+        Metric::CpuTime | Metric::Age | Metric::Processes | Metric::Spawns => Duration::ZERO,
         Metric::Leftover | Metric::Orphaned => warmup.unwrap_or(Duration::from_secs(30)),
         Metric::Cpu | Metric::Memory | Metric::Threads | Metric::OpenFiles | Metric::Zombies => {
             warmup.unwrap_or_default()

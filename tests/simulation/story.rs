@@ -123,7 +123,7 @@ fn troubles(chance: &mut Chance, start: Mono, length: u64) -> Vec<(Mono, Trouble
                     span: chance.permille(600).then(|| secs(chance.within(1, 40))),
                     rule: chance
                         .permille(500)
-                        .then(|| usize::try_from(chance.within(0, 3)).unwrap()),
+                        .then(|| usize::try_from(chance.within(0, 10)).unwrap()),
                 },
                 4 => Trouble::Resume { by },
                 _ => Trouble::Reload(chance.bits()),
@@ -210,6 +210,10 @@ pub fn make_rules(chance: &mut Chance) -> RuleSet {
         rule.warmup = chance.one_of(&[None, Some(secs(0)), Some(secs(0)), Some(secs(5))]);
         rule.cooldown = secs(chance.one_of(&[10, 40, 90]));
         rule.breaker.trees = chance.one_of(&[2, 10, 10]);
+        rule.breaker.within = secs(chance.one_of(&[20, 600]));
+        if chance.permille(250) {
+            rule.keep.clear();
+        }
         if chance.permille(80) {
             rule.scope = beadle::engine::rule::Scope::Process;
             // Counts are not for single processes; zombies, leftover and processes have no meaning there.
@@ -296,6 +300,10 @@ fn villain(chance: &mut Chance, depth: u32) -> Plan {
         "spinner", "worker", "leaker", "flapper", "old", "forker", "lazy", "parent", "waif",
         "slow", "make", "shy", "hopper", "almost", "steady", "tmux", "bash", "kept", "sh",
     ]);
+    manners(chance, depth, program)
+}
+
+fn manners(chance: &mut Chance, depth: u32, program: &str) -> Plan {
     let mut plan = Plan::of(program);
     plan.on_term = match chance.within(0, 5) {
         0 => OnTerm::Ignores,
@@ -317,7 +325,11 @@ fn villain(chance: &mut Chance, depth: u32) -> Plan {
     }
     plan.nohup = chance.permille(150);
     let child = |chance: &mut Chance| {
-        if depth < 2 {
+        if program == "make" && chance.permille(600) {
+            // A culprit within a tree that is judged itself.
+            let culprit = chance.one_of(&["worker", "worker", "leaker", "forker"]);
+            manners(chance, depth + 1, culprit)
+        } else if depth < 2 {
             villain(chance, depth + 1)
         } else {
             Plan::default()

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::control::wire::{Evidence, Figure, Finding, Incident, Next, Reading, Rest, Safe, Unit};
 use crate::engine::evidence::Quantity;
 use crate::engine::rule::{Metric, Stage, StageAct};
-use crate::engine::units::{Bytes, Millicores, Span};
+use crate::engine::units::{Bytes, Millicores, PerSecond, Span};
 
 /// Words with commas.
 pub fn list(words: &[Safe]) -> String {
@@ -68,9 +68,14 @@ pub fn figure(figure: Figure, unit: Unit) -> String {
             Quantity::Cores(Millicores(thousandths)).to_string()
         }
         (Figure::Part(seconds), Unit::Seconds) => span(seconds).to_string(),
-        // JSON keeps no difference between 3 and 3.0: a whole number of seconds or cores comes back as such.
+        (Figure::Part(times), Unit::PerSecond) => {
+            let thousandths = u64::try_from(duration(times).as_millis()).unwrap_or(u64::MAX);
+            PerSecond(thousandths).to_string()
+        }
+        // JSON keeps no difference between 3 and 3.0: a whole number of seconds, cores or times a second comes back as such.
         (Figure::Whole(n), Unit::Seconds) => Span(Duration::from_secs(n)).to_string(),
         (Figure::Whole(n), Unit::Cores) => Millicores(n.saturating_mul(1000)).to_string(),
+        (Figure::Whole(n), Unit::PerSecond) => PerSecond(n.saturating_mul(1000)).to_string(),
         (Figure::Part(part), Unit::Bytes | Unit::Count) => part.to_string(),
     }
 }

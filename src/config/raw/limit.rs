@@ -9,7 +9,7 @@ use crate::config::source::Marked;
 use crate::config::table::{Key, Shape, Table};
 use crate::config::yaml::{Entry, Node, Value};
 use crate::engine::rule::{Amount, Bound, Detached, Limit, Measure};
-use crate::engine::units::Millicores;
+use crate::engine::units::{Millicores, PerSecond};
 
 /// Limits that must be over together, each where its key stands.
 pub(in crate::config) type ClauseDraft = Vec<Marked<Limit>>;
@@ -113,7 +113,15 @@ pub(in crate::config) static LIMITS: Table<LimitsDraft> = Table {
                 draft.count(entry, reader, Bound::Zombies);
             },
         ),
-        Key::not_yet("spawns", "Processes started."),
+        Key::sets(
+            "spawns",
+            "Processes started ÷ elapsed: `200/s`. `for` is the time of the mean; `5s` without it.",
+            Shape::Short(&Shape::Pace, "pace-limit"),
+            |draft, entry, reader| {
+                let limit = PACE.read_limit(&entry.node, quantity::pace, reader);
+                draft.add(entry, reader, limit, |read| Bound::Spawns(read.above));
+            },
+        ),
         Key::not_yet("instances", "Roots of this rule."),
         Key::sets(
             "orphaned",
@@ -192,6 +200,26 @@ pub(in crate::config) static CPU: Table<LimitDraft<Millicores>> = Table {
     keys: &[
         above(Shape::Cpu, |draft, entry, reader| {
             draft.above = reader.quantity(&entry.node, "`90%` or `4 cores`", quantity::cpu);
+        }),
+        Key::sets(
+            "for",
+            "The time of the mean.",
+            Shape::Duration,
+            |draft, entry, reader| {
+                draft.lasting = mean(&entry.node, reader);
+            },
+        ),
+    ],
+    foreign: &[],
+};
+
+/// The keys of `spawns`.
+pub(in crate::config) static PACE: Table<LimitDraft<PerSecond>> = Table {
+    name: "pace-limit",
+    what: "`spawns`",
+    keys: &[
+        above(Shape::Pace, |draft, entry, reader| {
+            draft.above = reader.quantity(&entry.node, "`200/s`", quantity::pace);
         }),
         Key::sets(
             "for",

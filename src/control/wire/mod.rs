@@ -49,6 +49,8 @@ pub enum Unit {
     Seconds,
     /// Processor cores: 0.97 is 97 % of one.
     Cores,
+    /// Times a second.
+    PerSecond,
     /// Bytes.
     Bytes,
     /// A number of things.

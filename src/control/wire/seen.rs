@@ -13,7 +13,7 @@ use crate::engine::decision::{
 use crate::engine::evidence::{self, Exemption, Quantity, UnitKey, Verdict};
 use crate::engine::process::{Pid, Text, Uid};
 use crate::engine::rule::{Metric, Origin, Scope, Signal};
-use crate::engine::units::{Bytes, Millicores, Mono};
+use crate::engine::units::{Bytes, Millicores, Mono, PerSecond};
 
 /// Seconds, to the millisecond: no reader is served by nanoseconds.
 pub fn seconds(span: Duration) -> f64 {
@@ -30,7 +30,9 @@ fn figure(quantity: Quantity) -> Figure {
     match quantity {
         Quantity::Time(span) => Figure::Part(seconds(span)),
         // A core is to a thousandth of it as a second to a millisecond.
-        Quantity::Cores(Millicores(n)) => Figure::Part(Duration::from_millis(n).as_secs_f64()),
+        Quantity::Cores(Millicores(n)) | Quantity::Pace(PerSecond(n)) => {
+            Figure::Part(Duration::from_millis(n).as_secs_f64())
+        }
         Quantity::Size(Bytes(n)) | Quantity::Count(n) => Figure::Whole(n),
     }
 }
@@ -39,6 +41,7 @@ const fn unit(metric: Metric) -> Unit {
     match metric {
         Metric::CpuTime | Metric::Age | Metric::Orphaned | Metric::Leftover => Unit::Seconds,
         Metric::Cpu => Unit::Cores,
+        Metric::Spawns => Unit::PerSecond,
         Metric::Memory => Unit::Bytes,
         Metric::Processes | Metric::Threads | Metric::OpenFiles | Metric::Zombies => Unit::Count,
     }

@@ -18,6 +18,11 @@ const AGAIN: Duration = Duration::from_secs(1);
 const SILENCE: Duration = Duration::from_secs(10);
 
 impl Forest {
+    /// A look is taken in next: whatever it found was read at this moment or later.
+    pub const fn begin_look(&mut self, at: Mono) {
+        self.look = at;
+    }
+
     /// Takes in what one look found, and says whom it is about.
     pub fn sight(
         &mut self,
@@ -124,6 +129,7 @@ impl Forest {
                 let mut doubted = false;
                 if let Some(node) = self.nodes.get_mut(&holder) {
                     node.missed = None;
+                    node.seen_at = sample.at;
                     node.threaded |= figures.threads > 1;
                     node.owner = figures.owner.or(node.owner);
                     doubted = std::mem::take(&mut node.doubted);
@@ -201,12 +207,14 @@ impl Forest {
         let proven = figures
             .parent
             .and_then(|parent| Some((self.find(parent)?, HardTie::Child { parent })));
+        // A session is named by a number: whose it is, only the one who made it can tell, seen alive in the same look.
+        // The number of one seen before may be a stranger's by now, with a session of his own.
         let in_session = || {
             let session = figures.session.filter(|session| *session != sample.pid)?;
             let maker = self.holder(session)?;
-            self.node(maker)?
-                .session
-                .then_some((maker, HardTie::Session { session }))
+            let node = self.node(maker)?;
+            let vouched = node.session && node.seen_at >= self.look;
+            vouched.then_some((maker, HardTie::Session { session }))
         };
         // A child of init may be an orphan: the session it is in says more than its new parent.
         let tied = match proven {
@@ -220,6 +228,7 @@ impl Forest {
         let started = Mono::from_nanos(figures.start.0.saturating_mul(10_000_000)).min(sample.at);
         let serial = self.plant(Node {
             key: Some(key),
+            seen_at: sample.at,
             parent: tied.map(|(parent, _)| parent),
             tie: tied.map(|(_, tie)| tie),
             threaded: figures.threads > 1,

@@ -1,9 +1,12 @@
 //! Stories of forks, exits and reused numbers.
 
+use std::time::Duration;
+
 use super::*;
 use crate::engine::decision::Hearing;
-use crate::engine::process::Mark;
-use crate::engine::snapshot::{Sample, Seen};
+use crate::engine::process::{Mark, Text};
+use crate::engine::snapshot::{Figures, RunState, Sample, Seen};
+use crate::engine::units::Bytes;
 
 fn pid(n: u32) -> Pid {
     Pid::new(n).unwrap()
@@ -176,4 +179,72 @@ fn a_death_is_believed_at_once_where_nothing_is_heard_and_in_the_end_where_all_i
             "{hearing:?}"
         );
     }
+}
+
+/// What a look found alive: started then, child of that one, in that session.
+fn alive(secs: u64, n: u32, start: u64, parent: ProcKey, session: u32) -> Sample {
+    Sample {
+        pid: pid(n),
+        key: Some(key(n, start)),
+        at: Mono::from_secs(secs),
+        seen: Seen::Alive(Figures {
+            start: StartTicks(start),
+            ppid: Some(parent.pid()),
+            parent: Some(parent),
+            session: Pid::new(session),
+            tty: 0,
+            comm: Text::from("sh"),
+            owner: None,
+            kernel_thread: false,
+            state: RunState::Running,
+            cpu: Duration::ZERO,
+            reaped: Duration::ZERO,
+            threads: 1,
+            rss: Bytes(0),
+            memory: None,
+            open_files: None,
+        }),
+    }
+}
+
+fn key(n: u32, start: u64) -> ProcKey {
+    ProcKey::new(pid(n), Mark::Inode(start))
+}
+
+#[test]
+fn whom_a_look_found_is_no_parent_of_whom_its_number_bore_before() {
+    let mut forest = Forest::default();
+    let mut changes = Vec::new();
+    // The look is ahead of the stream: twenty is another by then than the one that started thirty.
+    for (n, start) in [(20, 1200), (30, 1100)] {
+        let sample = alive(13, n, start, key(1, 0), 1);
+        forest.sight(&sample, Hearing::Events, &mut changes);
+    }
+    forest.apply(&[fork(11, 20, 30)], &mut changes);
+    assert_eq!(parent_of(&forest, 30), None);
+    // Of its own children it is the parent.
+    forest.apply(&[fork(14, 20, 40)], &mut changes);
+    assert_eq!(parent_of(&forest, 40), Some(20));
+}
+
+#[test]
+fn a_session_says_whose_somebody_is_while_its_maker_is_seen_in_the_same_look() {
+    let born_of_init = |at: u64, n: u32, session: u32| alive(at, n, at * 100, key(1, 0), session);
+    let mut changes = Vec::new();
+    let mut forest = Forest::default();
+    let mut look = |samples: &[Sample]| {
+        forest.begin_look(samples[0].at);
+        for sample in samples {
+            forest.sight(sample, Hearing::Nothing, &mut changes);
+        }
+        parent_of(&forest, samples.last().unwrap().pid.number())
+    };
+    let maker = born_of_init(2, 20, 20);
+    assert_eq!(look(std::slice::from_ref(&maker)), None);
+    assert_eq!(look(&[born_of_init(4, 30, 20)]), None);
+    let again = Sample {
+        at: Mono::from_secs(5),
+        ..maker
+    };
+    assert_eq!(look(&[again, born_of_init(5, 31, 20)]), Some(20));
 }

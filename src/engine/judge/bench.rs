@@ -33,6 +33,8 @@ impl Judge {
             Seen::Alive(figures) => (figures.start.0, sample.pid),
             Seen::Zombie { .. } | Seen::Gone | Seen::Unread(_) => (0, sample.pid),
         });
+        let began = snapshot.samples.iter().map(|sample| sample.at).min();
+        self.forest.begin_look(began.unwrap_or(self.now));
         let mut changes = Vec::new();
         let mut answered = BTreeSet::new();
         for sample in order {
@@ -300,6 +302,10 @@ impl Judge {
             threads: Some(Living::bounded(living.threads, living.unread, tier)),
             open_files: Some(Living::bounded(living.open_files, living.open_unread, tier)),
             zombies: Some(zombies),
+            spawned: Some(match (self.hearing, self.gaps) {
+                (Hearing::Events, 0) => Range::exactly(unit.spawned, tier),
+                (Hearing::Events | Hearing::Nothing, _) => Range::at_least(unit.spawned, tier),
+            }),
             orphaned: self.orphaned(unit, Detachment::Spares),
             detached: self.orphaned(unit, Detachment::Counts),
             leftover: Some(Range::exactly(
@@ -398,11 +404,15 @@ impl Judge {
         }
     }
 
+    /// Whether a unit is part of another: the one that holds a root is never part of that root's, so that no two
+    /// lie within each other.
     fn lies_within(inner: &Unit, outer: &Unit) -> bool {
         match inner.root_gone {
             None => outer.members.contains(&inner.root),
             Some(_) => {
-                inner.members.len() < outer.members.len() && inner.members.is_subset(&outer.members)
+                inner.members.len() < outer.members.len()
+                    && inner.members.is_subset(&outer.members)
+                    && !inner.members.contains(&outer.root)
             }
         }
     }
@@ -419,7 +429,7 @@ impl Judge {
                 **other != id
                     && inner.root != unit.root
                     && Self::lies_within(inner, unit)
-                    && inner.goes_on()
+                    && inner.goes_on(self.now, self.quiet_until)
             })
             .map(|(_, inner)| inner)
             .collect();

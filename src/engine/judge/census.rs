@@ -55,6 +55,7 @@ impl Judge {
         for unit in &dossier.units {
             if let Some(unit) = self.units.get_mut(unit) {
                 unit.members.insert(serial);
+                unit.spawned = unit.spawned.saturating_add(1);
             }
         }
         let trouble = self.in_trouble(&dossier.units);

@@ -207,6 +207,9 @@ impl Judge {
         }
         let (strangers, missing) = self.forest.differs(listed);
         self.strangers = strangers.iter().map(|pid| (*pid, self.now)).collect();
+        if !strangers.is_empty() {
+            self.ask_session_makers();
+        }
         for pid in strangers {
             self.asks.push(Ask {
                 pid,
@@ -225,6 +228,22 @@ impl Judge {
                 Life::Alive | Life::Leaving => self.asks.push(ask(node, Want::default())),
             }
         }
+    }
+
+    /// Looks at those who made a session and are judged, or may be soon: whoever is found in it is theirs only if they
+    /// are seen alive in the same look.
+    fn ask_session_makers(&mut self) {
+        let concerned = |serial: &Serial| {
+            self.dossiers.get(serial).is_some_and(|dossier| {
+                !dossier.units.is_empty() || dossier.learning != Learning::Settled
+            })
+        };
+        let makers = self
+            .forest
+            .iter()
+            .filter(|(serial, node)| node.session && node.life == Life::Alive && concerned(serial));
+        self.asks
+            .extend(makers.map(|(_, node)| ask(node, Want::default())));
     }
 
     /// When a unit is looked at next, by its last measures.

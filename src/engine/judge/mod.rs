@@ -43,6 +43,7 @@ use super::units::{Mono, Tier};
 use super::warrant::{EventCount, Spare, Warrant, WarrantId};
 use dossier::Dossier;
 use unit::{Unit, UnitId};
+pub use view::Case;
 
 /// After waking, nothing fires for so long.
 const AFTER_WAKING: Duration = Duration::from_secs(60);

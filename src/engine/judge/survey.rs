@@ -169,6 +169,7 @@ const fn private_limit(bound: Bound) -> Option<Amount> {
         | Bound::Threads(_)
         | Bound::OpenFiles(_)
         | Bound::Zombies(_)
+        | Bound::Spawns(_)
         | Bound::Orphaned { .. }
         | Bound::Leftover(_) => None,
     }

@@ -16,6 +16,9 @@ use crate::engine::verdict::{Gauge, Measures};
 
 use super::survey::Surveyed;
 
+/// A stage that is so long overdue does not come: its unit cannot be read, or is stopped.
+const OVERDUE: Duration = Duration::from_secs(30);
+
 /// A unit within this run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct UnitId(pub(super) u64);
@@ -45,6 +48,8 @@ pub(super) struct Unit {
     pub(super) zombies: BTreeSet<Serial>,
     /// CPU time of those gone.
     pub(super) buried: Buried,
+    /// Members that were born as such.
+    pub(super) spawned: u64,
     /// When the root went away.
     pub(super) root_gone: Option<Mono>,
     /// One per limit, in the order of the clauses.
@@ -104,6 +109,7 @@ impl Unit {
             members: BTreeSet::new(),
             zombies: BTreeSet::new(),
             buried: Buried::default(),
+            spawned: 0,
             root_gone: None,
             gauges: gauges(&rule),
             want: want(&rule),
@@ -145,12 +151,21 @@ impl Unit {
         }
     }
 
-    /// Whether its incident is on its way to something: whoever waits for it will not wait for ever.
-    pub(super) fn goes_on(&self) -> bool {
-        self.incident.as_ref().is_some_and(|incident| {
-            let rests = matches!(incident.phase, Phase::Resting(_));
-            !rests && incident.due(&self.rule).is_some()
-        })
+    /// Whether its incident is on its way to something: whoever waits for it will not wait for ever. Nothing fires
+    /// before `quiet`.
+    pub(super) fn goes_on(&self, now: Mono, quiet: Mono) -> bool {
+        let Some(incident) = &self.incident else {
+            return false;
+        };
+        match incident.phase {
+            Phase::Resting(_) => false,
+            Phase::Preparing(_) | Phase::Acting(_) => true,
+            // A rule that is paused goes nowhere, and holds up no other rule.
+            Phase::Climbing if matches!(self.verdict, Verdict::Exempt(_)) => false,
+            Phase::Climbing => incident
+                .deadline(&self.rule)
+                .is_some_and(|due| now < due.max(quiet).after(OVERDUE)),
+        }
     }
 
     /// Others belong to it now: paces are measured afresh.
@@ -199,6 +214,7 @@ fn want(rule: &Rule) -> Want {
             | Bound::Processes(_)
             | Bound::Threads(_)
             | Bound::Zombies(_)
+            | Bound::Spawns(_)
             | Bound::Orphaned { .. }
             | Bound::Leftover(_) => Want::default(),
         })

@@ -9,6 +9,7 @@ use super::unit::{Unit, UnitId};
 use crate::engine::decision::{
     Explanation, IncidentView, Relation, Rest, RuleExplanation, RuleView, UnitView, View, nearness,
 };
+use crate::engine::evidence::{UnitKey, Verdict};
 use crate::engine::forest::{Forest, Serial};
 use crate::engine::guard::Standing;
 use crate::engine::incident::{Incident, Phase};
@@ -206,6 +207,17 @@ impl Judge {
             .collect()
     }
 
+    /// How every unit's case stands, to look at.
+    pub fn cases(&self) -> impl Iterator<Item = Case<'_>> {
+        self.units.values().map(|unit| Case {
+            unit: unit.key,
+            rule: &unit.rule,
+            verdict: &unit.verdict,
+            sampled: unit.sampled,
+            incident: unit.incident.as_ref(),
+        })
+    }
+
     /// How much is remembered, by kind: all of it is bounded by who lives and by what was closed of late.
     pub fn holdings(&self) -> [(&'static str, usize); 7] {
         [
@@ -223,6 +235,21 @@ impl Judge {
     pub const fn forest(&self) -> &Forest {
         &self.forest
     }
+}
+
+/// One rule against one unit, as it stands.
+#[derive(Clone, Copy, Debug)]
+pub struct Case<'a> {
+    /// The unit.
+    pub unit: UnitKey,
+    /// The rule.
+    pub rule: &'a Rule,
+    /// The last verdict.
+    pub verdict: &'a Verdict,
+    /// The oldest sample behind it.
+    pub sampled: Mono,
+    /// The incident, when one is open.
+    pub incident: Option<&'a Incident>,
 }
 
 fn incident_view(incident: &Incident, rule: &Rule) -> IncidentView {

@@ -15,7 +15,7 @@ use crate::engine::evidence::{
 };
 use crate::engine::process::{ExecGen, Mark, Pid, ProcKey, StartTicks, Text, Uid};
 use crate::engine::rule::{Metric, Mode, Origin, Scope, Signal};
-use crate::engine::units::{Bytes, Millicores, Mono, Range, Tier};
+use crate::engine::units::{Bytes, Millicores, Mono, PerSecond, Range, Tier};
 use crate::engine::warrant::{
     Epoch, EventCount, HardTie, Newborn, Order, Outcome, Report, Spare, Survivor, Target, Warrant,
     WarrantId, Withheld,
@@ -238,6 +238,12 @@ pub(super) fn figures() -> Vec<Notice> {
         vec![many(Metric::Threads, 5_000, 1_000)],
         vec![many(Metric::OpenFiles, 65_000, 50_000)],
         vec![many(Metric::Zombies, 40, 10)],
+        vec![reading(
+            Metric::Spawns,
+            Quantity::Pace(PerSecond(412_300)),
+            Quantity::Pace(PerSecond(200_000)),
+            Finding::Sustained,
+        )],
         // Rounded for people, both sides would read the same.
         vec![cpu_time(45_300, 45, Finding::Sustained)],
         vec![nothing],

@@ -1,0 +1,84 @@
+//! Signals: whom they truly reach.
+
+use beadle::engine::rule::{Scope, Signal};
+
+use super::{Scene, Verdict, Watchman, ensure, find};
+use crate::world::body::Id;
+
+impl Watchman {
+    /// Looks at every signal that was truly sent since the last time.
+    pub fn signals(&mut self, scene: &Scene<'_>) -> Verdict {
+        let machine = scene.machine;
+        for sent in &scene.shells.sent[self.seen..] {
+            self.signals += 1;
+            let warrant = &sent.warrant;
+            let name = &warrant.evidence.rule;
+            if sent.signal == Signal::Term {
+                let case = self.cases.entry(warrant.incident.0).or_default();
+                case.termed.get_or_insert(sent.at);
+            }
+            if sent.signal == Signal::Kill {
+                self.kills += 1;
+            }
+            let Some(root) = machine.ever(warrant.unit.root()) else {
+                return Err(format!("a signal for a root that never was: {name}"));
+            };
+            let chain = machine.chain(sent.to, root);
+            ensure!(
+                !chain.is_empty(),
+                "signal to a stranger, {:?} is not below {root:?}: {name}",
+                sent.to
+            );
+            let rule = find(scene.rules, name);
+            if rule.is_some_and(|rule| rule.scope == Scope::Process) {
+                ensure!(
+                    chain.len() == 1 || sent.newborn,
+                    "a child signalled in scope process: {name}"
+                );
+            }
+            let keeps = rule.is_none_or(|rule| !rule.keep.is_empty());
+            for id in &chain {
+                let spared = runs_known(scene, *id, &["tmux", "systemd"]);
+                ensure!(
+                    spared.is_none(),
+                    "signal to or below a boundary {id:?}: {name} {chain:?} {:?}",
+                    machine.kin[id.0].ran
+                );
+                // What was kept died before the rule was there: nobody can know any more.
+                if keeps && *id != root && machine.alive(*id) {
+                    let kept = runs_known(scene, *id, &["kept"]);
+                    ensure!(
+                        kept.is_none(),
+                        "signal to or below a kept process {id:?}: {name} {chain:?} {:?}",
+                        machine.kin[id.0].ran
+                    );
+                }
+            }
+            if let Some(leash) = scene.leash {
+                ensure!(
+                    machine.descends(sent.to, leash),
+                    "signal outside the leash: {name}"
+                );
+            }
+            if let (Some(user), Some(body)) = (scene.only_user, machine.body(sent.to)) {
+                ensure!(
+                    body.owner == user,
+                    "signal to another user's process: {name}"
+                );
+            }
+        }
+        self.seen = scene.shells.sent.len();
+        Ok(())
+    }
+}
+
+/// Whether a process runs one of these, or died of it, and the judge had been told so.
+fn runs_known(scene: &Scene<'_>, id: Id, programs: &[&str]) -> Option<usize> {
+    let ran = &scene.machine.kin[id.0].ran;
+    let image = ran.len().checked_sub(1)?;
+    let known = scene
+        .shells
+        .heard
+        .contains(&(id, u32::try_from(image).unwrap()));
+    (known && programs.contains(&ran[image].1.as_str())).then_some(image)
+}
