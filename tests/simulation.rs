@@ -312,7 +312,9 @@ fn nothing_that_must_not_happen_happens() {
     for seed in first..first + count {
         let mut run = Run::new(seed, false);
         if let Err(what) = run.go() {
-            if failures.len() < 400 { eprintln!("SEED {seed} {what}"); }
+            if failures.len() < 400 {
+                eprintln!("SEED {seed} {what}");
+            }
             failures
                 .entry(
                     what.split([':', '{', ','])
@@ -339,7 +341,10 @@ fn nothing_that_must_not_happen_happens() {
     let mut words = format!(
         "{count} seeds, {steps} steps, {nudges} nudges, {signals} signals, {kills} KILL, closings {closings:?}\n"
     );
-    let _ = writeln!(words, "most steps {most_steps}, longest {longest:?} tries {most_tries}");
+    let _ = writeln!(
+        words,
+        "most steps {most_steps}, longest {longest:?} tries {most_tries}"
+    );
     for (what, seeds) in &failures {
         let _ = writeln!(
             words,

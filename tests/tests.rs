@@ -1,4 +1,4 @@
-//! The one integration binary.
+//! The one integration binary. What needs a watch is tested where there is one.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -21,20 +21,25 @@ mod cli;
 /// Rule files: what is refused and how it is told, what loads, what is built in.
 mod config;
 /// What a test needs to issue a warrant.
+#[cfg(target_os = "linux")]
 mod desk;
 /// The real binary against real villains.
+#[cfg(target_os = "linux")]
 mod e2e;
 /// Everything that gets away from others, and how far it gets here.
 mod escape;
 /// The incident beadle was built for, with real software.
+#[cfg(target_os = "linux")]
 mod incidents;
 /// Warrants carried out against real trees that the tests start themselves.
+#[cfg(target_os = "linux")]
 mod pursuit;
 /// Stories and the log that people read of them.
 mod scenario;
 /// Seeded worlds, and what must hold in all of them.
 mod simulation;
 /// The same binary as a process tree that misbehaves, within bounds.
+#[cfg(target_os = "linux")]
 mod villain;
 /// The fake machine and its shells.
 mod world;

@@ -15,14 +15,18 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
+use clap::Subcommand;
+
 use super::render::entry::Event;
 use super::render::{Entry, Paint, Tone, line};
-use super::{Failure, Surroundings, runaway, say};
+use super::{Failure, Surroundings, say};
 use crate::control::wire::Safe;
 use crate::engine::process::Pid;
 use crate::engine::units::Mono;
 use crate::sys::clock::Clock;
 use crate::sys::pidfd::{Life, PidFd};
+
+mod runaway;
 
 /// How long the demo waits for the end of its runaway. Less than the runaway's own life: what is shown is the
 /// daemon's work, not the clock's.
@@ -40,12 +44,32 @@ const NEXT: &str =
 /// Starts a process that spins and will not leave when asked, with two children, and a daemon with a rule for just
 /// these three. Everything it starts is on a leash, at the lowest priority, and gone within 30 s whatever happens.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
+#[command(
+    disable_help_subcommand = true,
+    after_help = "\
 Takes about 10 s and needs no rights and no configuration.
-Exits 0 only when the runaway was seen to be nudged, asked, ended, and is gone.")]
-pub(super) struct Args {}
+Exits 0 only when the runaway was seen to be nudged, asked, ended, and is gone."
+)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    part: Option<Part>,
+}
 
-pub(super) fn run(_args: &Args, around: &Surroundings) -> Result<(), Failure> {
+/// What the demo starts itself for.
+#[derive(Debug, Subcommand)]
+enum Part {
+    #[command(hide = true)]
+    Runaway(runaway::Args),
+}
+
+pub(super) fn run(args: &Args, around: &Surroundings) -> Result<(), Failure> {
+    match &args.part {
+        None => show(around),
+        Some(Part::Runaway(args)) => runaway::run(args),
+    }
+}
+
+fn show(around: &Surroundings) -> Result<(), Failure> {
     let me = std::process::id();
     let folder = Folder::make(me)?;
     let rules = folder.0.join("rules.yaml");
@@ -141,7 +165,7 @@ impl Trio {
     fn start(me: u32) -> Result<Self, Failure> {
         let broken = || Failure::new("the runaway did not start as it should");
         let mut parent = Command::new(std::env::current_exe()?)
-            .args(["demo-runaway", &runaway::mark(me)])
+            .args(["demo", "runaway", &runaway::mark(me)])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()?;

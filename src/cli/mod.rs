@@ -15,6 +15,7 @@ use crate::config::{self, Refusal};
 use crate::engine::process::Uid;
 
 mod check;
+#[cfg_attr(not(target_os = "linux"), path = "demo/elsewhere.rs")]
 mod demo;
 mod pause;
 mod ps;
@@ -22,7 +23,6 @@ mod reach;
 pub mod render;
 mod resume;
 mod rules;
-mod runaway;
 mod schema;
 mod status;
 mod trial;
@@ -69,8 +69,6 @@ enum Command {
     Rules(rules::Args),
     Schema(schema::Args),
     Demo(demo::Args),
-    #[command(hide = true)]
-    DemoRunaway(runaway::Args),
 }
 
 /// What the command line knows of where it was started.
@@ -146,7 +144,6 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
             Ok(())
         }
         Some(Command::Demo(args)) => demo::run(args, &around),
-        Some(Command::DemoRunaway(args)) => runaway::run(args),
         None => {
             say(&Cli::command().render_help().to_string());
             Ok(())

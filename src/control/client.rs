@@ -8,9 +8,9 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::io::Errno;
-use rustix::net::sockopt::{Timeout, set_socket_timeout, socket_peercred};
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+use rustix::io::{Errno, FdFlags, fcntl_setfd};
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, connect, socket};
 
 use super::protocol::{Answer, LONGEST_ANSWER, Question, Refusal, decode, encode};
 use crate::engine::process::Uid;
@@ -102,12 +102,8 @@ impl AskError {
 
 /// Connects, but not for ever: a hung daemon's queue may be full.
 fn reach(path: &Path) -> Result<UnixStream, Errno> {
-    let socket = socket_with(
-        AddressFamily::UNIX,
-        SocketType::STREAM,
-        SocketFlags::CLOEXEC,
-        None,
-    )?;
+    let socket = socket(AddressFamily::UNIX, SocketType::STREAM, None)?;
+    fcntl_setfd(&socket, FdFlags::CLOEXEC)?;
     for direction in [Timeout::Send, Timeout::Recv] {
         set_socket_timeout(&socket, direction, Some(PATIENCE))?;
     }
@@ -122,10 +118,7 @@ fn converse(
     question: &Question,
 ) -> Result<Answer, AskError> {
     let broken = |source| AskError::of(path, source);
-    let owner = socket_peercred(&stream)
-        .map_err(|error| broken(error.into()))?
-        .uid
-        .as_raw();
+    let owner = owner(&stream).map_err(broken)?;
     if owner != me.0 && owner != Uid::ROOT.0 {
         return Err(AskError::Foreign {
             path: path.to_owned(),
@@ -144,5 +137,23 @@ fn converse(
     match decode(&line) {
         Ok(Answer::Refused(refusal)) | Err(refusal) => Err(AskError::Refused(refusal)),
         Ok(answer) => Ok(answer),
+    }
+}
+
+/// Whose program is at the other end, as Linux tells it.
+#[cfg(target_os = "linux")]
+fn owner(stream: &UnixStream) -> io::Result<u32> {
+    Ok(rustix::net::sockopt::socket_peercred(stream)?.uid.as_raw())
+}
+
+/// Whose program is at the other end, as macOS and the BSDs tell it.
+#[cfg(not(target_os = "linux"))]
+fn owner(stream: &UnixStream) -> io::Result<u32> {
+    let socket = std::os::fd::AsRawFd::as_raw_fd(stream);
+    let (mut user, mut group) = (0, 0);
+    // SAFETY: the socket is open for as long as the stream is, and both numbers are ours to be written.
+    match unsafe { libc::getpeereid(socket, &raw mut user, &raw mut group) } {
+        0 => Ok(user),
+        _ => Err(io::Error::last_os_error()),
     }
 }

@@ -21,7 +21,7 @@ use crate::sys::ourselves;
 use crate::sys::procfs::Procfs;
 use crate::sys::sampler::Sampler;
 
-use super::start::StartError;
+use super::options::StartError;
 
 /// Looks at this machine for `span`, through these rules.
 pub(crate) fn glance(rules: Arc<RuleSet>, span: Duration) -> Result<View, StartError> {

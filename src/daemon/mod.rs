@@ -5,30 +5,57 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `start` | options, what must be there before the watch begins, and the errors of that |
+//! | `options` | how the watch is to run, and why it may not begin |
+//! | `start` | what must be there before the watch begins |
 //! | `watch` | the loop |
 //! | `inbox` | what the loop waits for, in one order |
 //! | `shells` | decisions carried out: the sampler, the learner, the pursuer |
 //! | `keeper` | what is kept on disk, and what to do where it cannot be |
 //! | `unfinished` | what the beadle before this one was doing when it died |
 //! | `voice` | what is told: the log, the journal, terminals |
-//! | `rules` | rule files, and when they change |
+//! | `rules` | rule files |
+//! | `changes` | when they change |
 //! | `faults` | what does not work, while the watch goes on |
 //! | `glance` | the judge alone, for a moment, without the means to act |
 //! | `pursue` | the one hot loop: events and pursuits |
+//! | `elsewhere` | in place of all but the rules and the options, where [`sys`](crate::sys) cannot see processes yet |
 
+#[cfg(target_os = "linux")]
+mod changes;
+#[cfg(not(target_os = "linux"))]
+mod elsewhere;
+#[cfg(target_os = "linux")]
 mod faults;
+#[cfg(target_os = "linux")]
 mod glance;
+#[cfg(target_os = "linux")]
 mod inbox;
+#[cfg(target_os = "linux")]
 mod keeper;
+mod options;
+#[cfg(target_os = "linux")]
 pub mod pursue;
 mod rules;
+#[cfg(target_os = "linux")]
 mod shells;
+#[cfg(target_os = "linux")]
 mod start;
+#[cfg(target_os = "linux")]
 mod unfinished;
+#[cfg(target_os = "linux")]
 mod voice;
+#[cfg(target_os = "linux")]
 mod watch;
 
+#[cfg(not(target_os = "linux"))]
+pub use elsewhere::watch;
+#[cfg(target_os = "linux")]
+pub use start::watch;
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) use elsewhere::glance;
+#[cfg(target_os = "linux")]
 pub(crate) use glance::glance;
+
+pub use options::{LogForm, Options, StartError, TierChoice};
 pub(crate) use rules::Rules;
-pub use start::{LogForm, Options, StartError, TierChoice, watch};

@@ -14,8 +14,8 @@ use crate::sys::sampler::Sampler;
 use super::faults::Part;
 use super::inbox::{Inbox, Mail, Post};
 use super::keeper::Keeper;
+use super::options::StartError;
 use super::pursue::Pursuer;
-use super::start::StartError;
 
 /// The parts of us that touch the machine.
 #[derive(Debug)]

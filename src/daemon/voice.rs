@@ -20,7 +20,7 @@ use crate::sys::nudger::tty::Line;
 use crate::sys::nudger::{Health, Nudger};
 
 use super::faults::{Edge, Fault, Part};
-use super::start::{LogForm, StartError};
+use super::options::{LogForm, StartError};
 
 /// How long what was said last may take to arrive when the watch ends.
 const LAST_WORDS: Duration = Duration::from_secs(1);

@@ -18,10 +18,11 @@ use crate::store::numbers::Block;
 use crate::sys::events::Deafness;
 use crate::sys::users::Users;
 
+use super::changes::Changes;
 use super::faults::{Edge, Faults, Part};
 use super::inbox::{Inbox, Mail, Post};
 use super::pursue::Heard;
-use super::rules::{Changes, Rules};
+use super::rules::Rules;
 use super::shells::{Aftermath, Shells};
 use super::unfinished::Unfinished;
 use super::voice::Voice;

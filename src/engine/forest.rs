@@ -47,6 +47,8 @@ pub struct Forest {
     heard: Mono,
     /// When the look that is being taken in began.
     look: Mono,
+    /// When events were found to be lost, last.
+    lost: Mono,
 }
 
 /// What is known of one process's birth, life and kin.
@@ -523,8 +525,9 @@ impl Forest {
     }
 
     /// Events were lost: an exit that is heard from now on may be of a leader whose threads were not heard of, and a
-    /// number that of a process whose birth was not.
-    pub fn doubt(&mut self) {
+    /// number that of a process whose birth was not. A look from before then dispels no doubt.
+    pub fn doubt(&mut self, now: Mono) {
+        self.lost = now;
         for node in self.nodes.values_mut() {
             node.threaded = true;
             node.doubted = true;

@@ -1,4 +1,8 @@
 //! Globs and regular expressions over bytes, compiled once, bounded in size.
+//!
+//! # Why not all of them are compiled
+//! Most are plain words, or words with a star at an end. A compiled expression takes 5 KiB and more, and as much again once
+//! it is used; the built-in rules alone have some two hundred of these.
 
 use std::fmt;
 
@@ -13,14 +17,70 @@ const LARGEST: usize = 1 << 20;
 #[derive(Clone)]
 pub struct Glob {
     text: String,
-    regex: Regex,
+    form: Form,
 }
 
 /// A regular expression, matched over bytes.
 #[derive(Clone)]
 pub struct Pattern {
     text: String,
-    regex: Regex,
+    form: Form,
+}
+
+/// How a pattern is matched.
+#[derive(Clone)]
+enum Form {
+    /// The text is this.
+    Is(Box<[u8]>),
+    /// The text begins so.
+    Begins(Box<[u8]>),
+    /// The text ends so.
+    Ends(Box<[u8]>),
+    /// The text has this in it.
+    Holds(Box<[u8]>),
+    /// Anything else.
+    Fits(Regex),
+}
+
+impl Form {
+    fn matches(&self, bytes: &[u8]) -> bool {
+        match self {
+            Self::Is(word) => **word == *bytes,
+            Self::Begins(word) => bytes.starts_with(word),
+            Self::Ends(word) => bytes.ends_with(word),
+            Self::Holds(word) => bytes.windows(word.len()).any(|part| *part == **word),
+            Self::Fits(regex) => regex.is_match(bytes),
+        }
+    }
+
+    /// The form of a glob that has no need of an expression. In a path a star means less.
+    fn of_glob(text: &str) -> Option<Self> {
+        let word = |word: &str| {
+            let plain = !word.is_empty() && !word.contains(['*', '?', '[', ']', '{', '}', '\\']);
+            plain.then(|| word.as_bytes().into())
+        };
+        if text.contains('/') {
+            return word(text).map(Self::Is);
+        }
+        match (text.strip_prefix('*'), text.strip_suffix('*')) {
+            (None, None) => word(text).map(Self::Is),
+            (None, Some(start)) => word(start).map(Self::Begins),
+            (Some(end), None) => word(end).map(Self::Ends),
+            (Some(rest), Some(_)) => word(rest.strip_suffix('*')?).map(Self::Holds),
+        }
+    }
+
+    /// The form of an expression that is a plain word.
+    fn of_word(text: &str, anchor: Anchor) -> Option<Self> {
+        const MEANING: [char; 14] = [
+            '.', '^', '$', '*', '+', '?', '(', ')', '[', ']', '{', '}', '|', '\\',
+        ];
+        let plain = !text.is_empty() && !text.contains(MEANING);
+        plain.then(|| match anchor {
+            Anchor::Whole => Self::Is(text.as_bytes().into()),
+            Anchor::Anywhere => Self::Holds(text.as_bytes().into()),
+        })
+    }
 }
 
 /// Where a regular expression must match.
@@ -36,16 +96,17 @@ impl Glob {
     /// Compiles; the error says what is wrong, in words for people.
     pub fn new(text: &str) -> Result<Self, String> {
         refuse_long(text)?;
+        let owned = text.to_owned();
+        if let Some(form) = Form::of_glob(text) {
+            return Ok(Self { text: owned, form });
+        }
         let glob = globset::GlobBuilder::new(text)
             .literal_separator(text.contains('/'))
             .backslash_escape(true)
             .build()
             .map_err(|error| error.kind().to_string())?;
-        let regex = compile(glob.regex())?;
-        Ok(Self {
-            text: text.to_owned(),
-            regex,
-        })
+        let form = Form::Fits(compile(glob.regex())?);
+        Ok(Self { text: owned, form })
     }
 
     /// The text it was made from.
@@ -55,7 +116,7 @@ impl Glob {
 
     /// Whether it matches all of `bytes`.
     pub fn matches(&self, bytes: &[u8]) -> bool {
-        self.regex.is_match(bytes)
+        self.form.matches(bytes)
     }
 }
 
@@ -63,6 +124,10 @@ impl Pattern {
     /// Compiles; the error says what is wrong, in words for people.
     pub fn new(text: &str, anchor: Anchor) -> Result<Self, String> {
         refuse_long(text)?;
+        if let Some(form) = Form::of_word(text, anchor) {
+            let text = text.to_owned();
+            return Ok(Self { text, form });
+        }
         // Compiled alone first: `a)(b` is an error by itself and would not be inside a group.
         let mut regex = compile(text)?;
         if anchor == Anchor::Whole {
@@ -70,7 +135,7 @@ impl Pattern {
         }
         Ok(Self {
             text: text.to_owned(),
-            regex,
+            form: Form::Fits(regex),
         })
     }
 
@@ -81,7 +146,7 @@ impl Pattern {
 
     /// Whether it matches.
     pub fn matches(&self, bytes: &[u8]) -> bool {
-        self.regex.is_match(bytes)
+        self.form.matches(bytes)
     }
 }
 
@@ -145,6 +210,59 @@ mod tests {
         assert!(Glob::new("/usr/*/x").unwrap().matches(b"/usr/bin/x"));
         assert!(!Glob::new("/usr/*").unwrap().matches(b"/usr/bin/x"));
         assert!(Glob::new("/usr/**").unwrap().matches(b"/usr/bin/x"));
+    }
+
+    #[test]
+    fn a_plain_glob_matches_what_its_expression_would() {
+        let words = [
+            "x", "a.x", "x-", "xä", "a,x", "!x", "+x", "a x", "^x$", "/a/x",
+        ];
+        let texts = [
+            "", "x", "xx", "a.x", "abx", "ba.xb", "x-", "x-x-", "\nx", "x\n", "x\nx", "xä", "äxä",
+            "a,x", "!x", "+x", "++x", "a x", "^x$", "/a/x", "/a/x/", "b/a/x", "/", "*x", "*", "x*",
+        ];
+        for word in words {
+            for (before, after) in [("", ""), ("*", ""), ("", "*"), ("*", "*")] {
+                let text = format!("{before}{word}{after}");
+                let glob = Glob::new(&text).unwrap();
+                // `[x]` is `x`, and no plain word.
+                let same = Glob::new(&text.replace('x', "[x]")).unwrap();
+                let starred_path = text.contains('/') && text.contains('*');
+                assert!(starred_path || !matches!(glob.form, Form::Fits(_)));
+                assert!(matches!(same.form, Form::Fits(_)));
+                for text in texts {
+                    let bytes = text.as_bytes();
+                    assert_eq!(
+                        glob.matches(bytes),
+                        same.matches(bytes),
+                        "{glob:?} {text:?}"
+                    );
+                }
+            }
+        }
+        for text in ["*", "**", "***", "a*b", "**x", "x**", "{a,b}", "a?"] {
+            assert!(matches!(Glob::new(text).unwrap().form, Form::Fits(_)));
+        }
+    }
+
+    #[test]
+    fn a_plain_pattern_matches_what_its_expression_would() {
+        for word in [
+            "x", "--x=y", "a x", "x#", "x&&y", "x~", "<x>", "ä x", "/x/", "x\n",
+        ] {
+            for anchor in [Anchor::Whole, Anchor::Anywhere] {
+                let plain = Pattern::new(word, anchor).unwrap();
+                let same = Pattern::new(&word.replace('x', "[x]"), anchor).unwrap();
+                assert!(!matches!(plain.form, Form::Fits(_)));
+                assert!(matches!(same.form, Form::Fits(_)));
+                for around in ["", "-", "\n", "xx", "ä"] {
+                    let text = format!("{around}{word}{around}");
+                    let bytes = text.as_bytes();
+                    assert_eq!(plain.matches(bytes), same.matches(bytes), "{word} {text:?}");
+                }
+                assert!(!plain.matches(b""));
+            }
+        }
     }
 
     #[test]

@@ -7,14 +7,18 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::snapshot::{Figures, Memory, RunState};
+use super::snapshot::{Figures, Memory, Ran, RunState, Want};
 use super::units::{Bytes, Mono, Range, Tier};
 
 /// The last known figures of one process.
 #[derive(Clone, Debug, Default)]
 pub struct Latest {
-    /// When they were read; `None` before the first look.
+    /// The last moment that they are known to be of; `None` before the first look.
     pub at: Option<Mono>,
+    /// When they were read. Since then it has not run.
+    pub read: Mono,
+    /// What it had run by then, where that could be told.
+    pub ran: Option<Ran>,
     /// CPU time.
     pub cpu: Duration,
     /// Threads.
@@ -33,6 +37,8 @@ impl Latest {
     /// Takes in newer figures. Counters never run backwards within one identity; if one does, it is kept.
     pub fn update(&mut self, at: Mono, figures: &Figures) {
         self.at = Some(at);
+        self.read = at;
+        self.ran = figures.ran;
         self.cpu = self.cpu.max(figures.cpu);
         self.threads = figures.threads;
         self.rss = figures.rss;
@@ -43,6 +49,46 @@ impl Latest {
             .map(|files| (at, files))
             .or(self.open_files);
         self.state = Some(figures.state);
+    }
+
+    /// The process has not run since the figures were read: they are of this moment too.
+    pub fn hold(&mut self, at: Mono) {
+        let before = self.at.replace(at);
+        // What an earlier look brought and the last one did not may be older than the last run.
+        if let Some((stamp, _)) = &mut self.memory
+            && Some(*stamp) == before
+        {
+            *stamp = at;
+        }
+        if let Some((stamp, _)) = &mut self.open_files
+            && Some(*stamp) == before
+        {
+            *stamp = at;
+        }
+    }
+
+    /// The last it will ever have: a zombie's CPU time.
+    pub fn end(&mut self, at: Mono, cpu: Duration) {
+        self.at = Some(at);
+        self.read = at;
+        self.ran = None;
+        self.cpu = self.cpu.max(cpu);
+    }
+
+    /// Whether they are older than the moment they are taken to be of.
+    pub fn held(&self) -> bool {
+        self.at.is_some_and(|at| at > self.read)
+    }
+
+    /// Whether they will do once more for what is wanted, if the process has not run: it was at rest, all that is wanted
+    /// is there, and none of it was read before `edge`.
+    pub fn may_stand(&self, want: Want, edge: Mono) -> bool {
+        let current = |stamp: Option<Mono>| stamp.is_some() && stamp == self.at;
+        self.ran.is_some()
+            && self.state != Some(RunState::Running)
+            && self.read >= edge
+            && (!want.memory || current(self.memory.map(|(stamp, _)| stamp)))
+            && (!want.open_files || current(self.open_files.map(|(stamp, _)| stamp)))
     }
 }
 

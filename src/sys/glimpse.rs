@@ -7,7 +7,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 
 use super::clock::Clock;
-use super::stat::Stat;
+use super::stat::{Stat, start_ticks};
 use crate::engine::process::{Pid, StartTicks};
 use crate::engine::pursuit::{Glimpse, Motion};
 
@@ -109,7 +109,7 @@ fn numbers(folder: &str) -> impl Iterator<Item = Pid> + use<> {
 
 /// Now, in the unit of start ticks.
 fn boot_ticks() -> StartTicks {
-    Clock.start_ticks_of(Clock.now())
+    start_ticks(Clock.now(), Clock.slept())
 }
 
 #[cfg(test)]

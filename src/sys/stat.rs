@@ -6,9 +6,13 @@
 use std::time::Duration;
 
 use crate::engine::process::{Pid, StartTicks, Text};
+use crate::engine::units::Mono;
 
 /// Clock ticks a second in `/proc`. The kernel fixes `USER_HZ` at 100 on every architecture we build for.
 pub const TICKS_A_SECOND: u64 = 100;
+
+/// Nanoseconds in one clock tick.
+const NANOS_A_TICK: u64 = 1_000_000_000 / TICKS_A_SECOND;
 
 /// Bit of the flags field: a thread of the kernel itself.
 const PF_KTHREAD: u64 = 0x0020_0000;
@@ -117,7 +121,13 @@ impl<'a> Stat<'a> {
 
 /// A time counted in clock ticks.
 pub fn ticks(count: u64) -> Duration {
-    Duration::from_nanos(count.saturating_mul(1_000_000_000 / TICKS_A_SECOND))
+    Duration::from_nanos(count.saturating_mul(NANOS_A_TICK))
+}
+
+/// Start ticks of a process born at `at`, on a machine that has slept for so long and not since: events are stamped
+/// with awake time, start ticks count boot time.
+pub fn start_ticks(at: Mono, slept: Duration) -> StartTicks {
+    StartTicks(at.after(slept).nanos() / NANOS_A_TICK)
 }
 
 /// A decimal number; a negative one (`tty`, `nice`, foreground group) wraps, as nobody here uses its value.
@@ -144,6 +154,7 @@ fn decimal(text: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::clock::Clock;
 
     const REST: &str = "S 41 4591 4590 34817 -1 4194304 1 0 0 0 7 5 3 1 20 0 2 0 257223 10000 350 1844674407370955 1 1";
 
@@ -183,5 +194,20 @@ mod tests {
         for line in ["", "1", "1 (a", "1 (a)", "1 (a) S", "1 (a) S x y z", "\0\0"] {
             assert_eq!(Stat::parse(line.as_bytes()), None);
         }
+    }
+
+    #[test]
+    fn a_moment_in_start_ticks_is_what_the_kernel_writes() {
+        let before = start_ticks(Clock.now(), Clock.slept());
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let after = start_ticks(Clock.now(), Clock.slept());
+        let pid = Pid::new(child.id()).unwrap();
+        let line = std::fs::read(format!("/proc/{pid}/stat")).unwrap();
+        child.wait().unwrap();
+        let start = Stat::parse(&line).unwrap().start;
+        assert!(
+            before.0 <= start.0 + 2 && start.0 <= after.0 + 2,
+            "{before:?} {start:?} {after:?}"
+        );
     }
 }

@@ -128,7 +128,7 @@ pub fn span(text: &str) -> Result<Duration, String> {
     })
 }
 
-fn size(text: &str) -> Result<Bytes, String> {
+pub fn size(text: &str) -> Result<Bytes, String> {
     let digits = text.trim_end_matches(|c: char| c.is_alphabetic());
     let count = u64::from(number(digits)?);
     match &text[digits.len()..] {

@@ -14,7 +14,7 @@ use beadle::engine::units::Mono;
 use beadle::engine::warrant::Spare;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
-use super::script::{START, Script, Words, number, span};
+use super::script::{START, Script, Words, number, size, span};
 use crate::world::body::{Deed, Id, Plan};
 use crate::world::machine::{Machine, Make, Marks};
 use crate::world::senses::Parts;
@@ -242,6 +242,7 @@ impl Theater {
             "continue" => self.deed(whom, Deed::Continue)?,
             "session" => self.deed(whom, Deed::Session)?,
             "leader-exit" => self.deed(whom, Deed::LeaderExit)?,
+            "reclaim" => self.deed(whom, Deed::Reclaim(size(words.word(2)?)?))?,
             "own" => self.deed(whom, Deed::Own(number(words.word(2)?)?))?,
             "pause" | "interrupt" => {
                 let answer = Answer {

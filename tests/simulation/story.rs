@@ -399,6 +399,10 @@ fn manners(chance: &mut Chance, depth: u32, program: &str) -> Plan {
     if chance.permille(200) {
         plan = plan.then(millis(chance, 10, 60_000), Deed::Exit);
     }
+    if chance.permille(300) {
+        let size = Bytes::mib(chance.within(1, 400));
+        plan = plan.then(millis(chance, 1000, 60_000), Deed::Reclaim(size));
+    }
     if chance.permille(150) {
         // A double fork: the child is left to whoever is above.
         let inner = child(chance);

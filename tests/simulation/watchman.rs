@@ -130,8 +130,12 @@ impl Watchman {
         }
     }
 
-    pub fn longest(&self) -> Duration { self.progress.longest }
-    pub fn most_tries(&self) -> u32 { self.progress.most_tries }
+    pub fn longest(&self) -> Duration {
+        self.progress.longest
+    }
+    pub fn most_tries(&self) -> u32 {
+        self.progress.most_tries
+    }
 
     /// The judge is told how long the machine slept.
     pub fn machine_told(&mut self, now: Mono, slept: Duration) {

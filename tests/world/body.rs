@@ -1,8 +1,10 @@
 //! What a process of the fake machine truly is, and how it behaves.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use beadle::engine::process::Pid;
+use beadle::engine::snapshot::Ran;
 use beadle::engine::units::{Bytes, Mono};
 
 /// True identity: the machine's own, never told to the judge. A fault in `ProcKey` cannot hide behind it.
@@ -136,6 +138,8 @@ pub enum Deed {
     ThreadExec(String),
     /// Holds so much memory from now on.
     Hold(Bytes),
+    /// So much of its memory is taken back by the kernel; nothing of the process runs.
+    Reclaim(Bytes),
     /// Is stopped.
     Stop,
     /// Is continued.
@@ -171,6 +175,8 @@ pub struct Body {
     pub reaped: Duration,
     pub held: Bytes,
     pub held_since: Mono,
+    /// What the kernel took back of it.
+    pub reclaimed: Bytes,
     /// TERM came while it was stopped.
     pub term_pending: bool,
 }
@@ -201,8 +207,30 @@ impl Body {
 
     /// Memory held at `now`.
     pub fn memory(&self, now: Mono) -> Bytes {
+        Bytes(self.touched(now).saturating_sub(self.reclaimed.0))
+    }
+
+    /// Memory that it touched itself.
+    fn touched(&self, now: Mono) -> u64 {
         let seconds = now.since(self.held_since).as_secs();
-        Bytes(self.held.0 + self.plan.growth.0 * seconds)
+        self.held.0 + self.plan.growth.0 * seconds
+    }
+
+    /// A number that is another whenever the process has run: whatever it does itself goes into it.
+    pub fn ran(&self, now: Mono) -> Ran {
+        let parts = [
+            u64::try_from(self.cpu(now).as_nanos()).unwrap(),
+            self.touched(now),
+            self.held_since.nanos(),
+            u64::from(self.image),
+            u64::from(self.plan.threads),
+            u64::from(self.leader_gone),
+            u64::from(self.state == State::Stopped),
+        ];
+        let mixed = parts.into_iter().fold(self.inode, |mixed, part| {
+            (mixed.rotate_left(23) ^ part).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        });
+        Ran(NonZeroU64::new(mixed | 1).unwrap())
     }
 
     /// Settles what was used so far, before the pace changes.

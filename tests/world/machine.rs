@@ -22,6 +22,8 @@ pub struct Kin {
     pub last_cpu: Duration,
     /// Every program it ran, and since when.
     pub ran: Vec<(Mono, String)>,
+    /// When it came to hold less memory, and how much it held until then.
+    pub shrank: Vec<(Mono, Bytes)>,
 }
 
 /// How large the machine is, and how it tells processes apart.
@@ -251,6 +253,7 @@ impl Machine {
             reaped: Duration::ZERO,
             held: plan.memory,
             held_since: self.now,
+            reclaimed: Bytes(0),
             term_pending: false,
             plan,
         };
@@ -266,6 +269,7 @@ impl Machine {
             died: None,
             last_cpu: Duration::ZERO,
             ran: vec![(self.now, program)],
+            shrank: Vec::new(),
         });
         self.holders.insert(pid, id);
         self.keys.insert(self.key(&body), id);
@@ -294,6 +298,7 @@ impl Machine {
         let Some(body) = self.bodies.get_mut(&id).filter(|body| body.alive()) else {
             return;
         };
+        self.kin[id.0].shrank.push((now, body.memory(now)));
         body.settle(now);
         body.state = State::Zombie;
         let (pid, parent, heard) = (body.pid, body.parent, body.leader_gone);
@@ -431,7 +436,7 @@ impl Machine {
             return;
         };
         let pid = body.pid;
-        if body.state == State::Stopped && !matches!(deed, Deed::Continue) {
+        if body.state == State::Stopped && !matches!(deed, Deed::Continue | Deed::Reclaim(_)) {
             self.enter(now.after(Duration::from_millis(500)), id, deed);
             return;
         }
@@ -469,9 +474,15 @@ impl Machine {
                 self.exec(id, &program);
             }
             Deed::Hold(bytes) => {
+                self.kin[id.0].shrank.push((now, body.memory(now)));
                 body.held = bytes;
                 body.held_since = now;
+                body.reclaimed = Bytes(0);
                 body.plan.growth = Bytes(0);
+            }
+            Deed::Reclaim(bytes) => {
+                self.kin[id.0].shrank.push((now, body.memory(now)));
+                body.reclaimed = bytes;
             }
             Deed::Stop => {
                 body.settle(now);
@@ -495,6 +506,17 @@ impl Machine {
     pub fn cpu_of(&self, id: Id) -> Duration {
         self.body(id)
             .map_or(self.kin[id.0].last_cpu, |body| body.cpu(self.now))
+    }
+
+    /// The most memory that this one held since then.
+    pub fn most_memory(&self, id: Id, since: Mono) -> u64 {
+        let now = self.body(id).filter(|body| body.alive());
+        let now = now.map(|body| body.memory(self.now).0);
+        let before = self.kin[id.0].shrank.iter();
+        let before = before
+            .filter(|(at, _)| *at >= since)
+            .map(|(_, held)| held.0);
+        before.chain(now).max().unwrap_or(0)
     }
 
     /// Everyone who ever descended from `root`, itself included.

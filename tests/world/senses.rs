@@ -39,7 +39,7 @@ pub fn snapshot(
         .iter()
         .map(|ask| {
             let mut sample = look(machine, ask, sight);
-            if dim() && matches!(sample.seen, Seen::Alive(_)) {
+            if dim() && matches!(sample.seen, Seen::Alive(_) | Seen::Still) {
                 sample.key = ask.key;
                 sample.seen = Seen::Unread(Why::Short);
             }
@@ -80,7 +80,14 @@ fn look(machine: &Machine, ask: &Ask, sight: Sight) -> Sample {
             cpu: body.used,
             ppid: pid_of(machine, body),
         },
-        State::Running | State::Stopped => Seen::Alive(figures(machine, body, ask, sight)),
+        State::Running | State::Stopped
+            if !ask.want.anew && ask.ran == Some(body.ran(machine.now)) =>
+        {
+            Seen::Still
+        }
+        State::Running | State::Stopped => {
+            Seen::Alive(Box::new(figures(machine, body, ask, sight)))
+        }
     };
     Sample {
         pid: ask.pid,
@@ -102,6 +109,7 @@ fn figures(machine: &Machine, body: &Body, ask: &Ask, sight: Sight) -> Figures {
         .filter(|_| ask.key.is_none());
     Figures {
         start: StartTicks(body.ticks),
+        ran: Some(body.ran(machine.now)),
         ppid: pid_of(machine, body),
         parent: parent.map(|parent| machine.key(parent)),
         session: Some(body.session),
@@ -111,7 +119,8 @@ fn figures(machine: &Machine, body: &Body, ask: &Ask, sight: Sight) -> Figures {
         kernel_thread: false,
         state: match body.state {
             State::Stopped => RunState::Stopped,
-            State::Running | State::Zombie => RunState::Running,
+            State::Running | State::Zombie if body.plan.cpu > 0 => RunState::Running,
+            State::Running | State::Zombie => RunState::Sleeping,
         },
         cpu: body.cpu(machine.now),
         reaped: body.reaped,

@@ -3,7 +3,7 @@
 use super::entry::{Edge, Entry, Event, Reloaded};
 use super::line::{address, ours};
 use crate::control::wire::Safe;
-use crate::sys::nudger::{Kind, Message, Urgency};
+use crate::sys::message::{Kind, Message, Urgency};
 
 /// The message that says what the entry says.
 pub fn message(entry: &Entry) -> Message {

@@ -45,7 +45,7 @@ impl Forest {
                 }
                 None
             }
-            Seen::Unread(_) => self.meant(sample),
+            Seen::Still | Seen::Unread(_) => self.meant(sample),
         }
     }
 
@@ -98,11 +98,12 @@ impl Forest {
             (Some(ours), Some(theirs), _) if ours != theirs => None,
             // The question was about an identity that this node never bore, or from before it was known: the answer is
             // about an earlier holder.
-            (None, Some(_), Seen::Gone | Seen::Unread(_)) | (Some(_), None, Seen::Gone) => None,
+            (None, Some(_), Seen::Still | Seen::Gone | Seen::Unread(_))
+            | (Some(_), None, Seen::Gone) => None,
             (
                 Some(_) | None,
                 Some(_) | None,
-                Seen::Alive(_) | Seen::Zombie { .. } | Seen::Gone | Seen::Unread(_),
+                Seen::Alive(_) | Seen::Still | Seen::Zombie { .. } | Seen::Gone | Seen::Unread(_),
             ) => Some(serial),
         }
     }
@@ -127,12 +128,13 @@ impl Forest {
                 let tie = figures.parent.map(|parent| HardTie::Child { parent });
                 self.adopt(holder, parent, tie, changes);
                 let mut doubted = false;
+                let since_loss = sample.at >= self.lost;
                 if let Some(node) = self.nodes.get_mut(&holder) {
                     node.missed = None;
                     node.seen_at = sample.at;
                     node.threaded |= figures.threads > 1;
                     node.owner = figures.owner.or(node.owner);
-                    doubted = std::mem::take(&mut node.doubted);
+                    doubted = since_loss && std::mem::take(&mut node.doubted);
                 }
                 if doubted {
                     self.claim(holder, changes);
@@ -145,6 +147,13 @@ impl Forest {
             changes.push(Change::Reaped(holder));
         }
         Some(self.find_born(sample, key, figures, changes))
+    }
+
+    /// Whether a process is what it was when it was last seen, as far as is known: only then can it be found unchanged.
+    pub fn is_settled(&self, serial: Serial) -> bool {
+        self.node(serial).is_some_and(|node| {
+            node.life == Life::Alive && node.missed.is_none() && !node.doubted && node.key.is_some()
+        })
     }
 
     /// Another image was found to run where no exec was heard.

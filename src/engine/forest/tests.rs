@@ -182,28 +182,29 @@ fn a_death_is_believed_at_once_where_nothing_is_heard_and_in_the_end_where_all_i
 }
 
 /// What a look found alive: started then, child of that one, in that session.
-fn alive(secs: u64, n: u32, start: u64, parent: ProcKey, session: u32) -> Sample {
+fn alive(secs: u64, n: u32, start: u64, parent: Option<ProcKey>, session: u32) -> Sample {
     Sample {
         pid: pid(n),
         key: Some(key(n, start)),
         at: Mono::from_secs(secs),
-        seen: Seen::Alive(Figures {
+        seen: Seen::Alive(Box::new(Figures {
             start: StartTicks(start),
-            ppid: Some(parent.pid()),
-            parent: Some(parent),
+            ran: None,
+            ppid: parent.map(ProcKey::pid),
+            parent,
             session: Pid::new(session),
             tty: 0,
             comm: Text::from("sh"),
             owner: None,
             kernel_thread: false,
-            state: RunState::Running,
+            state: RunState::Sleeping,
             cpu: Duration::ZERO,
             reaped: Duration::ZERO,
             threads: 1,
             rss: Bytes(0),
             memory: None,
             open_files: None,
-        }),
+        })),
     }
 }
 
@@ -217,7 +218,7 @@ fn whom_a_look_found_is_no_parent_of_whom_its_number_bore_before() {
     let mut changes = Vec::new();
     // The look is ahead of the stream: twenty is another by then than the one that started thirty.
     for (n, start) in [(20, 1200), (30, 1100)] {
-        let sample = alive(13, n, start, key(1, 0), 1);
+        let sample = alive(13, n, start, Some(key(1, 0)), 1);
         forest.sight(&sample, Hearing::Events, &mut changes);
     }
     forest.apply(&[fork(11, 20, 30)], &mut changes);
@@ -229,7 +230,8 @@ fn whom_a_look_found_is_no_parent_of_whom_its_number_bore_before() {
 
 #[test]
 fn a_session_says_whose_somebody_is_while_its_maker_is_seen_in_the_same_look() {
-    let born_of_init = |at: u64, n: u32, session: u32| alive(at, n, at * 100, key(1, 0), session);
+    let born_of_init =
+        |at: u64, n: u32, session: u32| alive(at, n, at * 100, Some(key(1, 0)), session);
     let mut changes = Vec::new();
     let mut forest = Forest::default();
     let mut look = |samples: &[Sample]| {
@@ -247,4 +249,24 @@ fn a_session_says_whose_somebody_is_while_its_maker_is_seen_in_the_same_look() {
         ..maker
     };
     assert_eq!(look(&[again, born_of_init(5, 31, 20)]), Some(20));
+}
+
+#[test]
+fn a_look_from_before_events_were_lost_dispels_no_doubt() {
+    for (looked, trusted) in [(4, false), (5, true)] {
+        let mut forest = grown(&[fork(1, 9, 10)]);
+        let ten = forest.holder(pid(10)).unwrap();
+        let mut changes = Vec::new();
+        forest.sight(&alive(2, 10, 100, None, 1), Hearing::Events, &mut changes);
+        forest.doubt(Mono::from_secs(5));
+        // Read at four, or at five: ten may have died in between, and its number be another's.
+        forest.sight(
+            &alive(looked, 10, 100, None, 1),
+            Hearing::Events,
+            &mut changes,
+        );
+        forest.apply(&[fork(6, 10, 11)], &mut changes);
+        assert_eq!(parent_of(&forest, 11).is_some(), trusted, "{looked}");
+        assert_eq!(forest.is_settled(ten), trusted);
+    }
 }

@@ -31,7 +31,7 @@ impl Judge {
         let mut order: Vec<&Sample> = snapshot.samples.iter().collect();
         order.sort_by_key(|sample| match &sample.seen {
             Seen::Alive(figures) => (figures.start.0, sample.pid),
-            Seen::Zombie { .. } | Seen::Gone | Seen::Unread(_) => (0, sample.pid),
+            Seen::Still | Seen::Zombie { .. } | Seen::Gone | Seen::Unread(_) => (0, sample.pid),
         });
         let began = snapshot.samples.iter().map(|sample| sample.at).min();
         self.forest.begin_look(began.unwrap_or(self.now));
@@ -57,8 +57,11 @@ impl Judge {
                     ppid: Some(ppid),
                     ..
                 } => self.lay_out(sample, start, ppid),
-                Seen::Zombie { ppid: None, .. } | Seen::Gone | Seen::Alive(_) | Seen::Unread(_) => {
-                }
+                Seen::Zombie { ppid: None, .. }
+                | Seen::Alive(_)
+                | Seen::Still
+                | Seen::Gone
+                | Seen::Unread(_) => {}
             }
         }
         for id in answered {
@@ -102,15 +105,21 @@ impl Judge {
             .node(serial)
             .is_some_and(|node| node.key.is_none() || node.key == sample.key);
         if let Some(dossier) = self.dossiers.get_mut(&serial).filter(|_| ours) {
-            dossier.latest.cpu = dossier.latest.cpu.max(cpu);
-            dossier.latest.at = Some(sample.at);
+            dossier.latest.end(sample.at, cpu);
             dossier.zombie = Some(sample.at);
         }
     }
 
     fn note_figures(&mut self, serial: Serial, sample: &Sample) {
-        let Seen::Alive(figures) = &sample.seen else {
-            return;
+        let figures = match &sample.seen {
+            Seen::Alive(figures) => figures,
+            Seen::Still => {
+                if let Some(dossier) = self.dossiers.get_mut(&serial) {
+                    dossier.latest.hold(sample.at);
+                }
+                return;
+            }
+            Seen::Zombie { .. } | Seen::Gone | Seen::Unread(_) => return,
         };
         let found = self
             .forest
@@ -183,6 +192,8 @@ impl Judge {
         let Some(asked) = unit.asked.take() else {
             return;
         };
+        let glanced = unit.glances();
+        unit.anew = false;
         unit.looked = asked;
         unit.newest = unit.newest.max(newest);
         let Some(unit) = self.units.get(&id) else {
@@ -202,7 +213,15 @@ impl Judge {
             .map(|gauge| gauge.read(at, &measures, warmup, lapse))
             .collect();
         unit.measures = measures;
-        unit.verdict = verdict(&unit.rule.clauses, &unit.readings);
+        let verdict = verdict(&unit.rule.clauses, &unit.readings);
+        if glanced && verdict != Verdict::Clear && self.rests_on_held(id) {
+            self.look_anew(id);
+            return;
+        }
+        let Some(unit) = self.units.get_mut(&id) else {
+            return;
+        };
+        unit.verdict = verdict;
         if let Some(exemption) = paused {
             unit.exempt.get_or_insert(now);
             unit.verdict = Verdict::Exempt(exemption);
@@ -212,6 +231,25 @@ impl Judge {
         self.survey(id, out);
         self.escalate(id, out);
         self.plan(id);
+    }
+
+    /// Whether some member's figures are older than this look: it has not run since they were read.
+    fn rests_on_held(&self, id: UnitId) -> bool {
+        let held = |serial: &Serial| {
+            let dossier = self.dossiers.get(serial);
+            dossier.is_some_and(|dossier| dossier.latest.held())
+        };
+        let unit = self.units.get(&id);
+        unit.is_some_and(|unit| unit.members.iter().any(held))
+    }
+
+    /// Held figures are good enough to find that nothing is over, and for nothing else.
+    fn look_anew(&mut self, id: UnitId) {
+        let now = self.now;
+        if let Some(unit) = self.units.get_mut(&id) {
+            unit.anew = true;
+            unit.next_look = now;
+        }
     }
 
     /// The oldest and the newest sample of the living members. Who was never read has none.

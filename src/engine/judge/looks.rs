@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::dossier::Learning;
-use super::unit::UnitId;
+use super::unit::{SEEN_BEFORE, UnitId};
 use super::{Judge, dossier};
 use crate::engine::decision::{Decision, Hearing};
 use crate::engine::evidence::Verdict;
@@ -23,6 +23,10 @@ use crate::engine::units::Mono;
 const LIST_WITH_EVENTS: Duration = Duration::from_secs(60);
 /// A unit is looked at this often at the latest, and the scan tier re-checks every process within it.
 const AT_THE_LATEST: Duration = Duration::from_secs(10);
+/// Figures of a process that has not run are held for so long at least,
+const HELD_AT_LEAST: Duration = Duration::from_secs(20);
+/// and some for so many seconds more, lest all of them be read in one look.
+const SPREAD: u64 = 10;
 
 impl Judge {
     /// Asks for everything whose time has come.
@@ -147,21 +151,39 @@ impl Judge {
                 continue;
             }
             unit.asked = Some(now);
+            let want = Want {
+                anew: !unit.glances(),
+                ..unit.want
+            };
             for &serial in unit.members.iter().chain(&unit.zombies) {
-                let want = whom.entry(serial).or_default();
-                *want = want.or(unit.want);
+                let both = whom.entry(serial).or_default();
+                *both = both.or(want);
             }
         }
         for (serial, want) in whom {
-            let Some(node) = self.forest.node(serial) else {
-                continue;
-            };
-            asks.push(ask(node, want));
+            asks.extend(self.ask_again(serial, want));
         }
         if !asks.is_empty() {
             let by = now.after(patience);
             out.push(Decision::Sample { asks, by });
         }
+    }
+
+    /// The question about a member: whether it has run, where that is enough.
+    fn ask_again(&self, serial: Serial, want: Want) -> Option<Ask> {
+        let node = self.forest.node(serial)?;
+        let latest = &self.dossiers.get(&serial)?.latest;
+        if !self.forest.is_settled(serial) {
+            return Some(ask(node, want));
+        }
+        let more = u64::from(node.pid.number()).wrapping_rem(SPREAD);
+        let patience = HELD_AT_LEAST.saturating_add(Duration::from_secs(more));
+        let anew = want.anew || !latest.may_stand(want, self.now.before(patience));
+        Some(Ask {
+            ran: latest.ran,
+            want: Want { anew, ..want },
+            ..ask(node, want)
+        })
     }
 
     /// In the scan tier, looks at a tenth of all processes each interval: a number may have a new holder, an image
@@ -216,6 +238,7 @@ impl Judge {
                 key: None,
                 start: None,
                 want: Want::default(),
+                ran: None,
             });
         }
         for serial in missing {
@@ -262,7 +285,7 @@ impl Judge {
             );
         }
         // A unit is seen three times before anything fires, and often while something may.
-        if unit.judged < 3
+        if unit.judged < SEEN_BEFORE
             || unit.incident.is_some()
             || matches!(unit.verdict, Verdict::Breaching | Verdict::Sustained)
         {
@@ -340,6 +363,7 @@ fn ask(node: &Node, want: Want) -> Ask {
         key: node.key,
         start: Some(node.start),
         want,
+        ran: None,
     }
 }
 

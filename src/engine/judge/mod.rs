@@ -210,7 +210,7 @@ impl Judge {
     /// Births and deaths may have been missed: at the next listing everyone is looked at.
     fn doubt(&mut self) {
         self.missed = true;
-        self.forest.doubt();
+        self.forest.doubt(self.now);
     }
 
     /// Takes in events one by one: membership is inherited from the parent as it was at that very moment.

@@ -18,6 +18,8 @@ use super::survey::Surveyed;
 
 /// A stage that is so long overdue does not come: its unit cannot be read, or is stopped.
 const OVERDUE: Duration = Duration::from_secs(30);
+/// A unit is seen so often, at its full pace, before it is taken to be at rest.
+pub(super) const SEEN_BEFORE: u64 = 3;
 
 /// A unit within this run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,6 +66,8 @@ pub(super) struct Unit {
     pub(super) newest: Mono,
     /// When to look next.
     pub(super) next_look: Mono,
+    /// The next look must read everybody anew.
+    pub(super) anew: bool,
     /// How often it was judged.
     pub(super) judged: u64,
     /// The oldest sample behind the last verdict.
@@ -117,6 +121,7 @@ impl Unit {
             looked: Mono::BOOT,
             newest: Mono::BOOT,
             next_look: Mono::BOOT,
+            anew: false,
             judged: 0,
             sampled: Mono::BOOT,
             measures: Measures::default(),
@@ -149,6 +154,15 @@ impl Unit {
         if let Some(past) = &mut self.past {
             past.restart(&old.ladder, &self.rule.ladder);
         }
+    }
+
+    /// Whether figures of members that have not run since they were read will do: nothing was over when it was last
+    /// judged, and nothing is under way.
+    pub(super) fn glances(&self) -> bool {
+        self.verdict == Verdict::Clear
+            && self.incident.is_none()
+            && self.judged >= SEEN_BEFORE
+            && !self.anew
     }
 
     /// Whether its incident is on its way to something: whoever waits for it will not wait for ever. Nothing fires
@@ -197,11 +211,11 @@ fn want(rule: &Rule) -> Want {
                 ..
             } => Want {
                 memory: true,
-                open_files: false,
+                ..Want::default()
             },
             Bound::OpenFiles(_) => Want {
-                memory: false,
                 open_files: true,
+                ..Want::default()
             },
             // Resident memory stands in `stat`; the other measures need the parts.
             Bound::Memory {

@@ -20,10 +20,10 @@ use rustix::net::{
 
 use super::{Deafness, Drained};
 use crate::engine::event::{Event, Happening};
-use crate::engine::process::{Pid, StartTicks, Uid};
+use crate::engine::process::{Pid, Uid};
 use crate::engine::units::Mono;
 use crate::sys::clock::Clock;
-use crate::sys::stat::TICKS_A_SECOND;
+use crate::sys::stat::start_ticks;
 
 /// What we ask the queue to hold: at 832 bytes an event, a pause of a third of a second in the worst of storms.
 const BUFFER: usize = 16 << 20;
@@ -260,7 +260,7 @@ fn decode(message: &[u8], skew: Duration) -> Option<Message> {
                 Happening::Fork {
                     parent: process?,
                     child,
-                    ticks: start_ticks(nanos, skew),
+                    ticks: start_ticks(Mono::from_nanos(nanos), skew),
                 }
             } else {
                 Happening::Thread { pid: child }
@@ -283,12 +283,6 @@ fn decode(message: &[u8], skew: Duration) -> Option<Message> {
 fn word(bytes: &[u8], at: usize) -> Option<u32> {
     let four = bytes.get(at..at.checked_add(4)?)?;
     Some(u32::from_ne_bytes(four.try_into().ok()?))
-}
-
-/// The event's moment in the unit of start ticks.
-fn start_ticks(nanos: u64, skew: Duration) -> StartTicks {
-    let boot = Mono::from_nanos(nanos).after(skew).nanos();
-    StartTicks(boot / (1_000_000_000 / TICKS_A_SECOND))
 }
 
 /// All the time the machine slept since boot: start ticks count it, event stamps do not.

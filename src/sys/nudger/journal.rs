@@ -21,8 +21,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::worker::{Delivery, Health, Worker};
-use super::{Kind, Message, Urgency};
 use crate::engine::units::Mono;
+use crate::sys::message::{Kind, Message, Urgency};
 
 /// Where journald listens.
 const SOCKET: &str = "/run/systemd/journal/socket";

@@ -90,6 +90,15 @@ impl Kept {
         }
     }
 
+    /// Looks for the file of a process that is seldom read: nothing is remembered of the question.
+    pub(super) fn peek(&self, key: ProcKey) -> Found<'_> {
+        let entry = self.entries.get(&key.pid());
+        let stat = entry
+            .filter(|entry| entry.key == key)
+            .and_then(|entry| entry.stat.as_ref());
+        stat.map_or(Found::Pass, Found::Open)
+    }
+
     /// Keeps a file that [`Found::Welcome`] invited and that was proven to be of this process.
     pub(super) fn keep(&mut self, key: ProcKey, stat: OwnedFd) {
         if let Some(entry) = self.entries.get_mut(&key.pid()) {

@@ -1,7 +1,8 @@
 //! The sampler: figures of processes, from `/proc`.
 //!
-//! This is the hot path. It looks only at who is asked about, reads as few files as the question allows, keeps the
-//! stat files of those it is often asked about, and allocates nothing but the answer.
+//! This is the hot path. It looks only at who is asked about, reads nothing of those who have not run since they were
+//! asked about last, reads as few files as the question allows, keeps the stat files of those it often reads, and
+//! allocates nothing but the answer.
 //!
 //! **Invariants.** Figures carry a key only when everything in them was read from the process with that key. A process
 //! that vanishes while we look is [`Seen::Gone`], never an error.
@@ -14,6 +15,7 @@ mod first;
 mod kept;
 mod machine;
 mod reader;
+mod stillness;
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -26,6 +28,7 @@ use self::first::Parents;
 use self::kept::{Found, Kept};
 use self::machine::Gauge;
 use self::reader::{Looked, Reader};
+use self::stillness::Stillness;
 use super::clock::Clock;
 use super::procfs::{Entry, Missing, Procfs};
 use crate::engine::process::{Mark, Pid, ProcKey};
@@ -44,6 +47,7 @@ pub struct Sampler {
     reader: Reader,
     kept: Kept,
     gauge: Gauge,
+    stillness: Stillness,
     names: Box<[MaybeUninit<u8>]>,
 }
 
@@ -52,8 +56,10 @@ impl Sampler {
     pub fn new(root: &Path) -> io::Result<Self> {
         let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
         let share = usize::try_from(limit / 2).unwrap_or(usize::MAX);
+        let proc = Procfs::open(root)?;
         Ok(Self {
-            reader: Reader::new(Procfs::open(root)?),
+            stillness: Stillness::of(&proc),
+            reader: Reader::new(proc),
             kept: Kept::with_room(share.min(MOST_KEPT)),
             gauge: Gauge::default(),
             names: Box::new_uninit_slice(NAMES),
@@ -91,7 +97,24 @@ impl Sampler {
 
     /// Looks at a process that is known.
     fn again(&mut self, ask: &Ask, key: ProcKey, now: Mono, clock: Clock) -> Sample {
-        let looked = match self.kept.find(key, now) {
+        // Before anything is read, so that whatever runs while we read is found out the next time.
+        let ran = self.stillness.ran(ask.pid);
+        let still = ran.is_some() && ran == ask.ran;
+        if still && !ask.want.anew {
+            return Sample {
+                pid: ask.pid,
+                key: Some(key),
+                at: now,
+                seen: Seen::Still,
+            };
+        }
+        // Who rests is read so seldom that no file needs to be kept for it.
+        let found = if still {
+            self.kept.peek(key)
+        } else {
+            self.kept.find(key, now)
+        };
+        let looked = match found {
             Found::Open(stat) => self.reader.look(ask.pid, stat, ask.want, clock),
             Found::Welcome => match self.anew(ask, key, Proof::Hold, clock) {
                 Ok((looked, stat)) => {
@@ -108,7 +131,11 @@ impl Sampler {
         if let Err(Missing::Gone) = looked {
             self.kept.forget(ask.pid);
         }
-        sample(ask.pid, Some(key), looked, clock)
+        let mut sample = sample(ask.pid, Some(key), looked, clock);
+        if let Seen::Alive(figures) = &mut sample.seen {
+            figures.ran = ran;
+        }
+        sample
     }
 
     /// Opens the stat file of a process that is known, proves that it is this process and looks.

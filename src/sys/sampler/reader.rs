@@ -94,7 +94,7 @@ impl Reader {
             if found.state == b'Z' {
                 self.leaderless(pid, stat, want, figures)?
             } else {
-                Seen::Alive(figures)
+                Seen::Alive(Box::new(figures))
             }
         };
         Ok(Looked {
@@ -114,6 +114,7 @@ impl Reader {
     fn figures(&self, stat: &Stat<'_>) -> Figures {
         Figures {
             start: stat.start,
+            ran: None,
             ppid: stat.parent(),
             parent: None,
             session: Pid::new(stat.session),
@@ -167,7 +168,7 @@ impl Reader {
         Ok(if found.dead() {
             dead(&found)
         } else {
-            Seen::Alive(figures)
+            Seen::Alive(Box::new(figures))
         })
     }
 

@@ -42,7 +42,11 @@ pub(super) fn evidence_holds(scene: &Scene<'_>, evidence: &Evidence) -> Verdict 
 }
 
 /// What is claimed at least is not more than the truth.
-pub(super) fn truth(scene: &Scene<'_>, roots: &BTreeMap<UnitKey, Id>, evidence: &Evidence) -> Verdict {
+pub(super) fn truth(
+    scene: &Scene<'_>,
+    roots: &BTreeMap<UnitKey, Id>,
+    evidence: &Evidence,
+) -> Verdict {
     use beadle::engine::evidence::Quantity;
     let machine = scene.machine;
     let Some(root) = roots.get(&evidence.unit).copied() else {
@@ -66,6 +70,16 @@ pub(super) fn truth(scene: &Scene<'_>, roots: &BTreeMap<UnitKey, Id>, evidence: 
                 ensure!(
                     claimed <= lived + slack,
                     "age {claimed:?} of {lived:?}: {}",
+                    evidence.rule
+                );
+            }
+            (beadle::engine::rule::Metric::Memory, Quantity::Size(claimed)) => {
+                let most = |id: &Id| machine.most_memory(*id, evidence.sampled);
+                let held: u64 = tree.iter().map(most).sum();
+                ensure!(
+                    claimed.0 <= held,
+                    "memory {} of {held}: {}",
+                    claimed.0,
                     evidence.rule
                 );
             }

@@ -130,7 +130,11 @@ impl Ledger {
             self.acted += passed;
         }
         ensure!(self.acted < ACT, "an act without end: {name}");
-        ensure!(self.tries <= TRIES, "{} acts of one stage: {name}", self.tries);
+        ensure!(
+            self.tries <= TRIES,
+            "{} acts of one stage: {name}",
+            self.tries
+        );
         Ok(())
     }
 }
@@ -159,9 +163,9 @@ fn is_ripe(scene: &Scene<'_>, case: &Case<'_>) -> bool {
 /// Whether another's act, or a smaller culprit, holds up a unit.
 fn is_held_up(scene: &Scene<'_>, case: &Case<'_>, view: &View) -> bool {
     let find = |case: &Case<'_>| {
-        view.units.iter().find(|unit| {
-            unit.evidence.unit == case.unit && unit.evidence.rule == case.rule.name
-        })
+        view.units
+            .iter()
+            .find(|unit| unit.evidence.unit == case.unit && unit.evidence.rule == case.rule.name)
     };
     let Some(unit) = find(case) else { return false };
     let others = || {
@@ -174,7 +178,10 @@ fn is_held_up(scene: &Scene<'_>, case: &Case<'_>, view: &View) -> bool {
     let acts = others().any(|(other, theirs)| {
         let phase = other.incident.map(|incident| &incident.phase);
         let acts = matches!(phase, Some(Phase::Acting(_) | Phase::Preparing(_)));
-        acts && theirs.members.iter().any(|member| unit.members.contains(member))
+        acts && theirs
+            .members
+            .iter()
+            .any(|member| unit.members.contains(member))
     });
     let culprits: Vec<&UnitView> = others()
         .filter(|(other, theirs)| lies_within(theirs, unit) && gets_on(other))

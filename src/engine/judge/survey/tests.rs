@@ -176,7 +176,8 @@ impl World {
     fn sample(&self, ask: &Ask) -> Sample {
         let number = ask.pid.number();
         let seen = self.held.get(&number).map_or(Seen::Gone, |held| {
-            Seen::Alive(Figures {
+            Seen::Alive(Box::new(Figures {
+                ran: None,
                 start: StartTicks(u64::from(number)),
                 ppid: Some(if number == ROOT { Pid::INIT } else { pid(ROOT) }),
                 parent: (number != ROOT).then(|| key(ROOT)),
@@ -195,7 +196,7 @@ impl World {
                     ..Memory::default()
                 }),
                 open_files: None,
-            })
+            }))
         });
         Sample {
             pid: ask.pid,

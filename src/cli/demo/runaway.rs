@@ -14,10 +14,10 @@ use std::time::Duration;
 use clap::ValueEnum;
 use signal_hook::consts::SIGTERM;
 
-use super::{Failure, say};
+use crate::cli::{Failure, say};
 
 /// How long any of it lives at most.
-pub(super) const LIFE: Duration = Duration::from_secs(30);
+const LIFE: Duration = Duration::from_secs(30);
 
 /// The argument by which the demo's rule knows its runaway. The number is the demo's own.
 pub(super) fn mark(demo: u32) -> String {
@@ -38,7 +38,7 @@ pub(super) struct Args {
 
 /// What one of them does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(super) enum Part {
+enum Part {
     /// Spins, turns a deaf ear to SIGTERM, and has two children.
     #[default]
     Parent,
@@ -77,7 +77,7 @@ fn start(demo: u32, part: Part) -> Result<Child, Failure> {
     let name = name.as_ref().map_or("", |it| it.get_name());
     let program = std::env::current_exe()?;
     let child = Command::new(program)
-        .args(["demo-runaway", &mark(demo), "--part", name])
+        .args(["demo", "runaway", &mark(demo), "--part", name])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .spawn()?;
