@@ -5,12 +5,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::dossier::{Learning, Leashed};
+use super::dossier::Learning;
 use super::unit::{Unit, UnitId};
 use super::{Flight, Judge};
 use crate::engine::decision::{Closing, Decision, Rest, What};
 use crate::engine::evidence::{UnitKey, Verdict};
-use crate::engine::guard::Standing;
 use crate::engine::incident::{Incident, Phase, Step};
 use crate::engine::rule::{Mode, Rule, Signal, StageAct};
 use crate::engine::snapshot::RunState;
@@ -34,14 +33,7 @@ impl Judge {
             else {
                 continue;
             };
-            let outside = self.settings.leash.is_some() && dossier.leashed == Leashed::Outside;
-            // An unprivileged beadle answers for one user's processes, also where the kernel would let it do more.
-            let foreign = self
-                .settings
-                .only_user
-                .zip(node.owner)
-                .is_some_and(|(ours, owner)| ours != owner);
-            if dossier.standing != Standing::Plain || outside || foreign {
+            if self.is_untouchable(node, dossier) {
                 continue;
             }
             let tie = if *serial == unit.root {
@@ -189,6 +181,10 @@ impl Judge {
             | Signal::Usr2
             | Signal::Term => (Order::Ask(signal), Newborn::Admit, ASK_EXPIRES),
         };
+        let spare = match order {
+            Order::Ask(_) => self.settings.spare.clone(),
+            Order::End => self.spare(unit, &targets),
+        };
         Some(Arc::new(Warrant {
             id,
             incident: incident.id,
@@ -197,7 +193,7 @@ impl Judge {
             targets,
             unbound,
             newborn,
-            spare: self.settings.spare.clone(),
+            spare,
             sampled: evidence.sampled,
             evidence,
             expires: self.now.after(expires),
