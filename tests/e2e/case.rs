@@ -151,7 +151,12 @@ impl Case {
     }
 
     /// Measures how long after `since` nobody lives, for a few seconds; then the row of the table.
-    pub(crate) fn row(&self, number: impl Into<Number>, story: &'static str, since: Instant) -> Row {
+    pub(crate) fn row(
+        &self,
+        number: impl Into<Number>,
+        story: &'static str,
+        since: Instant,
+    ) -> Row {
         self.promise(number, story, since, Promise::Nobody)
     }
 

@@ -121,7 +121,13 @@ fn folder(name: &str) -> PathBuf {
 fn plain(name: &str) -> String {
     let letters = name.chars();
     letters
-        .map(|letter| if letter.is_alphanumeric() { letter } else { '-' })
+        .map(|letter| {
+            if letter.is_alphanumeric() {
+                letter
+            } else {
+                '-'
+            }
+        })
         .collect()
 }
 

@@ -17,7 +17,10 @@ in_both_tiers!(the_other_end_of_a_pipeline_is_no_member);
 /// Scenario 3: a member's number passes to a canary, which has a child then.
 fn children_of_the_next_bearer_of_a_members_number_are_nobodys(tier: Tier) {
     if !root() {
-        return cannot_show("the reuse of a parent's number", "only root can choose numbers");
+        return cannot_show(
+            "the reuse of a parent's number",
+            "only root can choose numbers",
+        );
     }
     let mut case = Case::new("parent", tier);
     let program = case.program("parent");

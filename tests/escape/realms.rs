@@ -238,7 +238,9 @@ fn in_a_pid_namespace_events_are_not_trusted() {
     let start = log.event("start");
     assert_eq!(start.says["tier"], "scan", "{}", start.text);
     assert!(
-        start.says["deaf"].as_str().is_some_and(|why| why.contains("namespace")),
+        start.says["deaf"]
+            .as_str()
+            .is_some_and(|why| why.contains("namespace")),
         "{}",
         start.text
     );

@@ -11,7 +11,8 @@ in_both_tiers!(a_tree_of_885_of_all_sorts_is_ended);
 in_both_tiers!(a_tree_of_2500_is_ended_while_it_grows);
 
 /// What a scan cannot find in a zoo: the comet, which is two in the middle of a hop, and the one behind the double fork.
-const UNSEEN: Promise = Promise::AtMost(3, "no look finds the comet, nor who left by a double fork");
+const UNSEEN: Promise =
+    Promise::AtMost(3, "no look finds the comet, nor who left by a double fork");
 
 fn promise(tier: Tier) -> Promise {
     match tier {

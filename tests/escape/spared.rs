@@ -2,11 +2,10 @@
 
 use std::path::Path;
 
-use super::ends;
 use crate::e2e::case::{Case, rules};
 use crate::e2e::in_both_tiers;
 use crate::e2e::launch::{Order, Started};
-use crate::e2e::report::{Promise, Tier};
+use crate::e2e::report::Tier;
 
 in_both_tiers!(who_is_kept_protected_or_a_boundary_outlives_the_tree_around_it);
 
@@ -37,5 +36,8 @@ fn who_is_kept_protected_or_a_boundary_outlives_the_tree_around_it(tier: Tier) {
     }
     assert_eq!(count, 6, "three, and a child of each");
     let story = "kept, protected and a boundary in its midst";
-    ends(&case, &daemon, &villain, ("kept", story), Promise::Nobody);
+    // Its case stays open for as long as who is protected lives in it.
+    let kill = daemon.log.signal(villain.pid, "KILL");
+    let row = case.row("kept", story, kill.at);
+    row.holds(&daemon.log.text());
 }

@@ -122,7 +122,10 @@ fn what_cannot_die_is_told_once_and_dies_when_it_can(tier: Tier) {
     let other_kill = daemon.log.signal(other.pid, "KILL");
     daemon.log.about(other.pid, "close");
     let waited = other_kill.at.duration_since(kill.at);
-    assert!(waited < Duration::from_secs(10), "the other waited {waited:?}");
+    assert!(
+        waited < Duration::from_secs(10),
+        "the other waited {waited:?}"
+    );
     let thawed = Instant::now();
     drop(freezer);
     let row = case.row(26, "frozen (v1) in the way of KILL, then thawed", thawed);
@@ -130,7 +133,12 @@ fn what_cannot_die_is_told_once_and_dies_when_it_can(tier: Tier) {
     daemon.log.about(villain.pid, "close");
     let kills = |says: &&serde_json::Value| says["signal"] == "KILL" && says["root"] == villain.pid;
     let told = daemon.log.all("outcome");
-    assert_eq!(told.iter().filter(kills).count(), 1, "{}", daemon.log.text());
+    assert_eq!(
+        told.iter().filter(kills).count(),
+        1,
+        "{}",
+        daemon.log.text()
+    );
 }
 
 /// A group of the v1 freezer. Whoever is in it thaws when it is dropped.
@@ -216,8 +224,16 @@ fn a_stopped_child_in_a_group_of_its_own_runs_its_handler(tier: Tier) {
         let handled = fs::read(path).unwrap_or_default();
         assert_eq!(handled, b"handled", "{who}:\n{}", daemon.log.text());
     }
-    let row = case.row("C1", "stopped with a stopped child, both have handlers", term.at);
+    let row = case.row(
+        "C1",
+        "stopped with a stopped child, both have handlers",
+        term.at,
+    );
     row.holds(&daemon.log.text());
     let killed = |(_, signal): &(u32, String)| signal == "KILL";
-    assert!(!daemon.log.targets().iter().any(killed), "{}", daemon.log.text());
+    assert!(
+        !daemon.log.targets().iter().any(killed),
+        "{}",
+        daemon.log.text()
+    );
 }

@@ -12,7 +12,9 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use std::time::Duration;
 
 use super::bounds::{Forked, burn, exit, fork, linger, nap, number, over};
-use super::{BURN, FILE, MANNER, NUMBER, OTHER, births, launcher, memory, realms, stands, terminal};
+use super::{
+    BURN, FILE, MANNER, NUMBER, OTHER, births, launcher, memory, realms, stands, terminal,
+};
 
 /// Memory that the leaderless one holds: 64 MiB.
 const HELD: usize = 64 << 20;

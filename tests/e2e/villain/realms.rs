@@ -66,7 +66,11 @@ fn guest() -> ! {
     }
     if fork() == Forked::Child && fork() == Forked::Child {
         let own = fs::read_link("/proc/self").unwrap_or_default();
-        fs::write(env::var_os(FILE).unwrap_or_default(), own.as_os_str().as_encoded_bytes()).unwrap();
+        fs::write(
+            env::var_os(FILE).unwrap_or_default(),
+            own.as_os_str().as_encoded_bytes(),
+        )
+        .unwrap();
         linger()
     }
     exit(0)
