@@ -222,7 +222,10 @@ fn who_is_spared_recalled_or_late_gets_nothing() {
         let key = targets[0].key;
         let ended = |seen| warrant(Order::End, targets.clone(), seen);
         let mut spared = ended(desk.upto);
-        spared.spare = Arc::new(Spare { keys: vec![key] });
+        spared.spare = Arc::new(Spare {
+            keys: vec![key],
+            bystanders: Vec::new(),
+        });
         let mut late = ended(desk.upto);
         late.expires = now();
         let own = Pid::new(std::process::id()).unwrap();

@@ -277,6 +277,7 @@ fn settings(story: &Story) -> Settings {
         only_user: story.only_user.map(Uid),
         spare: Arc::new(Spare {
             keys: init.into_iter().collect(),
+            bystanders: Vec::new(),
         }),
         leash,
         first_incident: 1,

@@ -26,6 +26,8 @@ mod desk;
 /// The real binary against real villains.
 #[cfg(target_os = "linux")]
 mod e2e;
+/// Everything that gets away from others, and how far it gets here.
+mod escape;
 /// The incident beadle was built for, with real software.
 #[cfg(target_os = "linux")]
 mod incidents;

@@ -36,6 +36,7 @@ pub(crate) fn glance(rules: Arc<RuleSet>, span: Duration) -> Result<View, StartE
         only_user: (user != Uid::ROOT).then_some(user),
         spare: Arc::new(Spare {
             keys: ourselves::lineage(&procfs),
+            bystanders: Vec::new(),
         }),
         leash: None,
         first_incident: 1,

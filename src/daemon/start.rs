@@ -69,6 +69,7 @@ fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
     let (post, mut inbox) = Inbox::new();
     let spare = Arc::new(Spare {
         keys: ourselves::lineage(&procfs),
+        bystanders: Vec::new(),
     });
     let pursuer = start_pursuer(options.tier, &post)?;
     let boot = ourselves::boot().unwrap_or_default();

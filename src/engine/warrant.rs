@@ -211,12 +211,21 @@ impl fmt::Display for HardTie {
     }
 }
 
-/// Who is never signalled: us and what we hang from. Built-in and configured protection has already kept others
-/// out of the targets; this is the second check, at the moment of the signal.
+/// Who is never signalled: us and what we hang from, and whoever stands in the midst of what is ended and is none of
+/// it. None of them is a target; this is for whoever looks for more, and the second check at the moment of the signal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Spare {
     /// Beadle itself and its ancestors.
     pub keys: Vec<ProcKey>,
+    /// Kept, protected, a boundary, another user's. What they start is left alone with them, where it is no target.
+    pub bystanders: Vec<ProcKey>,
+}
+
+impl Spare {
+    /// Whether it spares this process.
+    pub fn spares(&self, key: ProcKey) -> bool {
+        self.keys.contains(&key) || self.bystanders.contains(&key)
+    }
 }
 
 /// What came of one target.

@@ -170,7 +170,7 @@ impl Signaller {
     }
 
     fn is_spared(&self, warrant: &Warrant, key: ProcKey) -> bool {
-        key.pid() == Pid::INIT || self.own.contains(&key.pid()) || warrant.spare.keys.contains(&key)
+        key.pid() == Pid::INIT || self.own.contains(&key.pid()) || warrant.spare.spares(key)
     }
 }
 

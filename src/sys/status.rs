@@ -78,6 +78,12 @@ impl<'a> Status<'a> {
     pub fn namespaces(self) -> Option<usize> {
         self.field("NSpid").map(|numbers| words(numbers).count())
     }
+
+    /// Whether it is the first process of a pid namespace other than that of the procfs.
+    pub fn is_namespace_init(self) -> bool {
+        let numbers = self.field("NSpid").map(words);
+        numbers.is_some_and(|numbers| numbers.skip(1).last() == Some(b"1"))
+    }
 }
 
 fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -108,10 +114,23 @@ mod tests {
         assert_eq!(status.owner(), Some(Uid(1001)));
         assert_eq!(status.group(), Some(Gid(8)));
         assert_eq!(status.namespaces(), Some(2));
+        assert!(status.is_namespace_init());
         assert_eq!(status.ignored(), Some(0x1001));
         let memory = status.memory().unwrap();
         assert_eq!(memory.private(), Bytes::kib(40 + 10 + 5 + 2048));
         assert_eq!(memory.resident(), Bytes::kib(70));
+    }
+
+    #[test]
+    fn the_first_of_another_namespace_is_told_from_others() {
+        let first = |numbers: &str| {
+            let text = format!("Name:\tx\nNSpid:\t{numbers}\nVmRSS:\t1 kB\n");
+            Status::new(text.as_bytes()).unwrap().is_namespace_init()
+        };
+        assert!(first("40\t7\t1"));
+        for other in ["1", "40", "40\t7", "1\t7"] {
+            assert!(!first(other), "{other}");
+        }
     }
 
     #[test]

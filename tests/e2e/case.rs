@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -10,18 +10,10 @@ use tempfile::TempDir;
 use super::daemon::Watch;
 use super::launch::{Launcher, Order, Started};
 use super::oracle::Oracle;
-use super::report::{Row, Tier};
+use super::report::{Number, Promise, Row, Tier};
 use super::stage::{Stage, User};
+use super::turn::Turn;
 use super::wait::{wait_for, wait_until};
-
-/// Storms that fill the machine run alone; all others side by side.
-static TURN: RwLock<()> = RwLock::new(());
-
-#[expect(dead_code, reason = "held, not read")]
-enum Turn {
-    Shared(RwLockReadGuard<'static, ()>),
-    Alone(RwLockWriteGuard<'static, ()>),
-}
 
 /// One test's stage. Fields are dropped in order: first who gives orders, then whoever is left of the villains.
 pub(crate) struct Case {
@@ -43,14 +35,12 @@ impl Case {
 
     /// The same, where daemon and villains run as this user.
     pub(crate) fn of(name: &str, tier: Tier, user: User) -> Self {
-        let turn = TURN.read().unwrap_or_else(PoisonError::into_inner);
-        Self::with(name, tier, user, Turn::Shared(turn))
+        Self::with(name, tier, user, Turn::shared())
     }
 
     /// The same, with the machine to itself.
     pub(crate) fn alone(name: &str, tier: Tier, user: User) -> Self {
-        let turn = TURN.write().unwrap_or_else(PoisonError::into_inner);
-        Self::with(name, tier, user, Turn::Alone(turn))
+        Self::with(name, tier, user, Turn::alone())
     }
 
     fn with(name: &str, tier: Tier, user: User, turn: Turn) -> Self {
@@ -79,6 +69,20 @@ impl Case {
     /// A path of its own.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// The number that a villain writes into a file of this name, now or soon.
+    pub(crate) fn number_in(&self, name: &str) -> u32 {
+        let path = self.path(name);
+        let number = wait_for("a number to be told", Duration::from_secs(10), || {
+            fs::read_to_string(&path).ok()?.parse().ok()
+        });
+        number.unwrap()
+    }
+
+    /// Who knows the truth.
+    pub(crate) fn oracle(&self) -> &Oracle {
+        &self.oracle
     }
 
     /// The program under test.
@@ -133,9 +137,10 @@ impl Case {
             .count()
     }
 
-    /// How many of the villain live.
+    /// How many of the villain live, canaries in its midst not counted.
     pub(crate) fn survivors(&self) -> usize {
-        self.oracle.survivors()
+        let spared = self.canaries.iter().map(|canary| canary.pid).collect();
+        self.oracle.survivors(&spared)
     }
 
     /// Waits until the villain has at least so many living processes.
@@ -146,18 +151,39 @@ impl Case {
     }
 
     /// Measures how long after `since` nobody lives, for a few seconds; then the row of the table.
-    pub(crate) fn row(&self, number: u32, story: &'static str, since: Instant) -> Row {
-        let patience = Duration::from_secs(8);
+    pub(crate) fn row(
+        &self,
+        number: impl Into<Number>,
+        story: &'static str,
+        since: Instant,
+    ) -> Row {
+        self.promise(number, story, since, Promise::Nobody)
+    }
+
+    /// The same, where survivors may be left and it is said why.
+    pub(crate) fn promise(
+        &self,
+        number: impl Into<Number>,
+        story: &'static str,
+        since: Instant,
+        promise: Promise,
+    ) -> Row {
+        let patience = match promise {
+            Promise::Nobody => Duration::from_secs(8),
+            // They are not expected to go.
+            Promise::AtMost(..) => Duration::from_secs(2),
+        };
         let empty = wait_for("an empty stage", patience, || {
-            self.oracle.is_empty().then(Instant::now)
+            (self.survivors() == 0).then(Instant::now)
         });
         let row = Row {
-            number,
+            number: number.into(),
             story,
             tier: self.tier,
             survivors: self.survivors(),
             lost: self.lost(),
             empty: empty.ok().map(|at| at.duration_since(since)),
+            promise,
         };
         row.tell();
         row

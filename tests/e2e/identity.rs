@@ -19,10 +19,10 @@ in_both_tiers!(names_that_break_parsers_break_nothing);
 in_both_tiers!(a_name_does_not_protect);
 in_both_tiers!(another_clock_hurries_nothing);
 
-/// Starts a canary that bears a number which was somebody else's a moment ago.
-fn heir(case: &mut Case, program: &std::path::Path, number: u32) -> Started {
+/// Starts somebody who bears a number which was another's a moment ago.
+pub(crate) fn heir(case: &mut Case, order: impl Fn() -> Order, number: u32) -> Started {
     let heir = wait_for("the number to be free", Duration::from_secs(10), || {
-        case.try_start(Order::canary(program).numbered(number)).ok()
+        case.try_start(order().numbered(number)).ok()
     });
     let heir = heir.unwrap();
     assert_eq!(heir.pid, number);
@@ -40,14 +40,10 @@ fn a_number_that_passes_to_a_stranger_in_the_grace_is_not_signalled(tier: Tier) 
     let daemon = case.watch().rules(&rules(&program)).start();
     let sign = case.path("leave");
     let villain = case.start(Order::new(&program, "pair").file(&sign));
-    let told = case.path("leave.pid");
-    wait_until("the child", || {
-        fs::read_to_string(&told).is_ok_and(|text| !text.is_empty())
-    });
-    let member: u32 = fs::read_to_string(&told).unwrap().parse().unwrap();
+    let member = case.number_in("leave.pid");
     daemon.log.signal(villain.pid, "TERM");
     fs::write(&sign, "").unwrap();
-    let heir = heir(&mut case, &program, member);
+    let heir = heir(&mut case, || Order::canary(&program), member);
     case.keep(heir);
     let kill = daemon.log.signal(villain.pid, "KILL");
     assert!(
@@ -77,7 +73,7 @@ fn a_root_that_exits_in_the_grace_is_not_avenged_on_the_next_of_its_number(tier:
     // It obeys, so it is gone right after TERM, well before the grace is over.
     let villain = case.start(Order::new(&program, "obey"));
     daemon.log.signal(villain.pid, "TERM");
-    let heir = heir(&mut case, &program, villain.pid);
+    let heir = heir(&mut case, || Order::canary(&program), villain.pid);
     let close = daemon.log.about(villain.pid, "close");
     assert_eq!(close.says["how"], "ended", "{}", close.text);
     // What comes next is a whole case later: a second villain goes the whole way meanwhile.

@@ -128,7 +128,12 @@ impl Order {
 
     /// Somebody's double who does nothing wrong, outside the tree and outside the oracle.
     pub(crate) fn canary(program: &Path) -> Self {
-        let mut order = Self::new(program, "canary");
+        Self::bystander(program, "canary")
+    }
+
+    /// The same in another manner. It burns nothing.
+    pub(crate) fn bystander(program: &Path, manner: &str) -> Self {
+        let mut order = Self::new(program, manner).burn(0);
         order.judged = false;
         order
     }
@@ -248,6 +253,11 @@ impl Started {
         unread
             && alive(self.pid)
             && identity(self.pid).is_some_and(|(_, inode)| inode == self.inode)
+    }
+
+    /// What the kernel calls it among all processes ever.
+    pub(crate) fn inode(&self) -> u64 {
+        self.inode
     }
 
     /// Whether every thread of it is stopped.

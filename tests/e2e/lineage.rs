@@ -7,9 +7,8 @@ use super::case::{Case, rules, rules_with};
 use super::in_both_tiers;
 use super::launch::{Order, Started};
 use super::log::Log;
-use super::report::Tier;
+use super::report::{Promise, Tier};
 use super::stage::{User, give};
-use super::wait::wait_until;
 
 in_both_tiers!(a_double_fork_does_not_leave_the_tree);
 in_both_tiers!(a_death_in_the_middle_does_not_cut_the_tree);
@@ -29,13 +28,14 @@ fn a_double_fork_does_not_leave_the_tree(tier: Tier) {
     case.wait_for_members(2);
     let kill = daemon.log.signal(villain.pid, "KILL");
     daemon.log.about(villain.pid, "close");
-    let row = case.row(4, "double fork, session, middle gone", kill.at);
-    assert_eq!(row.lost, 0);
-    match tier {
-        Tier::Events => assert_eq!(row.survivors, 0),
-        // Nobody saw the one in the middle: its session and its children are nobody's, and are left alone.
-        Tier::Scan => assert!(row.survivors <= 1, "{} survivors", row.survivors),
-    }
+    let promise = match tier {
+        Tier::Events => Promise::Nobody,
+        // Its session and its children are nobody's, and are left alone.
+        Tier::Scan => Promise::AtMost(1, "no look saw the one in the middle"),
+    };
+    let story = "double fork, session, middle gone";
+    let row = case.promise(4, story, kill.at, promise);
+    row.holds(&daemon.log.text());
 }
 
 /// Scenario 6: three levels hang from a process that dies after it was seen.
@@ -65,14 +65,15 @@ fn a_comet_is_caught(tier: Tier) {
     let villain = case.start(Order::new(&program, "comet").forks(150_000).burn(400));
     let kill = daemon.log.signal(villain.pid, "KILL");
     daemon.log.about(villain.pid, "close");
-    let row = case.row(10, "comet: fork and exit at every hop", kill.at);
-    assert_eq!(row.lost, 0);
-    match tier {
-        Tier::Events => assert_eq!(row.survivors, 0, "{}", daemon.log.text()),
-        // No look at the process table ever finds it; what is promised is that nobody else is hit. Counted in the
-        // middle of a hop the one comet is two: the child that was just born and the parent that is about to exit.
-        Tier::Scan => assert!(row.survivors <= 2, "{} survivors", row.survivors),
-    }
+    let promise = match tier {
+        Tier::Events => Promise::Nobody,
+        // What is promised is that nobody else is hit. Counted in the middle of a hop the one comet is two: the child
+        // that was just born and the parent that is about to exit.
+        Tier::Scan => Promise::AtMost(2, "no look ever finds it"),
+    };
+    let story = "comet: fork and exit at every hop";
+    let row = case.promise(10, story, kill.at, promise);
+    row.holds(&daemon.log.text());
     drop(villain);
 }
 
@@ -119,24 +120,14 @@ fn who_starts_the_daemon_is_spared_and_its_runaway_is_not(tier: Tier) {
     let daemon = log.event("start").says["daemon"].as_u64().unwrap();
     let daemon = Started::hold(u32::try_from(daemon).unwrap());
     case.wait_for_members(3);
+    let spared = [host.pid, daemon.pid];
+    case.keep(host);
+    case.keep(daemon);
     let kill = log.wait("KILL", |says| {
         says["event"] == "signal" && says["signal"] == "KILL"
     });
-    wait_until("the runaway's end", || case.survivors() == 2);
-    let row = super::report::Row {
-        number: 31,
-        story: "the daemon is inside the tree",
-        tier,
-        survivors: case.survivors() - 2,
-        lost: [&host, &daemon]
-            .iter()
-            .filter(|spared| !spared.lives())
-            .count(),
-        empty: Some(kill.at.elapsed()),
-    };
-    row.tell();
-    assert_eq!((row.survivors, row.lost), (0, 0), "{}", log.text());
-    let spared = [host.pid, daemon.pid];
+    let row = case.row(31, "the daemon is inside the tree", kill.at);
+    row.holds(&log.text());
     let targets = log.targets();
     assert!(
         targets.iter().all(|(pid, _)| !spared.contains(pid)),
@@ -145,7 +136,7 @@ fn who_starts_the_daemon_is_spared_and_its_runaway_is_not(tier: Tier) {
 }
 
 /// A pipe with a name, read to its end.
-fn pipe(path: &Path, user: User) -> Log {
+pub(crate) fn pipe(path: &Path, user: User) -> Log {
     let name = std::ffi::CString::new(path.to_str().unwrap()).unwrap();
     // SAFETY: a C string of ours.
     assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o622) }, 0);

@@ -7,13 +7,15 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::villain;
+
 /// How long a thing may take that ought to happen soon, on a machine that is busy with other tests.
 const SOON: Duration = Duration::from_secs(45);
 
 /// One line, and when it came.
 #[derive(Clone, Debug)]
 pub(crate) struct Line {
-    /// When we read it.
+    /// When it was said; where that is not told, when we read it.
     pub(crate) at: Instant,
     /// As it was written.
     pub(crate) text: String,
@@ -25,6 +27,14 @@ pub(crate) struct Line {
 #[derive(Clone)]
 pub(crate) struct Log {
     shared: Arc<(Mutex<Vec<Line>>, Condvar)>,
+}
+
+/// When a line was said: it is stamped with the clock that instants are made of.
+fn said_at(says: &Value) -> Instant {
+    let now = Duration::from_millis(villain::now()).as_secs_f64();
+    let age = says["mono"].as_f64().map(|mono| now - mono);
+    let age = age.and_then(|age| Duration::try_from_secs_f64(age).ok());
+    Instant::now() - age.unwrap_or_default()
 }
 
 impl Log {
@@ -43,7 +53,7 @@ impl Log {
                     .trim_end_matches('\n')
                     .to_owned();
                 let says = serde_json::from_str(&text).unwrap_or(Value::Null);
-                let at = Instant::now();
+                let at = said_at(&says);
                 mine.0.lock().unwrap().push(Line { at, text, says });
                 mine.1.notify_all();
                 raw.clear();

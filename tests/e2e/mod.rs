@@ -21,17 +21,18 @@
 pub(crate) mod case;
 pub(crate) mod daemon;
 pub(crate) mod launch;
-mod log;
-mod oracle;
+pub(crate) mod log;
+pub(crate) mod oracle;
 pub(crate) mod report;
 pub(crate) mod stage;
+mod turn;
 mod villain;
 pub(crate) mod wait;
 
 mod answers;
 mod history;
-mod identity;
-mod lineage;
+pub(crate) mod identity;
+pub(crate) mod lineage;
 mod memory;
 mod numbers;
 mod overflow;

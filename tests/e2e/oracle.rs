@@ -41,6 +41,26 @@ impl Oracle {
         &self.mark
     }
 
+    /// Takes somebody into the control group of the villain's.
+    pub(crate) fn take_in(&self, pid: u32) {
+        self.write("cgroup.procs", &pid.to_string());
+    }
+
+    /// Puts one of them out of it.
+    pub(crate) fn put_out(&self, pid: u32) {
+        self.write("../cgroup.procs", &pid.to_string());
+    }
+
+    /// Nobody in it moves any more.
+    pub(crate) fn freeze(&self) {
+        self.write("cgroup.freeze", "1");
+    }
+
+    fn write(&self, file: &str, text: &str) {
+        let cgroup = self.cgroup.as_ref().expect("only root has control groups");
+        fs::write(cgroup.join(file), text).unwrap();
+    }
+
     /// Where a villain writes itself in before it begins.
     pub(crate) fn door(&self) -> Option<File> {
         let procs = self.cgroup.as_ref()?.join("cgroup.procs");
@@ -77,12 +97,14 @@ impl Oracle {
         seen
     }
 
-    /// How many survived: by the list, and one if only the group as a whole says so.
-    pub(crate) fn survivors(&self) -> usize {
+    /// How many survived, these not counted: by the list, and one if only the group as a whole says so.
+    pub(crate) fn survivors(&self, spared: &BTreeSet<u32>) -> usize {
         if self.is_empty() {
             return 0;
         }
-        self.living().len().max(1)
+        let living = self.living();
+        let hidden = usize::from(living.is_empty());
+        living.difference(spared).count() + hidden
     }
 
     fn marked(&self) -> BTreeSet<u32> {

@@ -1,9 +1,10 @@
 //! The two columns of truth: what each scenario came to, in the event tier and in the scan tier.
 //!
-//! A row is printed where it is measured, and kept in `columns/` under the tests' folder in `target`, from where
-//! `tests/run` prints the table.
+//! A row is printed where it is measured, and added to its file in `columns/` under the tests' folder in `target`, from
+//! where `tests/escape/table` prints the table: one line for each, whatever number of runs it was measured in.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -26,10 +27,35 @@ impl Tier {
     }
 }
 
+/// Which scenario, as the list of scenarios counts them, or a word for those that are not in it.
+pub(crate) struct Number(String);
+
+impl From<u32> for Number {
+    fn from(number: u32) -> Self {
+        Self(number.to_string())
+    }
+}
+
+impl From<&str> for Number {
+    fn from(word: &str) -> Self {
+        Self(word.to_owned())
+    }
+}
+
+/// How many may survive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Promise {
+    /// Nobody.
+    Nobody,
+    /// So many at most, and why it cannot be promised that there are fewer.
+    AtMost(usize, &'static str),
+}
+
 /// What a scenario came to.
+#[must_use]
 pub(crate) struct Row {
-    /// Its number in the list of scenarios.
-    pub(crate) number: u32,
+    /// Which one.
+    pub(crate) number: Number,
     /// What happens in it.
     pub(crate) story: &'static str,
     /// The tier.
@@ -40,6 +66,8 @@ pub(crate) struct Row {
     pub(crate) lost: usize,
     /// From the first signal of the last stage until nobody lived.
     pub(crate) empty: Option<Duration>,
+    /// How many may survive.
+    pub(crate) promise: Promise,
 }
 
 impl Row {
@@ -47,31 +75,68 @@ impl Row {
     pub(crate) fn tell(&self) {
         let empty = self
             .empty
-            .map_or("-".to_owned(), |span| format!("{} ms", span.as_millis()));
+            .map_or("-".to_owned(), |span| span.as_millis().to_string());
+        let remark = match self.promise {
+            Promise::Nobody => "",
+            Promise::AtMost(_, why) => why,
+        };
         let line = format!(
-            "{:>2}\t{}\t{}\t{}\t{}\t{empty}",
-            self.number,
+            "{}\t{}\t{}\t{}\t{}\t{empty}\t{remark}\n",
+            self.number.0,
             self.story,
             self.tier.word(),
             self.survivors,
             self.lost
         );
-        println!("{line}");
-        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("columns");
-        fs::create_dir_all(&folder).unwrap();
-        let file = folder.join(format!("{:02}-{}", self.number, self.tier.word()));
-        fs::write(file, line + "\n").unwrap();
+        print!("{line}");
+        let name = format!("{:0>3} {} {}", self.number.0, self.story, self.tier.word());
+        let folder = folder("columns");
+        let file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(folder.join(plain(&name)));
+        file.unwrap().write_all(line.as_bytes()).unwrap();
+    }
+
+    /// What was promised is kept, and no canary is lost.
+    #[track_caller]
+    pub(crate) fn holds(&self, said: &str) {
+        assert_eq!(self.lost, 0, "canaries are lost:\n{said}");
+        let most = match self.promise {
+            Promise::Nobody => 0,
+            Promise::AtMost(most, _) => most,
+        };
+        let survivors = self.survivors;
+        assert!(survivors <= most, "{survivors} survive:\n{said}");
     }
 }
 
-/// Says what this machine or this user cannot show; `tests/run` repeats it at its end.
+fn folder(name: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+/// A name that a file can have.
+fn plain(name: &str) -> String {
+    let letters = name.chars();
+    letters
+        .map(|letter| {
+            if letter.is_alphanumeric() {
+                letter
+            } else {
+                '-'
+            }
+        })
+        .collect()
+}
+
+/// Says what this machine or this user cannot show; `tests/escape/table` repeats it.
 pub(crate) fn cannot_show(what: &str, why: &str) {
     eprintln!("NOT SHOWN HERE: {what}: {why}");
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("not-shown");
-    fs::create_dir_all(&folder).unwrap();
-    let name: String = what
-        .chars()
-        .map(|c| if c.is_alphanumeric() { c } else { '-' })
-        .collect();
-    fs::write(folder.join(name), format!("{what}: {why}\n")).unwrap();
+    fs::write(
+        folder("not-shown").join(plain(what)),
+        format!("{what}: {why}\n"),
+    )
+    .unwrap();
 }

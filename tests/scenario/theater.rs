@@ -100,6 +100,7 @@ impl Theater {
             only_user: only_user.map(Uid),
             spare: Arc::new(Spare {
                 keys: key(Machine::INIT).into_iter().collect(),
+                bystanders: Vec::new(),
             }),
             leash: world.named("leash").and_then(|name| key(*names.get(name)?)),
             first_incident: 1,

@@ -291,6 +291,9 @@ impl Shells {
                 whom.push((machine.key(body), Some(body.id)));
             }
         }
+        if (self.ways.hearing, warrant.newborn) == (Hearing::Nothing, Newborn::Refuse) {
+            Self::find_more(machine, &warrant, &mut whom);
+        }
         for (key, id) in &whom {
             let outcome = self.send(machine, &mut act, *key, *id, false);
             act.each.push((*key, outcome));
@@ -303,6 +306,24 @@ impl Shells {
         let id = warrant.id;
         self.acts.insert(id, act);
         self.chase(machine, id);
+    }
+
+    /// Where nothing is heard, everyone is stopped first, and whoever hangs from one of them is ended too: unless the
+    /// warrant spares it.
+    fn find_more(machine: &Machine, warrant: &Warrant, whom: &mut Vec<(ProcKey, Option<Id>)>) {
+        loop {
+            let named = |id: Id| whom.iter().any(|(_, one)| *one == Some(id));
+            let more: Vec<_> = machine
+                .living()
+                .filter(|body| !named(body.id) && body.parent.is_some_and(named))
+                .map(|body| (machine.key(body), Some(body.id)))
+                .filter(|(key, _)| !warrant.spare.spares(*key))
+                .collect();
+            if more.is_empty() {
+                return;
+            }
+            whom.extend(more);
+        }
     }
 
     fn send(
@@ -320,7 +341,7 @@ impl Shells {
         if machine.now > warrant.expires {
             return Outcome::Withheld(Withheld::Expired);
         }
-        if warrant.spare.keys.contains(&key) {
+        if warrant.spare.spares(key) {
             return Outcome::Withheld(Withheld::Protected);
         }
         let Some(id) = id else { return Outcome::Gone };

@@ -20,6 +20,7 @@
 mod acts;
 mod answers;
 mod bench;
+mod bystanders;
 mod census;
 mod dossier;
 mod enrol;

@@ -74,6 +74,9 @@ pub(super) enum Origin {
     Seen,
 }
 
+/// Members by number and start, and whether they live.
+type Known = BTreeMap<(Pid, StartTicks), (Slot, bool)>;
+
 /// What in the table makes a process look like a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SeenTie {
@@ -97,6 +100,8 @@ pub(super) struct Roll {
     open: BTreeSet<Slot>,
     /// Members by the number they bear as of the last event.
     bearers: BTreeMap<Pid, Slot>,
+    /// The numbers of those in their midst who are none of them. Should one be another's by now, that one is left alone.
+    bystanders: BTreeSet<Pid>,
 }
 
 impl Roll {
@@ -104,6 +109,8 @@ impl Roll {
     /// newborns are: a request leaves them alone.
     pub(super) fn named_by(warrant: &Warrant, now: Mono) -> Self {
         let mut roll = Self::of(&warrant.targets, now);
+        let bystanders = warrant.spare.bystanders.iter();
+        roll.bystanders = bystanders.map(|key| key.pid()).collect();
         if warrant.newborn == Newborn::Refuse {
             for unbound in &warrant.unbound {
                 let parent = match unbound.tie {
@@ -236,23 +243,26 @@ impl Roll {
         }
     }
 
-    /// The numbers of members that are protected, and of all that hangs from them.
-    fn shielded(&self, seen: &[Glimpse]) -> BTreeSet<Pid> {
+    /// The numbers of bystanders, of members that are protected, and of all that hangs from them up to living members.
+    fn shielded(&self, seen: &[Glimpse], members: &Known) -> BTreeSet<Pid> {
         let spared = self.members.iter().filter(|member| {
             member.standing == Standing::Settled(Outcome::Withheld(Withheld::Protected))
         });
         let spared: BTreeSet<_> = spared.map(|member| (member.pid, member.start)).collect();
         let mut shielded: BTreeSet<Pid> = seen
             .iter()
-            .filter(|one| spared.contains(&(one.pid, one.start)))
+            .filter(|one| {
+                spared.contains(&(one.pid, one.start)) || self.bystanders.contains(&one.pid)
+            })
             .map(|one| one.pid)
             .collect();
+        let living = |one: &Glimpse| matches!(members.get(&(one.pid, one.start)), Some((_, true)));
         let mut before = usize::MAX;
         while !shielded.is_empty() && before != shielded.len() {
             before = shielded.len();
             let hanging = seen
                 .iter()
-                .filter(|one| one.ppid.is_some_and(|ppid| shielded.contains(&ppid)))
+                .filter(|one| one.ppid.is_some_and(|ppid| shielded.contains(&ppid)) && !living(one))
                 .map(|one| one.pid);
             let hanging: Vec<_> = hanging.collect();
             shielded.extend(hanging);
@@ -263,7 +273,7 @@ impl Roll {
     /// Those of a whole table who may be members and are not known, each with the living member that speaks for it: a
     /// parent for its children, and anyone in a session that a member made for all in it.
     pub(super) fn unknown_of(&self, seen: &[Glimpse]) -> Vec<(Glimpse, SeenTie)> {
-        let mut known = BTreeMap::new();
+        let mut known = Known::new();
         let mut makers = BTreeSet::new();
         for (index, member) in self.members.iter().enumerate() {
             makers.insert(member.pid);
@@ -292,10 +302,10 @@ impl Roll {
                 sessions.entry(session).or_insert(slot);
             }
         }
-        let shielded = self.shielded(seen);
+        let shielded = self.shielded(seen, &known);
         let speaker = |one: &Glimpse| {
-            // A session does not speak for what somebody protected has started.
-            if shielded.contains(&one.ppid?) {
+            // Neither a parent nor a session speaks for somebody spared, or for what such a one has started.
+            if shielded.contains(&one.pid) || shielded.contains(&one.ppid?) {
                 return None;
             }
             let parent = one.ppid.and_then(|ppid| parents.get(&ppid));

@@ -4,6 +4,10 @@
 //! A number in `ppid` is nobody in particular. But while the process that bore it lives, so does the link: a child is
 //! given away only when its parent dies. So: take hold of the parent, *then* read the child's `ppid`, then find the
 //! parent still alive. Thousands of processes share a few parents, which are held for the length of one look.
+//!
+//! # Whose children prove nothing
+//! The first process of a pid namespace is given every orphan in it, and not all of them were born there: whoever enters
+//! (`nsenter`, `docker exec`) may leave some. Those who share a session that it made are its descendants all the same.
 
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
@@ -17,9 +21,13 @@ use crate::engine::snapshot::{Ask, Sample, Seen};
 use crate::sys::clock::Clock;
 use crate::sys::pidfd::{Life, PidFd};
 use crate::sys::procfs::{Entry, Missing, Procfs, STAT_LINE, file_in, key_of, read_short};
+use crate::sys::status::Status;
 
 /// More parents than this are not held at a time.
 const MOST_HELD: usize = 256;
+
+/// A status file with some hundred groups in it.
+const STATUS: usize = 4096;
 
 /// Looks at whoever bears the number now.
 pub(super) fn sight(reader: &mut Reader, parents: &mut Parents, ask: &Ask, clock: Clock) -> Sample {
@@ -61,6 +69,16 @@ pub(super) struct Parents(BTreeMap<Pid, Parent>);
 struct Parent {
     key: ProcKey,
     hold: Option<PidFd>,
+    adopts: Adopts,
+}
+
+/// Whose children a process may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Adopts {
+    /// Its own, and its descendants'.
+    Kin,
+    /// Anybody's.
+    Strangers,
 }
 
 impl Parents {
@@ -68,7 +86,7 @@ impl Parents {
     fn prove(&mut self, proc: &Procfs, child: &OwnedFd, ppid: Pid) -> Option<ProcKey> {
         match self.0.get(&ppid) {
             // Held since before the child was read.
-            Some(parent) if parent.lives() => return Some(parent.key),
+            Some(parent) if parent.lives() => return parent.speaks(),
             Some(_) | None => {
                 self.0.remove(&ppid);
             }
@@ -79,10 +97,10 @@ impl Parents {
             return None;
         }
         let key = match &parent.hold {
-            Some(hold) => (hold.life() == Life::Alive).then_some(parent.key),
+            Some(hold) => parent.speaks().filter(|_| hold.life() == Life::Alive),
             // Without a hold, the number is proven by the child alone: it named the same parent before the parent
             // was read and after.
-            None => Some(parent.key),
+            None => parent.speaks(),
         };
         if self.0.len() < MOST_HELD && parent.hold.is_some() {
             self.0.insert(ppid, parent);
@@ -100,13 +118,35 @@ impl Parent {
             None => start_of(proc, pid)?,
         };
         let key = key_of(pid, hold.as_ref(), start);
-        Ok(Self { key, hold })
+        Ok(Self {
+            key,
+            hold,
+            adopts: adopts(proc, pid),
+        })
+    }
+
+    /// Who it is, where that makes it somebody's parent.
+    fn speaks(&self) -> Option<ProcKey> {
+        (self.adopts == Adopts::Kin).then_some(self.key)
     }
 
     /// Whether the number has been its own until now.
     fn lives(&self) -> bool {
         let hold = self.hold.as_ref();
         hold.is_some_and(|hold| hold.life() == Life::Alive)
+    }
+}
+
+/// Whose children a process may have; one that does not tell is like most.
+fn adopts(proc: &Procfs, pid: Pid) -> Adopts {
+    let mut buffer = [0; STATUS];
+    let Ok(file) = proc.file(&Entry::of(pid).at("status")) else {
+        return Adopts::Kin;
+    };
+    let text = read_short(&file, &mut buffer).unwrap_or_default();
+    match Status::new(text).is_some_and(Status::is_namespace_init) {
+        true => Adopts::Strangers,
+        false => Adopts::Kin,
     }
 }
 

@@ -89,6 +89,27 @@ mod fake {
     }
 
     #[test]
+    fn the_first_of_a_pid_namespace_is_nobodys_proven_parent() {
+        let proc = FakeProc::new();
+        for (parent, numbers) in [(20, "20\t1"), (30, "30\t2"), (40, "40")] {
+            let status = format!("Name:\tcat\nNSpid:\t{numbers}\n");
+            proc.process(parent, Line::default()).file("status", status);
+            let line = Line {
+                ppid: parent,
+                ..Line::default()
+            };
+            proc.process(parent + 1, line);
+        }
+        let mut sampler = Sampler::new(proc.path()).unwrap();
+        let mut proven = |child| {
+            let sample = look(&mut sampler, first(pid(child)));
+            alive(&sample).unwrap().parent.map(|parent| parent.pid())
+        };
+        let parents = [21, 31, 41].map(&mut proven);
+        assert_eq!(parents, [None, Some(pid(30)), Some(pid(40))]);
+    }
+
+    #[test]
     fn everybody_is_answered_in_order() {
         let proc = FakeProc::new();
         proc.process(3, Line::default());

@@ -7,8 +7,14 @@ use std::time::Duration;
 
 use super::{FORKS, UNTIL};
 
-/// Counts the forks of all processes of a villain: a page shared by all.
-static COUNT: AtomicPtr<AtomicU32> = AtomicPtr::new(ptr::null_mut());
+/// What all processes of a villain count on together.
+static COUNTS: AtomicPtr<Counts> = AtomicPtr::new(ptr::null_mut());
+
+/// The page that they share.
+struct Counts {
+    forks: AtomicU32,
+    admitted: AtomicU32,
+}
 
 /// The deadline and the most forks, kept here: some villains overwrite their environment.
 static END: AtomicU64 = AtomicU64::new(0);
@@ -46,7 +52,7 @@ pub(super) fn take() {
         )
     };
     assert!(page != libc::MAP_FAILED, "no page to count forks on");
-    COUNT.store(page.cast(), Ordering::SeqCst);
+    COUNTS.store(page.cast(), Ordering::SeqCst);
     let end = number(UNTIL).unwrap_or_else(|| now() + millis(DEFAULT_LIFE));
     END.store(end, Ordering::SeqCst);
     MOST.store(number(FORKS).unwrap_or(64), Ordering::SeqCst);
@@ -98,21 +104,59 @@ fn set_alarm() {
 
 /// Forks, within bounds.
 pub(super) fn fork() -> Forked {
-    let most = MOST.load(Ordering::SeqCst);
-    // SAFETY: the page was mapped by `take` and stays.
-    let count = unsafe { &*COUNT.load(Ordering::SeqCst) };
-    if over() || u64::from(count.fetch_add(1, Ordering::SeqCst)) >= most {
+    if !may_fork() {
         return Forked::Refused;
     }
-    // SAFETY: villains run on one thread when they fork, so the child may go on as the parent could.
-    match unsafe { libc::fork() } {
-        0 => {
+    // SAFETY: whoever forks with other threads about does nothing in the child but call the kernel.
+    forked(i64::from(unsafe { libc::fork() }))
+}
+
+/// Forks in another way, as the flags of clone say.
+pub(super) fn fork_as(flags: i32) -> Forked {
+    if !may_fork() {
+        return Forked::Refused;
+    }
+    // SAFETY: all-zero is a valid value of this plain struct.
+    let mut arguments: libc::clone_args = unsafe { std::mem::zeroed() };
+    arguments.flags = u64::from(flags.cast_unsigned());
+    // A sibling has its signal from who has us.
+    if flags & libc::CLONE_PARENT == 0 {
+        arguments.exit_signal = libc::SIGCHLD as u64;
+    }
+    // SAFETY: memory is not shared, so this is fork with another family.
+    forked(unsafe {
+        libc::syscall(
+            libc::SYS_clone3,
+            &raw const arguments,
+            size_of::<libc::clone_args>(),
+        )
+    })
+}
+
+fn forked(pid: i64) -> Forked {
+    match i32::try_from(pid) {
+        Ok(0) => {
             set_alarm();
             Forked::Child
         }
-        pid if pid > 0 => Forked::Parent(pid),
-        _ => Forked::Refused,
+        Ok(pid) if pid > 0 => Forked::Parent(pid),
+        Ok(_) | Err(_) => Forked::Refused,
     }
+}
+
+fn may_fork() -> bool {
+    let most = MOST.load(Ordering::SeqCst);
+    !over() && u64::from(counts().forks.fetch_add(1, Ordering::SeqCst)) < most
+}
+
+/// Whether one more may join those who stay, where so many may at most.
+pub(super) fn admit(most: u64) -> bool {
+    u64::from(counts().admitted.fetch_add(1, Ordering::SeqCst)) < most
+}
+
+fn counts() -> &'static Counts {
+    // SAFETY: the page was mapped by `take` and stays; it began as zeros.
+    unsafe { &*COUNTS.load(Ordering::SeqCst) }
 }
 
 /// Ends this process at once: none of the library's last acts, which a fork would do twice.
@@ -147,6 +191,12 @@ pub(super) fn nap(span: Duration) {
         };
         let _interrupted = rustix::event::poll(&mut [], Some(&wait));
     }
+}
+
+/// Sleeps for a moment, or until a signal comes.
+pub(super) fn doze(span: Duration) {
+    let wait = rustix::event::Timespec::try_from(span).unwrap_or_default();
+    let _interrupted = rustix::event::poll(&mut [], Some(&wait));
 }
 
 /// Sleeps until life is over, then ends.

@@ -1,7 +1,7 @@
 //! What villains do.
 
 use std::env;
-use std::ffi::CString;
+use std::ffi::{CString, OsString};
 use std::fs;
 use std::io::Write;
 use std::os::unix::process::CommandExt;
@@ -12,7 +12,9 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use std::time::Duration;
 
 use super::bounds::{Forked, burn, exit, fork, linger, nap, number, over};
-use super::{BURN, FILE, MANNER, NUMBER, OTHER, launcher, terminal};
+use super::{
+    BURN, FILE, MANNER, NUMBER, OTHER, births, launcher, memory, realms, stands, terminal,
+};
 
 /// Memory that the leaderless one holds: 64 MiB.
 const HELD: usize = 64 << 20;
@@ -44,14 +46,20 @@ pub(super) fn live(manner: &str) -> ! {
         "zombies" => zombies(),
         "crowd" => crowd(),
         "storm" => storm(),
-        "hold_once" => hold_once(),
-        "hold_each" => hold_each(),
         "pair" => pair(),
         "host" => host(),
+        "household" => household(),
+        "thread_exec" => thread_exec(),
         "terminal" => terminal::emulate(),
         "foreground" => terminal::foreground(),
         "multiplexer" => terminal::multiplexer(),
-        unknown => panic!("no such manner: {unknown}"),
+        other => {
+            births::live(other);
+            stands::live(other);
+            realms::live(other);
+            memory::live(other);
+            panic!("no such manner: {other}")
+        }
     }
 }
 
@@ -61,7 +69,7 @@ pub(super) fn start() -> ! {
     linger()
 }
 
-fn ignore(signal: i32) {
+pub(super) fn ignore(signal: i32) {
     // SAFETY: changes a disposition, touches no memory.
     unsafe { libc::signal(signal, libc::SIG_IGN) };
 }
@@ -69,9 +77,19 @@ fn ignore(signal: i32) {
 /// Runs this at TERM, with `FILE` at hand.
 pub(super) fn on_term(handler: extern "C" fn(i32)) {
     if let Some(path) = env::var_os(FILE) {
-        let path = CString::new(path.into_encoded_bytes()).unwrap_or_default();
-        NOTE.store(path.into_raw(), Ordering::SeqCst);
+        note_in(path);
     }
+    handle_term(handler);
+}
+
+/// The handler of TERM writes into this file.
+pub(super) fn note_in(path: OsString) {
+    let path = CString::new(path.into_encoded_bytes()).unwrap_or_default();
+    NOTE.store(path.into_raw(), Ordering::SeqCst);
+}
+
+/// Runs this at TERM.
+pub(super) fn handle_term(handler: extern "C" fn(i32)) {
     // SAFETY: the handler does only what handlers may.
     unsafe { libc::signal(libc::SIGTERM, handler as *const () as libc::sighandler_t) };
 }
@@ -90,7 +108,7 @@ pub(super) fn note() {
     }
 }
 
-extern "C" fn note_and_exit(_: i32) {
+pub(super) extern "C" fn note_and_exit(_: i32) {
     note();
     exit(0)
 }
@@ -181,8 +199,28 @@ fn rename() -> ! {
     become_other("obey")
 }
 
+/// A thread that is not the leader becomes another image, here and in a child: the leader's exit is told before.
+fn thread_exec() -> ! {
+    ignore(libc::SIGTERM);
+    ignore(libc::SIGCHLD);
+    let image = match fork() {
+        Forked::Child => env::var_os(OTHER).unwrap_or_default(),
+        Forked::Parent(_) | Forked::Refused => env::current_exe().unwrap_or_default().into(),
+    };
+    nap(Duration::from_millis(50));
+    std::thread::spawn(move || {
+        let error = Command::new(image)
+            .args(env::args_os().skip(1))
+            .env(MANNER, "ignore")
+            .exec();
+        let _ = writeln!(std::io::stderr(), "no other image: {error}");
+        exit(127)
+    });
+    linger()
+}
+
 /// Runs `OTHER` in another manner; CPU is burnt as `NUMBER` says.
-fn become_other(manner: &str) -> ! {
+pub(super) fn become_other(manner: &str) -> ! {
     let program = env::var_os(OTHER).unwrap_or_default();
     let burn = env::var_os(NUMBER).filter(|_| manner == "obey");
     let error = Command::new(program)
@@ -194,7 +232,7 @@ fn become_other(manner: &str) -> ! {
     exit(127)
 }
 
-fn call_itself(name: &[u8]) {
+pub(super) fn call_itself(name: &[u8]) {
     let name = CString::new(name).unwrap_or_default();
     // SAFETY: the kernel copies at most 16 bytes of a C string.
     unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
@@ -328,34 +366,6 @@ fn crowd() -> ! {
     start()
 }
 
-/// Fills `NUMBER` MiB, and has five children who share it.
-fn hold_once() -> ! {
-    let held = fill();
-    for _ in 0..5 {
-        if fork() == Forked::Child {
-            break;
-        }
-    }
-    std::hint::black_box(&held);
-    linger()
-}
-
-/// Has five children; all fill `NUMBER` MiB, each its own.
-fn hold_each() -> ! {
-    for _ in 0..5 {
-        if fork() == Forked::Child {
-            break;
-        }
-    }
-    let held = fill();
-    std::hint::black_box(&held);
-    linger()
-}
-
-fn fill() -> Vec<u8> {
-    vec![7; usize::try_from(number(NUMBER).unwrap_or(0)).unwrap_or(0) << 20]
-}
-
 /// Does not listen, and has a child that leaves when `FILE` appears. The child's number goes to `FILE.pid`.
 fn pair() -> ! {
     ignore(libc::SIGTERM);
@@ -374,6 +384,25 @@ fn pair() -> ! {
             fs::write(path, child.to_string()).unwrap();
         }
         Forked::Refused => {}
+    }
+    start()
+}
+
+/// Does not listen, nor does its child; and has children that become each of the programs that `OTHER` lists.
+fn household() -> ! {
+    ignore(libc::SIGTERM);
+    ignore(libc::SIGCHLD);
+    if fork() == Forked::Child {
+        linger()
+    }
+    for program in env::split_paths(&env::var_os(OTHER).unwrap_or_default()) {
+        if fork() == Forked::Child {
+            let error = Command::new(program)
+                .args(env::args_os().skip(1))
+                .env(MANNER, "nest")
+                .exec();
+            panic!("nobody to live with: {error}")
+        }
     }
     start()
 }

@@ -4,9 +4,13 @@
 //! and on memory, and its forks are counted on a page that all of them share. It is started by its launcher only,
 //! under the launcher's number, so that a daemon on that leash can harm nobody else.
 
+mod births;
 mod bounds;
 mod launcher;
 mod manners;
+mod memory;
+mod realms;
+mod stands;
 mod terminal;
 
 use std::env;

@@ -1,8 +1,10 @@
 //! Stories of the scan tier.
 
+use std::sync::Arc;
+
 use super::super::{Act, Sighting, Wire};
 use super::world::{millis, scan_tier};
-use crate::engine::warrant::Outcome;
+use crate::engine::warrant::{Order, Outcome, Spare};
 
 #[test]
 fn a_scan_that_names_a_dead_parent_proves_nothing() {
@@ -79,6 +81,40 @@ fn a_session_that_no_member_made_ties_nobody() {
     for stranger in [shell, sibling] {
         assert!(world.souls[stranger].alive);
         assert_eq!(world.souls[stranger].state, 'S');
+    }
+}
+
+#[test]
+fn a_bystander_in_the_midst_of_a_tree_is_left_alone_with_what_it_starts() {
+    for gap in [false, true] {
+        let mut world = scan_tier();
+        // The events of the other tier, with a loss: it has to look for everyone too.
+        world.scan_tier = !gap;
+        world.lost = gap;
+        let root = world.place(10, true);
+        let kept = world.fork(root, 11);
+        let below = world.fork(kept, 12);
+        let orphan = world.fork(kept, 13);
+        world.souls[orphan].parent = 1;
+        let member = world.fork(kept, 14);
+        let newborn = world.fork(member, 15);
+        let mut warrant = world.warrant(Order::End, &[root, member]);
+        warrant.spare = Arc::new(Spare {
+            keys: Vec::new(),
+            bystanders: vec![world.key(kept), world.key(orphan)],
+        });
+        let mut pursuit = world.pursue(warrant);
+        world.queue.clear();
+        world.run(&mut pursuit);
+        for spared in [kept, below, orphan] {
+            assert!(
+                world.sent.iter().all(|(soul, _)| *soul != spared),
+                "{spared}"
+            );
+        }
+        for ended in [root, member, newborn] {
+            assert!(!world.souls[ended].alive, "{ended}");
+        }
     }
 }
 
