@@ -27,6 +27,7 @@ mod desk;
 #[cfg(target_os = "linux")]
 mod e2e;
 /// Everything that gets away from others, and how far it gets here.
+#[cfg(target_os = "linux")]
 mod escape;
 /// The incident beadle was built for, with real software.
 #[cfg(target_os = "linux")]

@@ -12,8 +12,8 @@ use crate::control::protocol::{Answer, Question};
 use crate::daemon::{self, Inquiry, Standpoint};
 use crate::engine::process::Uid;
 use crate::store::StoreError;
+use crate::sys::boot;
 use crate::sys::clock::Clock;
-use crate::sys::ourselves;
 
 /// Options of the commands that ask for the past.
 #[derive(Debug, clap::Args)]
@@ -58,7 +58,7 @@ fn read(folders: &[PathBuf], inquiry: &Inquiry) -> Result<Answer, Failure> {
     let from = Standpoint {
         // Whoever may read the file may read all of it.
         whose: None,
-        boot: ourselves::boot().unwrap_or_default().trim().to_owned(),
+        boot: boot::id().unwrap_or_default(),
         now: Clock.wall(),
         zone: TimeZone::system(),
         open: BTreeSet::new(),

@@ -20,6 +20,7 @@ use crate::sys::clock::Clock;
 use super::faults::Part;
 use super::historian::Place;
 use super::inbox::{Mail, Post};
+use super::recall::state_folder;
 
 /// With so few numbers left, the next block is reserved.
 const LOW: u64 = 32;
@@ -58,14 +59,6 @@ impl Places {
             state: folder,
             mode,
         }
-    }
-}
-
-/// Where a beadle of this user keeps what outlives a reboot, unless told otherwise.
-pub(crate) fn state_folder(user: Uid, home: Option<&Path>) -> Option<PathBuf> {
-    match user {
-        Uid::ROOT => Some(PathBuf::from("/var/lib/beadle")),
-        Uid(_) => home.map(|home| home.join("beadle")),
     }
 }
 

@@ -12,6 +12,7 @@
 //! | `shells` | decisions carried out: the sampler, the learner, the pursuer |
 //! | `historian` | what became of incidents: kept, and told to those who ask |
 //! | `inquiries` | people who wait for facts to be read again |
+//! | `recall` | what was kept, read for whoever asks |
 //! | `keeper` | what is kept on disk, and what to do where it cannot be |
 //! | `unfinished` | what the beadle before this one was doing when it died |
 //! | `voice` | what is told: the log, the journal, terminals |
@@ -31,15 +32,18 @@ mod elsewhere;
 mod faults;
 #[cfg(target_os = "linux")]
 mod glance;
+#[cfg(target_os = "linux")]
 mod historian;
 #[cfg(target_os = "linux")]
 mod inbox;
 #[cfg(target_os = "linux")]
 mod inquiries;
+#[cfg(target_os = "linux")]
 mod keeper;
 mod options;
 #[cfg(target_os = "linux")]
 pub mod pursue;
+mod recall;
 mod rules;
 #[cfg(target_os = "linux")]
 mod shells;
@@ -64,7 +68,6 @@ pub(crate) use elsewhere::glance;
 #[cfg(target_os = "linux")]
 pub(crate) use glance::glance;
 
-pub(crate) use historian::{Inquiry, Standpoint, recall};
-pub(crate) use keeper::state_folder;
 pub use options::{LogForm, Options, StartError, TierChoice};
+pub(crate) use recall::{Inquiry, Standpoint, recall, state_folder};
 pub(crate) use rules::Rules;

@@ -11,6 +11,7 @@ use crate::engine::decision::{Hearing, Input};
 use crate::engine::judge::{Judge, Settings};
 use crate::engine::process::{Pid, ProcKey, StartTicks, Uid};
 use crate::engine::warrant::Spare;
+use crate::sys::boot;
 use crate::sys::clock::Clock;
 use crate::sys::heap;
 use crate::sys::ourselves;
@@ -72,7 +73,7 @@ fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
         bystanders: Vec::new(),
     });
     let pursuer = start_pursuer(options.tier, &post)?;
-    let boot = ourselves::boot().unwrap_or_default();
+    let boot = boot::id().unwrap_or_default();
     let Opened {
         keeper,
         first,

@@ -26,10 +26,11 @@ use crate::sys::users::Users;
 
 use super::changes::Changes;
 use super::faults::{Edge, Faults, Part};
-use super::historian::{Historian, Inquiry, Standpoint};
+use super::historian::Historian;
 use super::inbox::{Inbox, Mail, Post};
 use super::inquiries::Inquiries;
 use super::pursue::Heard;
+use super::recall::{Inquiry, Standpoint};
 use super::rules::Rules;
 use super::shells::{Aftermath, Shells};
 use super::tidy::Tidy;

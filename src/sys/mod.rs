@@ -3,6 +3,7 @@
 //! The clock, the users and the form of a message are the same everywhere. What sees and signals processes knows Linux
 //! alone so far: another system's way joins it behind the same names, and takes the `cfg` off the line that names it.
 
+pub mod boot;
 pub mod clock;
 #[cfg(target_os = "linux")]
 pub mod events;

@@ -38,11 +38,6 @@ pub fn raise_file_limit() -> io::Result<FileLimit> {
     })
 }
 
-/// The boot we live in: another one has other processes.
-pub fn boot() -> io::Result<String> {
-    std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
-}
-
 /// Our effective user.
 pub fn owner() -> Uid {
     Uid(rustix::process::geteuid().as_raw())

@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use super::answers::answer;
 use super::{Job, Load, Place};
+use crate::daemon::recall::answer;
 use crate::engine::rule::Keeping;
 use crate::store::StoreError;
 use crate::store::history::{History, Page, Trust};

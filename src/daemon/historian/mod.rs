@@ -5,13 +5,12 @@
 //! written again. The thread begins with the first page or question; after a minute without either the file is closed,
 //! so that a beadle to whom nothing happens pays for nothing.
 
-mod answers;
 mod desk;
 mod pages;
 #[cfg(test)]
 mod tests;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -29,8 +28,8 @@ use crate::engine::warrant::{Member, Report, Warrant};
 use crate::store::history::Page;
 
 use super::inbox::{Mail, Post};
+use super::recall::{Inquiry, Standpoint};
 
-pub(crate) use answers::{Inquiry, Standpoint, answer};
 use desk::Desk;
 use pages::Scribe;
 
@@ -268,14 +267,4 @@ impl Historian {
             }
         }
     }
-}
-
-/// Answers a question from the file, without a daemon.
-pub(crate) fn recall(
-    folder: &Path,
-    inquiry: &Inquiry,
-    from: &Standpoint,
-) -> Result<Answer, crate::store::StoreError> {
-    let history = crate::store::history::History::read(folder)?;
-    answer(&history, inquiry, from)
 }

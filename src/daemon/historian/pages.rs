@@ -10,13 +10,11 @@ use jiff::Zoned;
 
 use crate::cli::render::{Entry, certificate};
 use crate::control::wire::{Event, Safe, Subject};
+use crate::daemon::recall::FORM;
 use crate::engine::process::{Pid, ProcKey};
 use crate::engine::units::Mono;
 use crate::engine::warrant::{Member, Outcome, Report, Warrant};
 use crate::store::history::{Effect, Head, Page, Part, Person};
-
-/// The form of the bodies that are written now.
-pub(super) const FORM: u32 = 1;
 
 /// Processes named on one page.
 const NAMED: usize = 8192;

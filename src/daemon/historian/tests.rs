@@ -11,6 +11,7 @@ use super::*;
 use crate::cli::render::{Eyes, Paint, history, story};
 use crate::control::protocol::Search;
 use crate::control::wire::{self, State};
+use crate::daemon::recall;
 use crate::engine::process::Uid;
 use crate::store::history::{Effect, Head, Page};
 use crate::sys::clock::Clock;

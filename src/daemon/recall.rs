@@ -1,17 +1,20 @@
 //! What was kept, as answers to people: for whoever asks the daemon, and for whoever reads the file without one.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::pages::FORM;
 use crate::cli::render::stamp;
 use crate::control::protocol::{Answer, MOST_INCIDENTS, Refusal, Search};
 use crate::control::wire::{self, Certificate, Entry, Kept, Lost, Part, Reach, Safe, State, Story};
 use crate::engine::process::Uid;
 use crate::store::StoreError;
 use crate::store::history::{History, KeptRow, LostRow, PageRow, PartRow, Query, StoryRows};
+
+/// The form of the bodies that are written now.
+pub(super) const FORM: u32 = 1;
 
 /// A question to history.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,8 +43,25 @@ pub(crate) struct Standpoint {
     pub(crate) open: BTreeSet<u64>,
 }
 
+/// Where a beadle of this user keeps what outlives a reboot, unless told otherwise.
+pub(crate) fn state_folder(user: Uid, home: Option<&Path>) -> Option<PathBuf> {
+    match user {
+        Uid::ROOT => Some(PathBuf::from("/var/lib/beadle")),
+        Uid(_) => home.map(|home| home.join("beadle")),
+    }
+}
+
+/// Answers a question from the file, without a daemon.
+pub(crate) fn recall(
+    folder: &Path,
+    inquiry: &Inquiry,
+    from: &Standpoint,
+) -> Result<Answer, StoreError> {
+    answer(&History::read(folder)?, inquiry, from)
+}
+
 /// The answer.
-pub(crate) fn answer(
+pub(super) fn answer(
     history: &History,
     inquiry: &Inquiry,
     from: &Standpoint,
