@@ -20,8 +20,9 @@ Examples:
   beadle history --rule pytest --since 2h
   beadle history --json | jq -r '.incidents[] | [.began, .id, .rule, .how] | @tsv'
 
-You see your own; root sees all. Where no daemon is listening the file is read as it was left: yours, then the
-machine's, if you may. Exits 1 when nothing is known of the process, or no history can be read.")]
+You see your own; root sees all. Where no daemon is listening the file is read as it was
+left: yours, then the machine's, if you may. Exits 1 when nothing is known of the process,
+or no history can be read.")]
 pub(super) struct Args {
     /// Only incidents in which a process of this number had a part
     #[arg(long, value_name = "PID", value_parser = clap::value_parser!(u32).range(1..=0x7fff_ffff))]

@@ -14,8 +14,8 @@ Examples:
   beadle show 3
   beadle show 3 --json | jq '.certificates[].targets[] | {pid, program, tie}'
 
-The numbers are in the log, in every nudge and in `beadle history`. Exits 1 when the incident is not kept, is not yours,
-or no history can be read.")]
+The numbers are in the log, in every nudge and in `beadle history`. Exits 1 when the
+incident is not kept, is not yours, or no history can be read.")]
 pub(super) struct Args {
     /// The incident's number
     #[arg(value_name = "ID")]
