@@ -13,7 +13,7 @@
 //! 6. The [signaller](sys::signaller) is the only code that sends a signal, on pidfds, and its only door takes a
 //!    warrant.
 //! 7. Every decision carries its [`Evidence`](engine::evidence::Evidence) as data; one
-//!    [renderer](cli::render) prints it for the log, the journal, the terminal and `why`.
+//!    [renderer](cli::render) prints it for the log, the journal, the terminal, `why` and the [history](store::history).
 //! 8. What we do not know, we leave alone.
 //!
 //! # Layers
@@ -22,7 +22,7 @@
 //! | [`engine`] | `std` without files, network, processes, threads, environment and clocks; the regex and glob crates |
 //! | [`config`] | `engine`, the YAML and snippet crates |
 //! | [`control`] | `engine` (view types), serde, tokio |
-//! | [`store`] | `engine` (view types), serde, rustix |
+//! | [`store`] | `engine` (view types), serde, rustix, rusqlite |
 //! | [`sys`] | `engine`, rustix, procfs |
 //! | [`daemon`], [`cli`] | all of the above |
 //!
@@ -43,6 +43,7 @@
 //! | nudge | a message to people; never a signal |
 //! | notice, grace, cooldown | nudge→TERM; TERM→KILL; quiet after closing |
 //! | warrant, report, outcome | authority for one act; what came of it |
+//! | certificate, page, story | a warrant as it is kept; one thing that happened; all of them |
 //! | gone · fault | vanished while we looked: a value, never logged · a shell failed: logged on its edges, in `status` |
 
 pub mod cli;

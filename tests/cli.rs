@@ -56,8 +56,8 @@ fn golden(name: &str, text: &str) {
 #[test]
 fn help_is_a_page_for_every_command() {
     let commands = [
-        "", "watch", "status", "ps", "why", "pause", "resume", "check", "try", "rules", "schema",
-        "demo",
+        "", "watch", "status", "ps", "why", "history", "show", "pause", "resume", "check", "try",
+        "rules", "schema", "demo",
     ];
     for command in commands {
         let args: Vec<&str> = [command, "--help"]
@@ -84,7 +84,7 @@ fn beadle_alone_prints_help() {
 
 #[test]
 fn bad_use_is_2_and_names_the_nearest_word() {
-    let wrong: [&[&str]; 8] = [
+    let wrong: [&[&str]; 13] = [
         &["stats"],
         &["why"],
         &["why", "0"],
@@ -93,6 +93,11 @@ fn bad_use_is_2_and_names_the_nearest_word() {
         &["pause", "30M"],
         &["watch", "--mode", "kill"],
         &["watch", "--only-under", "0"],
+        &["show"],
+        &["show", "x"],
+        &["history", "--pid", "0"],
+        &["history", "--since", "2"],
+        &["history", "--most", "0"],
     ];
     for args in wrong {
         let output = run(args);
@@ -108,9 +113,16 @@ fn no_daemon_is_1_with_the_place_and_the_remedy() {
     let dir = tempfile::tempdir().unwrap();
     let place = dir.path().join("socket");
     let place = place.to_str().unwrap();
-    for command in ["status", "ps", "pause", "resume"] {
-        let output = run(&[command, "--socket", place]);
-        assert_eq!(code(&output), 1, "{command}");
+    for command in [
+        &["status"][..],
+        &["ps"],
+        &["pause"],
+        &["resume"],
+        &["history"],
+        &["show", "3"],
+    ] {
+        let output = run(&[command, &["--socket", place]].concat());
+        assert_eq!(code(&output), 1, "{command:?}");
         let said = err(&output);
         assert!(
             said.contains(place) && said.contains("`beadle watch`"),
@@ -157,6 +169,28 @@ fn rules_are_checked_and_tried_without_a_daemon() {
     let output = run(&["try", &good, "--for", "500ms", "--json"]);
     let object: serde_json::Value = serde_json::from_str(&out(&output)).unwrap();
     assert_eq!(object["rules"][0]["name"], "mine");
+}
+
+#[test]
+fn the_past_is_read_from_a_folder_without_a_daemon() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().to_str().unwrap();
+    for command in [&["history"][..], &["show", "3"]] {
+        let output = run(&[command, &["--state", folder]].concat());
+        assert_eq!(code(&output), 1);
+        let said = format!("beadle: no history is kept in {folder}\n");
+        assert_eq!(err(&output), said);
+    }
+    std::fs::write(
+        dir.path().join("history.sqlite"),
+        "garbage, and more than nothing",
+    )
+    .unwrap();
+    let output = run(&["history", "--state", folder]);
+    assert_eq!((code(&output), out(&output)), (1, String::new()));
+    assert!(err(&output).contains("not a database"), "{}", err(&output));
+    let both = run(&["history", "--state", folder, "--socket", "/x"]);
+    assert_eq!(code(&both), 2);
 }
 
 #[test]
@@ -229,7 +263,8 @@ fn answer(ask: Ask) {
             }],
         },
         Question::Resume { .. } => Answer::Pauses { pauses: vec![] },
-        Question::Ps | Question::Status => Answer::Ps(Ps {
+        Question::Show { incident } => Refusal::no_incident(incident).into(),
+        Question::Ps | Question::Status | Question::History(_) => Answer::Ps(Ps {
             units: vec![],
             more: 0,
         }),
@@ -296,7 +331,11 @@ fn what_is_not_there_is_1_and_said_in_words() {
         let output = run(&["pause", "--rule", "pytets", "--socket", place]);
         assert_eq!(code(&output), 1);
         assert!(err(&output).contains("`pytets`"));
+        let output = run(&["show", "9", "--socket", place]);
+        assert_eq!(code(&output), 1);
+        assert!(err(&output).contains("no incident 9 is kept"));
         // An answer to another question is not taken for one to ours.
         assert_eq!(code(&run(&["status", "--socket", place])), 1);
+        assert_eq!(code(&run(&["history", "--socket", place])), 1);
     });
 }

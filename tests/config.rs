@@ -352,6 +352,7 @@ interval: 2s
 builtin: none
 nudge: { desktop: false, tty: {}, remind: 1h }
 breaker: { trees: 3 }
+store: { keep: 7d }
 protect: { program: postgres, env: { PGDATA: '*' } }
 boundaries: [{ program: my-supervisor }, { program: other }]
 rules:
@@ -369,6 +370,11 @@ rules:
     assert_eq!(
         (channels.desktop, channels.journal, channels.tty),
         (false, true, true)
+    );
+    let keeping = rules.keeping;
+    assert_eq!(
+        (keeping.span.as_secs(), keeping.size),
+        (7 * 86_400, Bytes::mib(64))
     );
     assert_eq!((rules.protect.len(), rules.boundaries.len()), (1, 2));
     assert_eq!(*rules.variables, ["A", "KEEP", "PGDATA"].map(String::from));
@@ -487,6 +493,7 @@ fn every_key_of_the_schema_is_a_key_of_the_decoder() {
             "beadle" => "{ KEY: ~ }",
             "nudge" => "{ nudge: { KEY: ~ } }",
             "breaker" => "{ breaker: { KEY: ~ } }",
+            "store" => "{ store: { KEY: ~ } }",
             "defaults" => "{ defaults: { KEY: ~ } }",
             "rule" => "{ rules: [{ KEY: ~ }] }",
             "match" => "{ rules: [{ match: { KEY: ~ } }] }",

@@ -177,6 +177,7 @@ pub(crate) fn warrant(order: Order, targets: Vec<Target>, seen: EventCount) -> W
     let unit = UnitKey::Tree(root);
     Warrant {
         unbound: Vec::new(),
+        roster: Vec::new(),
         id: WarrantId(1),
         incident: IncidentId(1),
         unit,

@@ -17,13 +17,16 @@ use crate::engine::process::Uid;
 mod check;
 #[cfg_attr(not(target_os = "linux"), path = "demo/elsewhere.rs")]
 mod demo;
+mod history;
 mod pause;
 mod ps;
 mod reach;
+mod recall;
 pub mod render;
 mod resume;
 mod rules;
 mod schema;
+mod show;
 mod status;
 mod trial;
 mod watch;
@@ -40,6 +43,8 @@ Examples:
   beadle watch              guard this machine with the built-in rules: they only nudge
   beadle status             how the watch goes
   beadle why 4711           why process 4711 is judged, or why not
+  beadle history --pid 4711 who killed my process?
+  beadle show 3             the whole story of incident 3, with its kill certificates
   beadle pause 30m          leave my processes alone for half an hour
   beadle check              what is wrong with my rules, with line and column
   beadle try rules.yaml     what these rules would match now, and how near to its limits it is
@@ -62,6 +67,8 @@ enum Command {
     Status(status::Args),
     Ps(ps::Args),
     Why(why::Args),
+    History(history::Args),
+    Show(show::Args),
     Pause(pause::Args),
     Resume(resume::Args),
     Check(check::Args),
@@ -103,6 +110,14 @@ impl Failure {
         Self { text, code: 1 }
     }
 
+    /// Not found, and what there is to say was said as an answer.
+    const fn silent() -> Self {
+        Self {
+            text: String::new(),
+            code: 1,
+        }
+    }
+
     /// The rules are refused: every problem, with its place.
     fn rules(refusal: &Refusal, around: &Surroundings) -> Self {
         Self {
@@ -134,6 +149,8 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
         Some(Command::Status(args)) => status::run(args, &around),
         Some(Command::Ps(args)) => ps::run(args, &around),
         Some(Command::Why(args)) => why::run(args, &around),
+        Some(Command::History(args)) => history::run(args, &around),
+        Some(Command::Show(args)) => show::run(args, &around),
         Some(Command::Pause(args)) => pause::run(args, &around),
         Some(Command::Resume(args)) => resume::run(args, &around),
         Some(Command::Check(args)) => check::run(args, &around),

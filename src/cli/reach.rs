@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{Failure, Surroundings};
-use crate::control::client;
+use crate::control::client::{self, AskError};
 use crate::control::protocol::{Answer, Question};
 use crate::control::socket;
 
@@ -26,11 +26,25 @@ impl Reach {
         question: &Question,
         around: &Surroundings,
     ) -> Result<Answer, Failure> {
+        Ok(self.try_to_ask(question, around)?)
+    }
+
+    /// The same, for whoever has another way where there is no daemon.
+    pub(super) fn try_to_ask(
+        &self,
+        question: &Question,
+        around: &Surroundings,
+    ) -> Result<Answer, AskError> {
         let places = match &self.socket {
             Some(place) => vec![place.clone()],
             None => socket::candidates(around.uid, around.runtime.as_deref()),
         };
-        Ok(client::ask(&places, around.uid, question)?)
+        client::ask(&places, around.uid, question)
+    }
+
+    /// Whether a place was named.
+    pub(super) const fn is_named(&self) -> bool {
+        self.socket.is_some()
     }
 }
 

@@ -35,7 +35,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "PID", value_parser = pid)]
     only_under: Option<Pid>,
 
-    /// Where incident numbers, and acts under way, are kept over a restart
+    /// Where history, incident numbers and acts under way are kept over a restart
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::diagnostic::{Findings, Problem, quoted};
-use super::raw::document::{BreakerDraft, Document, MOST_RULES, NudgeDraft, Packs};
+use super::raw::document::{BreakerDraft, Document, MOST_RULES, NudgeDraft, Packs, StoreDraft};
 use super::raw::limit::ClauseDraft;
 use super::raw::rule::RuleDraft;
 use super::source::Marked;
@@ -14,8 +14,8 @@ use super::words::nearest;
 use super::{Request, builtin, doubt};
 use crate::engine::matcher::{Field, Matcher};
 use crate::engine::rule::{
-    Breaker, Channels, Clause, Metric, Mode, Origin, Rule, RuleName, RuleSet, Scope, Stage,
-    StageAct,
+    Breaker, Channels, Clause, Keeping, Metric, Mode, Origin, Rule, RuleName, RuleSet, Scope,
+    Stage, StageAct,
 };
 
 /// How long a unit is left in peace after an incident closed.
@@ -69,6 +69,7 @@ pub(super) fn lower(
         rules: rules.into_iter().map(Arc::new).collect(),
         remind: whole.nudge.remind,
         channels: whole.nudge.channels(),
+        keeping: whole.store.settle(),
         protect: whole.protect,
         boundaries: whole.boundaries,
         variables,
@@ -142,6 +143,10 @@ impl Document {
             trees: later.breaker.trees.or(self.breaker.trees),
             within: later.breaker.within.or(self.breaker.within),
         };
+        self.store = StoreDraft {
+            span: later.store.span.or(self.store.span),
+            size: later.store.size.or(self.store.size),
+        };
         self.defaults = later.defaults.over(&self.defaults);
     }
 }
@@ -162,6 +167,16 @@ impl BreakerDraft {
         Breaker {
             trees: self.trees.unwrap_or(usual.trees),
             within: self.within.unwrap_or(usual.within),
+        }
+    }
+}
+
+impl StoreDraft {
+    fn settle(&self) -> Keeping {
+        let usual = Keeping::default();
+        Keeping {
+            span: self.span.unwrap_or(usual.span),
+            size: self.size.unwrap_or(usual.size),
         }
     }
 }

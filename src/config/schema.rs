@@ -6,10 +6,11 @@ use super::raw::{document, ladder, limit, matcher, rule};
 use super::table::{Keys, Shape};
 
 /// Every kind of map there is; the first is the file itself.
-pub(super) static TABLES: [&dyn Keys; 15] = [
+pub(super) static TABLES: [&dyn Keys; 16] = [
     &document::DOCUMENT,
     &document::NUDGE,
     &document::BREAKER,
+    &document::STORE,
     &rule::RULE,
     &matcher::MATCH,
     &matcher::AGE,
@@ -88,7 +89,8 @@ fn defaults() -> Value {
 
 fn value(shape: Shape) -> Value {
     const DURATION: &str = r"^\s*([0-9]+\s*(d|h|m|s|ms)\s*)+$";
-    const SIZE: &str = r"^\s*[0-9]+(\.[0-9]{1,3})?\s*([KMGT](iB)?|B)\s*$|^[0-9]+\s*%$";
+    const SIZE: &str = r"^\s*[0-9]+(\.[0-9]{1,3})?\s*([KMGT](iB)?|B)\s*$";
+    const MEMORY: &str = r"^\s*[0-9]+(\.[0-9]{1,3})?\s*([KMGT](iB)?|B)\s*$|^[0-9]+\s*%$";
     const CPU: &str = r"^\s*[0-9]+(\.[0-9]{1,3})?\s*(%|cores?)\s*$";
     const PACE: &str = r"^\s*[0-9]+(\.[0-9]{1,3})?\s*/[smh]\s*$";
     match shape {
@@ -98,7 +100,8 @@ fn value(shape: Shape) -> Value {
         Shape::Texts => one_or_many(&value(Shape::Text)),
         Shape::Flag => json!({ "type": "boolean" }),
         Shape::Duration => json!({ "type": "string", "pattern": DURATION }),
-        Shape::Memory => json!({ "type": "string", "pattern": SIZE }),
+        Shape::Size => json!({ "type": "string", "pattern": SIZE }),
+        Shape::Memory => json!({ "type": "string", "pattern": MEMORY }),
         Shape::Cpu => json!({ "type": "string", "pattern": CPU }),
         Shape::Pace => json!({ "type": "string", "pattern": PACE }),
         Shape::Count => json!({ "type": "integer", "minimum": 0 }),

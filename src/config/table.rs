@@ -51,6 +51,8 @@ pub(super) enum Shape {
     Flag,
     /// `30m`.
     Duration,
+    /// `8GiB`.
+    Size,
     /// `8GiB` or `50%`.
     Memory,
     /// `90%` or `4 cores`.

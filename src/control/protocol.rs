@@ -12,7 +12,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::wire::{Judged, Pause, Ps, Safe, Status, Why};
+use super::wire::{History, Judged, Pause, Ps, Safe, Status, Story, Why};
 use crate::engine::process::Uid;
 
 /// The version spoken here.
@@ -26,6 +26,9 @@ pub const LONGEST_ANSWER: usize = 16 << 20;
 
 /// Units in one answer: the nearest to their limits.
 const MOST_UNITS: usize = 500;
+
+/// Incidents in one answer.
+pub const MOST_INCIDENTS: u32 = 1000;
 
 /// What can be asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +58,30 @@ pub enum Question {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         rule: Option<String>,
     },
+    /// What became of incidents?
+    History(Search),
+    /// What is the whole story of one?
+    Show {
+        /// Its number.
+        incident: u64,
+    },
+}
+
+/// Which incidents are asked for. What is absent does not matter.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Search {
+    /// Those in which a process of this number had a part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
+    /// Those of this rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// Those in which something happened within the last so many seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<u64>,
+    /// At most so many; absent is [`MOST_INCIDENTS`], which is also the most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub most: Option<u32>,
 }
 
 /// What is answered.
@@ -72,6 +99,10 @@ pub enum Answer {
         /// Those.
         pauses: Vec<Pause>,
     },
+    /// To `history`.
+    History(History),
+    /// To `show`.
+    Show(Box<Story>),
     /// It cannot be answered.
     Refused(Refusal),
 }
@@ -103,6 +134,8 @@ pub enum RefusalKind {
     Late,
     /// The daemon is going away.
     Stopping,
+    /// History cannot be kept, or read.
+    NoHistory,
 }
 
 impl Refusal {
@@ -119,6 +152,14 @@ impl Refusal {
         Self::new(
             RefusalKind::NotFound,
             format!("no process {pid} is known here"),
+        )
+    }
+
+    /// No incident of this number is kept.
+    pub fn no_incident(incident: u64) -> Self {
+        Self::new(
+            RefusalKind::NotFound,
+            format!("no incident {incident} is kept: `beadle history` lists those that are"),
         )
     }
 
@@ -195,6 +236,19 @@ impl Answer {
                 pauses.retain(your_pause);
                 Self::Pauses { pauses }
             }
+            Self::History(mut history) => {
+                history.incidents.retain(|kept| yours(kept.owner));
+                Self::History(history)
+            }
+            Self::Show(story) if !yours(story.kept.owner) => Refusal::new(
+                RefusalKind::NotYours,
+                format!(
+                    "incident {} is not yours: ask as its owner, or as root",
+                    story.kept.id
+                ),
+            )
+            .into(),
+            Self::Show(story) => Self::Show(story),
             Self::Refused(refusal) => Self::Refused(refusal),
         }
     }
@@ -247,7 +301,7 @@ pub fn decode<T: DeserializeOwned>(line: &[u8]) -> Result<T, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::wire::{Daemon, Evidence, Finding, Subject};
+    use crate::control::wire::{Daemon, Evidence, Finding, Kept, State, Subject};
 
     const ANN: Uid = Uid(1000);
     const BOB: Uid = Uid(1001);
@@ -370,6 +424,63 @@ mod tests {
         assert!(own.notes.is_empty());
     }
 
+    fn kept(owner: Option<Uid>) -> Kept {
+        Kept {
+            id: 3,
+            began: Safe::word("t"),
+            last: Safe::word("t"),
+            boot: Safe::word("b"),
+            this_boot: true,
+            state: State::Closed,
+            how: Some(Safe::word("ended")),
+            rule: Safe::word("r"),
+            root: 7,
+            key: Safe::word("7:70"),
+            program: Safe::word("p"),
+            command: Safe::word("p"),
+            owner: owner.map(|Uid(id)| id),
+            signal: None,
+            signalled: 0,
+            killed: 0,
+            parts: vec![],
+        }
+    }
+
+    fn show(owner: Option<Uid>) -> Answer {
+        Answer::Show(Box::new(Story {
+            kept: kept(owner),
+            entries: vec![],
+            certificates: vec![],
+            left_out: 1,
+        }))
+    }
+
+    fn history() -> History {
+        History {
+            incidents: [Some(ANN), Some(BOB), None].map(kept).to_vec(),
+            ..History::default()
+        }
+    }
+
+    #[test]
+    fn the_past_of_others_is_theirs() {
+        for (peer, seen) in [(ANN, 1), (Uid(5), 0), (Uid::ROOT, 3), (WATCHER, 3)] {
+            let Answer::History(told) = Answer::History(history()).for_peer(peer, WATCHER) else {
+                panic!("another answer")
+            };
+            assert_eq!(told.incidents.len(), seen, "{peer}");
+        }
+        let refused = |owner, peer| match show(owner).for_peer(peer, WATCHER) {
+            Answer::Refused(refusal) => Some(refusal.kind),
+            _ => None,
+        };
+        let not_yours = Some(RefusalKind::NotYours);
+        assert_eq!(refused(Some(BOB), ANN), not_yours);
+        assert_eq!(refused(None, ANN), not_yours);
+        assert_eq!(refused(Some(ANN), ANN), None);
+        assert_eq!(refused(None, Uid::ROOT), None);
+    }
+
     #[test]
     fn a_long_list_is_cut_after_it_is_pruned() {
         let mut many = vec![unit(Some(BOB)); MOST_UNITS];
@@ -396,6 +507,14 @@ mod tests {
                 rule: Some("py\ntest".to_owned()),
             },
             Question::Resume { rule: None },
+            Question::History(Search::default()),
+            Question::History(Search {
+                pid: Some(7),
+                rule: Some("r".to_owned()),
+                within: Some(60),
+                most: Some(5),
+            }),
+            Question::Show { incident: 3 },
         ];
         for question in questions {
             let line = encode(&question);
@@ -416,6 +535,8 @@ mod tests {
                 pauses: vec![pause(ANN)],
             },
             Refusal::no_process(7).into(),
+            Answer::History(history()),
+            show(Some(ANN)),
         ];
         for answer in answers {
             assert_eq!(decode::<Answer>(&encode(&answer)), Ok(answer));

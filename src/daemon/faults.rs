@@ -20,6 +20,8 @@ pub(super) enum Part {
     RuleWatch,
     /// Keeping the numbers of incidents.
     Store,
+    /// Keeping what became of incidents.
+    History,
     /// Keeping a record of what is about to be done.
     Intent,
     /// An act that an earlier beadle left open.
@@ -36,6 +38,7 @@ impl Part {
             Self::Rules => "rules",
             Self::RuleWatch => "rule watch",
             Self::Store => "store",
+            Self::History => "history",
             Self::Intent => "record of intent",
             Self::Unfinished => "unfinished act",
         }

@@ -26,6 +26,8 @@ pub(super) enum Mail {
     Ask(Ask),
     /// Whether more incident numbers could be reserved.
     Reserved(Result<Block, String>),
+    /// Whether history could be kept.
+    History(Result<(), String>),
     /// The rule files changed, or somebody asked for it.
     Reload,
     /// Time to go, and why.

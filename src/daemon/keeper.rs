@@ -16,9 +16,9 @@ use crate::store::StoreError;
 use crate::store::intent::{Intent, Record};
 use crate::store::numbers::{Block, Numbers};
 use crate::sys::clock::Clock;
-use crate::sys::ourselves;
 
 use super::faults::Part;
+use super::historian::Place;
 use super::inbox::{Mail, Post};
 
 /// With so few numbers left, the next block is reserved.
@@ -44,16 +44,13 @@ impl Places {
         runtime: Option<&Path>,
     ) -> Self {
         let mode = if user == Uid::ROOT { 0o750 } else { 0o700 };
-        let (folder, memory) = match (state, user) {
-            (Some(state), _) => (Some(state.to_owned()), None),
-            (None, Uid::ROOT) => (
-                Some(PathBuf::from("/var/lib/beadle")),
-                Some(PathBuf::from("/run/beadle")),
-            ),
-            (None, Uid(_)) => (
-                home.map(|home| home.join("beadle")),
-                runtime.map(|runtime| runtime.join("beadle")),
-            ),
+        let folder = state
+            .map(Path::to_owned)
+            .or_else(|| state_folder(user, home));
+        let memory = match (state, user) {
+            (Some(_), _) => None,
+            (None, Uid::ROOT) => Some(PathBuf::from("/run/beadle")),
+            (None, Uid(_)) => runtime.map(|runtime| runtime.join("beadle")),
         };
         let intent = memory.as_ref().or(folder.as_ref());
         Self {
@@ -61,6 +58,14 @@ impl Places {
             state: folder,
             mode,
         }
+    }
+}
+
+/// Where a beadle of this user keeps what outlives a reboot, unless told otherwise.
+pub(crate) fn state_folder(user: Uid, home: Option<&Path>) -> Option<PathBuf> {
+    match user {
+        Uid::ROOT => Some(PathBuf::from("/var/lib/beadle")),
+        Uid(_) => home.map(|home| home.join("beadle")),
     }
 }
 
@@ -74,6 +79,8 @@ pub(super) struct Opened {
     pub(super) faults: Vec<(Part, String)>,
     /// Acts that an earlier beadle left open.
     pub(super) unfinished: Vec<Record>,
+    /// Where history is kept, if it can be.
+    pub(super) history: Option<Place>,
 }
 
 /// Whether a block is being reserved.
@@ -98,26 +105,36 @@ pub(super) struct Keeper {
 
 impl Keeper {
     /// Opens what can be opened.
-    pub(super) fn open(places: &Places, post: &Post) -> Opened {
+    pub(super) fn open(places: &Places, boot: &str, post: &Post) -> Opened {
         let mut faults = Vec::new();
         let otherwise = wall_number(Clock.wall());
+        let mut history = places.state.clone().map(|folder| Place {
+            folder,
+            mode: places.mode,
+        });
         let opened = match &places.state {
-            Some(folder) => {
-                Numbers::open(folder, places.mode, otherwise).map_err(|error| error.to_string())
-            }
+            Some(folder) => Numbers::open(folder, places.mode, otherwise).map_err(|error| {
+                if let StoreError::Busy { .. } | StoreError::Foreign { .. } = error {
+                    // It is no place of ours.
+                    history = None;
+                }
+                error.to_string()
+            }),
             None => Err(NO_PLACE.to_owned()),
         };
         let (numbers, block) = match opened {
             Ok((numbers, block)) => (Some(Arc::new(numbers)), block),
             Err(why) => {
+                if history.is_none() {
+                    faults.push((Part::History, format!("{why}; no history is kept")));
+                }
                 faults.push((Part::Store, numbered_by_the_clock(&why)));
                 let (first, end) = (otherwise, u64::MAX);
                 (None, Block { first, end })
             }
         };
-        let boot = ourselves::boot().unwrap_or_default();
         let opened = match &places.intent {
-            Some(path) => Intent::open(path, places.mode, &boot).map_err(|error| error.to_string()),
+            Some(path) => Intent::open(path, places.mode, boot).map_err(|error| error.to_string()),
             None => Err(NO_PLACE.to_owned()),
         };
         let (intent, unfinished) = match opened {
@@ -141,6 +158,7 @@ impl Keeper {
             first: block.first,
             faults,
             unfinished,
+            history,
         }
     }
 
@@ -272,7 +290,7 @@ mod tests {
             first,
             faults,
             ..
-        } = Keeper::open(&places(&folder), &post);
+        } = Keeper::open(&places(&folder), "boot", &post);
         assert_eq!((first, faults), (1, vec![]));
         keeper.used(IncidentId(1));
         assert_eq!(keeper.pen, Pen::Idle);
@@ -284,14 +302,14 @@ mod tests {
         assert!(matches!(keeper.reserved(reserved), (Ok(()), None)));
         assert_eq!(keeper.block.end, 129);
         drop(keeper);
-        assert_eq!(Keeper::open(&places(&folder), &post).first, 129);
+        assert_eq!(Keeper::open(&places(&folder), "boot", &post).first, 129);
     }
 
     #[test]
     fn a_disk_that_takes_nothing_stops_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let (post, _inbox) = Inbox::new();
-        let mut keeper = Keeper::open(&places(&dir.path().join("state")), &post).keeper;
+        let mut keeper = Keeper::open(&places(&dir.path().join("state")), "boot", &post).keeper;
         keeper.last = 40;
         let (fault, input) = keeper.reserved(Err("no room".to_owned()));
         assert_eq!(
@@ -312,9 +330,10 @@ mod tests {
     fn without_a_place_the_watch_goes_on() {
         let (post, _inbox) = Inbox::new();
         let nowhere = Places::of(Uid(7), None, None, None);
-        let opened = Keeper::open(&nowhere, &post);
+        let opened = Keeper::open(&nowhere, "boot", &post);
         let parts: Vec<Part> = opened.faults.iter().map(|(part, _)| *part).collect();
-        assert_eq!(parts, [Part::Store, Part::Intent]);
+        assert_eq!(parts, [Part::History, Part::Store, Part::Intent]);
+        assert_eq!(opened.history, None);
         assert!(opened.first > 1_700_000_000_000);
     }
 }

@@ -10,12 +10,15 @@
 //! | `watch` | the loop |
 //! | `inbox` | what the loop waits for, in one order |
 //! | `shells` | decisions carried out: the sampler, the learner, the pursuer |
+//! | `historian` | what became of incidents: kept, and told to those who ask |
+//! | `inquiries` | people who wait for facts to be read again |
 //! | `keeper` | what is kept on disk, and what to do where it cannot be |
 //! | `unfinished` | what the beadle before this one was doing when it died |
 //! | `voice` | what is told: the log, the journal, terminals |
 //! | `rules` | rule files |
 //! | `changes` | when they change |
 //! | `faults` | what does not work, while the watch goes on |
+//! | `tidy` | when free memory is given back |
 //! | `glance` | the judge alone, for a moment, without the means to act |
 //! | `pursue` | the one hot loop: events and pursuits |
 //! | `elsewhere` | in place of all but the rules and the options, where [`sys`](crate::sys) cannot see processes yet |
@@ -28,9 +31,11 @@ mod elsewhere;
 mod faults;
 #[cfg(target_os = "linux")]
 mod glance;
+mod historian;
 #[cfg(target_os = "linux")]
 mod inbox;
 #[cfg(target_os = "linux")]
+mod inquiries;
 mod keeper;
 mod options;
 #[cfg(target_os = "linux")]
@@ -40,6 +45,8 @@ mod rules;
 mod shells;
 #[cfg(target_os = "linux")]
 mod start;
+#[cfg(target_os = "linux")]
+mod tidy;
 #[cfg(target_os = "linux")]
 mod unfinished;
 #[cfg(target_os = "linux")]
@@ -57,5 +64,7 @@ pub(crate) use elsewhere::glance;
 #[cfg(target_os = "linux")]
 pub(crate) use glance::glance;
 
+pub(crate) use historian::{Inquiry, Standpoint, recall};
+pub(crate) use keeper::state_folder;
 pub use options::{LogForm, Options, StartError, TierChoice};
 pub(crate) use rules::Rules;

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::engine::decision::{Decision, Input, Notice};
+use crate::engine::facts::Question;
 use crate::engine::units::Mono;
 use crate::engine::warrant::{Warrant, WarrantId};
 use crate::sys::clock::Clock;
@@ -96,7 +97,7 @@ impl Shells {
                 let snapshot = self.sampler.look(&asks, &self.clock);
                 inbox.defer(Input::Snapshot(snapshot));
             }
-            Decision::Learn(questions) => self.learner.ask(questions),
+            Decision::Learn(questions) => self.learn(questions),
             Decision::Measure(survey) => self.measurer.ask(survey),
             // Nothing awaits between here and the warrant: what was accepted by now is all that counts.
             Decision::Prepare(id) => inbox.drain_then(Input::LastCall(id)),
@@ -114,6 +115,11 @@ impl Shells {
             Decision::Tell(notice) => return Aftermath::Tell(notice),
         }
         Aftermath::Done
+    }
+
+    /// Has facts learnt; they come as mail.
+    pub(super) fn learn(&self, questions: Vec<Question>) {
+        self.learner.ask(questions);
     }
 
     /// The warrant a report is about; it is over.

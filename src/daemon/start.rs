@@ -12,11 +12,13 @@ use crate::engine::judge::{Judge, Settings};
 use crate::engine::process::{Pid, ProcKey, StartTicks, Uid};
 use crate::engine::warrant::Spare;
 use crate::sys::clock::Clock;
+use crate::sys::heap;
 use crate::sys::ourselves;
 use crate::sys::pidfd::PidFd;
 use crate::sys::procfs::Procfs;
 use crate::sys::users::Users;
 
+use super::historian::Historian;
 use super::inbox::{Inbox, Mail, Post};
 use super::keeper::{Keeper, Opened, Places};
 use super::options::{Options, StartError, TierChoice};
@@ -29,6 +31,7 @@ use super::watch::{Standing, Watch};
 
 /// Watches until told to stop.
 pub fn watch(options: &Options) -> Result<(), StartError> {
+    heap::share();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -69,18 +72,16 @@ fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
         bystanders: Vec::new(),
     });
     let pursuer = start_pursuer(options.tier, &post)?;
-    let places = Places::of(
-        user,
-        options.state.as_deref(),
-        options.state_home.as_deref(),
-        options.runtime.as_deref(),
-    );
+    let boot = ourselves::boot().unwrap_or_default();
     let Opened {
         keeper,
         first,
         faults,
         unfinished,
-    } = Keeper::open(&places, &post);
+        history,
+    } = Keeper::open(&places(options, user), &boot, &post);
+    let keeping = loaded.rules.keeping;
+    let historian = Historian::new(history, keeping, &boot, options.only_under, &post);
     let shells = Shells::start(Path::new("/proc"), pursuer, keeper, &post)?;
     // Until the ear says otherwise nothing is heard; it says so at once or within a moment.
     inbox.defer(Input::Hearing(Hearing::Nothing));
@@ -101,11 +102,21 @@ fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
         leash: options.only_under,
         claim,
         began: Clock.now(),
+        boot: boot.trim().to_owned(),
     };
-    let mut watch = Watch::new(judge, shells, voice, standing, post);
+    let mut watch = Watch::new(judge, shells, voice, historian, standing, post);
     watch.remember(faults, Unfinished::look(&unfinished));
     watch.hear_changes(&loaded.watch);
     Ok((watch, inbox))
+}
+
+fn places(options: &Options, user: Uid) -> Places {
+    Places::of(
+        user,
+        options.state.as_deref(),
+        options.state_home.as_deref(),
+        options.runtime.as_deref(),
+    )
 }
 
 fn leash_of(pid: Pid) -> Result<ProcKey, StartError> {

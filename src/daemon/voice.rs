@@ -11,6 +11,7 @@ use jiff::Zoned;
 use jiff::tz::TimeZone;
 
 use crate::cli::render::{Entry, Paint, line, message};
+use crate::control::wire::Safe;
 use crate::engine::decision::{Notice, What};
 use crate::engine::rule::{Channels, Mode};
 use crate::engine::warrant::{Report, Warrant};
@@ -77,39 +78,40 @@ impl Voice {
         self.clock.wall().to_zoned(TimeZone::system())
     }
 
-    /// Tells what the judge wants told.
-    pub(super) fn notice(&mut self, notice: &Notice) {
-        let entry = Entry::notice(notice, &self.wall());
-        self.say(&entry);
+    /// Tells what the judge wants told; what was told, and how.
+    pub(super) fn notice(&mut self, notice: &Notice, wall: &Zoned) -> Entry {
+        let mut entry = Entry::notice(notice, wall);
         // In `observe` nobody is told; it is recorded that they would have been.
         if let (What::Nudge { .. }, Mode::Nudge | Mode::Enforce) = (&notice.what, notice.mode) {
-            self.tap(notice, &entry);
+            let mut by: Vec<Safe> = self.nudger.recorder().map(Safe::word).into_iter().collect();
+            by.extend(self.tap(notice, &entry));
+            entry = entry.told(by);
         }
+        self.say(&entry);
+        entry
     }
 
-    fn tap(&mut self, notice: &Notice, entry: &Entry) {
+    /// Tells whoever sits at the tree's terminal, if anybody may be there; which that is.
+    fn tap(&mut self, notice: &Notice, entry: &Entry) -> Option<Safe> {
         let subject = &notice.evidence.subject;
-        let (Some(tty), Some(audience)) = (&subject.tty, subject.audience) else {
-            return;
-        };
-        let Some(text) = message::tap(entry) else {
-            return;
-        };
+        let (tty, audience) = subject.tty.as_ref().zip(subject.audience)?;
+        let text = message::tap(entry)?;
         let device = PathBuf::from(std::ffi::OsStr::from_bytes(tty.bytes()));
-        self.nudger.tap(
-            Line {
-                device,
-                audience,
-                text,
-            },
-            self.clock.now(),
-        );
+        let line = Line {
+            device,
+            audience,
+            text,
+        };
+        self.nudger
+            .tap(line, self.clock.now())
+            .then(|| Safe::from(tty))
     }
 
     /// Tells what came of a warrant.
-    pub(super) fn outcome(&mut self, warrant: &Warrant, report: &Report) {
-        let entry = Entry::outcome(warrant, Mode::Enforce, report, &self.wall());
+    pub(super) fn outcome(&mut self, warrant: &Warrant, report: &Report, wall: &Zoned) -> Entry {
+        let entry = Entry::outcome(warrant, Mode::Enforce, report, wall);
         self.say(&entry);
+        entry
     }
 
     /// Tells an edge of a fault.

@@ -1,7 +1,10 @@
 //! The loop: wait, step, carry out, publish.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+
+use jiff::tz::TimeZone;
 
 use crate::cli::render::Entry;
 use crate::cli::render::entry::{Start, StartRule};
@@ -10,22 +13,31 @@ use crate::control::protocol::{self, Question, RefusalKind};
 use crate::control::server::Ask;
 use crate::control::socket::Claim;
 use crate::control::wire::{self, Safe};
-use crate::engine::decision::{Answer, Hearing, Input, Wish};
+use crate::engine::decision::{Answer, Decision, Hearing, Input, Notice, What, Wish};
+use crate::engine::facts::Facts;
 use crate::engine::judge::Judge;
 use crate::engine::process::{Pid, Uid};
 use crate::engine::units::Mono;
+use crate::engine::warrant::{Report, Warrant};
 use crate::store::numbers::Block;
+use crate::sys::clock::Clock;
 use crate::sys::events::Deafness;
 use crate::sys::users::Users;
 
 use super::changes::Changes;
 use super::faults::{Edge, Faults, Part};
+use super::historian::{Historian, Inquiry, Standpoint};
 use super::inbox::{Inbox, Mail, Post};
+use super::inquiries::Inquiries;
 use super::pursue::Heard;
 use super::rules::Rules;
 use super::shells::{Aftermath, Shells};
+use super::tidy::Tidy;
 use super::unfinished::Unfinished;
 use super::voice::Voice;
+
+/// How long what happened last may take to be kept when the watch ends.
+const LAST_PAGES: Duration = Duration::from_secs(2);
 
 /// What stays the same while the watch runs.
 #[derive(Debug)]
@@ -37,6 +49,8 @@ pub(super) struct Standing {
     pub(super) leash: Option<Pid>,
     pub(super) claim: Claim,
     pub(super) began: Mono,
+    /// The boot we live in.
+    pub(super) boot: String,
 }
 
 /// Whether to go on.
@@ -51,6 +65,7 @@ pub(super) struct Watch {
     judge: Judge,
     shells: Shells,
     voice: Voice,
+    historian: Historian,
     faults: Faults,
     standing: Standing,
     post: Post,
@@ -58,6 +73,8 @@ pub(super) struct Watch {
     announced: bool,
     /// Why births and deaths are not heard, where that is how things are here.
     deaf: Option<Deafness>,
+    inquiries: Inquiries,
+    tidy: Tidy,
     /// What was wrong before anything could be said.
     early: Vec<(Part, String)>,
     unfinished: Option<Unfinished>,
@@ -68,19 +85,24 @@ impl Watch {
         judge: Judge,
         shells: Shells,
         voice: Voice,
+        historian: Historian,
         standing: Standing,
         post: Post,
     ) -> Self {
         let faults = Faults::default();
+        let tidy = Tidy::from(standing.began);
         Self {
             judge,
             shells,
             voice,
+            historian,
             faults,
             standing,
             post,
             changes: None,
             announced: false,
+            inquiries: Inquiries::default(),
+            tidy,
             deaf: None,
             early: Vec::new(),
             unfinished: None,
@@ -96,19 +118,31 @@ impl Watch {
     /// Watches until told to stop.
     pub(super) async fn run(mut self, mut inbox: Inbox) {
         loop {
+            let due = [self.judge.next_deadline(), self.tidy.due()];
             let mail = inbox
-                .wait(self.shells.clock, self.judge.next_deadline())
+                .wait(self.shells.clock, due.into_iter().flatten().min())
                 .await;
+            self.tidy.up(self.shells.now());
             if let Next::Stop(because) = self.take(mail, &mut inbox) {
                 let now = self.shells.now();
                 {
                     let entry = Entry::stop(because, now, &self.voice.wall());
                     self.voice.say(&entry);
                 }
-                self.voice.finish();
+                self.finish();
                 return;
             }
         }
+    }
+
+    /// Lets what was said and kept last arrive, for a moment.
+    fn finish(mut self) {
+        if let Some(text) = self.historian.finish(LAST_PAGES) {
+            let now = self.shells.now();
+            let edge = self.faults.seen(Part::History, &text, now);
+            self.voice.fault(Part::History, &edge, &text);
+        }
+        self.voice.finish();
     }
 
     fn take(&mut self, mail: Mail, inbox: &mut Inbox) -> Next {
@@ -117,6 +151,8 @@ impl Watch {
             Mail::Heard(heard) => self.hear(heard, inbox),
             Mail::Ask(ask) => self.answer(ask, inbox),
             Mail::Reserved(reserved) => self.reserved(reserved, inbox),
+            Mail::History(Ok(())) => self.works(Part::History),
+            Mail::History(Err(text)) => self.fault(Part::History, &text),
             Mail::Reload => self.reload(inbox),
             Mail::Stop(because) => return Next::Stop(because),
         }
@@ -127,23 +163,72 @@ impl Watch {
         if let Input::Report(report) = &input
             && let Some(warrant) = self.shells.settled(report.warrant)
         {
-            self.voice.outcome(&warrant, report);
-            if let Err(text) = self.shells.keeper.end(report) {
-                self.fault(Part::Intent, &text);
-            }
+            self.settled(&warrant, report);
         }
+        let inquiries = match &input {
+            Input::Facts(facts) => self.inquiries.meet(facts),
+            _ => Vec::new(),
+        };
         let now = self.shells.now();
         for decision in self.judge.step(now, input) {
+            let carried = match &decision {
+                Decision::Carry(warrant) => Some(Arc::clone(warrant)),
+                Decision::List
+                | Decision::Sample { .. }
+                | Decision::Learn(_)
+                | Decision::Measure(_)
+                | Decision::Prepare(_)
+                | Decision::Recall(_)
+                | Decision::Tell(_) => None,
+            };
             match self.shells.carry_out(decision, inbox) {
                 Aftermath::Done => {}
-                Aftermath::Tell(notice) => {
-                    self.shells.keeper.used(notice.incident);
-                    self.voice.notice(&notice);
-                }
+                Aftermath::Tell(notice) => self.tell(&notice),
                 Aftermath::Fault(part, text) => self.fault(part, &text),
             }
+            // Written when it is under way: its certificate may be long, and the signal does not wait for it.
+            if let Some(warrant) = carried {
+                let wall = self.voice.wall();
+                let kept = self.historian.warrant(&warrant, now, &wall);
+                self.check_history(kept);
+            }
+        }
+        for (pid, ask, facts) in inquiries {
+            let answer = self.why(pid.number(), Some(&facts));
+            let _ = ask.reply.send(answer);
         }
         self.check_sinks();
+    }
+
+    fn tell(&mut self, notice: &Notice) {
+        self.shells.keeper.used(notice.incident);
+        let wall = self.voice.wall();
+        let entry = self.voice.notice(notice, &wall);
+        let tree = match notice.what {
+            What::Opened | What::Nudge { .. } | What::Withheld { .. } => {
+                self.judge.tree_of(notice.incident)
+            }
+            What::Signal { .. } | What::Closed { .. } => Vec::new(),
+        };
+        let kept = self.historian.entry(&entry, &tree, &wall);
+        self.check_history(kept);
+    }
+
+    fn settled(&mut self, warrant: &Warrant, report: &Report) {
+        let wall = self.voice.wall();
+        let entry = self.voice.outcome(warrant, report, &wall);
+        if let Err(text) = self.shells.keeper.end(report) {
+            self.fault(Part::Intent, &text);
+        }
+        let kept = self.historian.outcome(warrant, report, &entry, &wall);
+        self.check_history(kept);
+    }
+
+    /// Only the thread knows when it is over.
+    fn check_history(&mut self, kept: Result<(), String>) {
+        if let Err(text) = kept {
+            self.fault(Part::History, &text);
+        }
     }
 
     fn hear(&mut self, heard: Heard, inbox: &mut Inbox) {
@@ -240,18 +325,20 @@ impl Watch {
     }
 
     fn answer(&mut self, ask: Ask, inbox: &mut Inbox) {
+        if let Question::Why { pid } = ask.question
+            && let Some(question) = Pid::new(pid).and_then(|pid| self.judge.recall(pid))
+        {
+            self.inquiries.wait(question.pid, ask);
+            self.shells.learn(vec![question]);
+            return;
+        }
         let answer = match ask.question {
             Question::Status => {
                 self.check_unfinished();
                 protocol::Answer::Status(wire::Status::seen(&self.judge.view(), self.itself()))
             }
             Question::Ps => protocol::Answer::Ps(wire::Ps::from(&self.judge.view())),
-            Question::Why { pid } => match Pid::new(pid).and_then(|pid| self.judge.explain(pid)) {
-                Some(explanation) => {
-                    protocol::Answer::Why(wire::Why::seen(&explanation, self.shells.now()))
-                }
-                None => protocol::Refusal::no_process(pid).into(),
-            },
+            Question::Why { pid } => self.why(pid, None),
             Question::Pause { span, rule } => {
                 let span = span.map(Duration::from_secs);
                 self.wish(ask.peer.uid, rule, |rule| Wish::Pause { span, rule }, inbox)
@@ -259,9 +346,41 @@ impl Watch {
             Question::Resume { rule } => {
                 self.wish(ask.peer.uid, rule, |rule| Wish::Resume { rule }, inbox)
             }
+            Question::History(search) => {
+                let from = self.standpoint(ask.peer.uid);
+                return self.historian.ask(Inquiry::List(search), from, ask.reply);
+            }
+            Question::Show { incident } => {
+                let from = self.standpoint(ask.peer.uid);
+                let inquiry = Inquiry::Show { incident };
+                return self.historian.ask(inquiry, from, ask.reply);
+            }
         };
         // Whoever asked has gone: nobody needs the answer.
         let _ = ask.reply.send(answer);
+    }
+
+    fn why(&self, pid: u32, learnt: Option<&Facts>) -> protocol::Answer {
+        let explained = Pid::new(pid).and_then(|pid| self.judge.explain(pid, learnt));
+        match explained {
+            Some(explanation) => {
+                protocol::Answer::Why(wire::Why::seen(&explanation, self.shells.now()))
+            }
+            None => protocol::Refusal::no_process(pid).into(),
+        }
+    }
+
+    /// What has to be known to tell this user what was kept.
+    fn standpoint(&self, asking: Uid) -> Standpoint {
+        let units = self.judge.view().units;
+        let open = units.iter().filter_map(|unit| unit.incident.as_ref());
+        Standpoint {
+            whose: (asking != Uid::ROOT && asking != self.standing.user).then_some(asking),
+            boot: self.standing.boot.clone(),
+            now: Clock.wall(),
+            zone: TimeZone::system(),
+            open: open.map(|incident| incident.id.0).collect(),
+        }
     }
 
     fn wish(
@@ -340,6 +459,7 @@ impl Watch {
     fn take_rules(&mut self, loaded: Loaded, inbox: &mut Inbox) {
         self.works(Part::Rules);
         self.voice.take_channels(loaded.rules.channels);
+        self.historian.settle(loaded.rules.keeping);
         let rules = loaded.rules.rules.len();
         self.hear_changes(&loaded.watch);
         self.standing.files.clone_from(&loaded.files);

@@ -25,6 +25,7 @@ mod sight;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU64;
 
 use super::event::{Event, Happening};
 use super::process::{ExecGen, Pid, ProcKey, StartTicks, Uid};
@@ -33,12 +34,13 @@ use super::warrant::HardTie;
 
 /// One process within this run, in the order of first signs. Not an identity outside the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Serial(u64);
+pub struct Serial(NonZeroU64);
 
 /// All processes that are known.
 #[derive(Debug, Default)]
 pub struct Forest {
-    nodes: BTreeMap<Serial, Node>,
+    /// Boxed: of a map that grows at its end, half stays empty.
+    nodes: BTreeMap<Serial, Box<Node>>,
     holders: BTreeMap<Pid, Serial>,
     /// Children heard of whose parent, by number, nobody is known to be: the parent is found later.
     waiting: BTreeMap<Pid, BTreeSet<Serial>>,
@@ -71,7 +73,7 @@ pub struct Node {
     /// Why the parent is its parent; `None` when it is not certain enough to act on.
     pub tie: Option<HardTie>,
     /// Who started it, once that one is gone.
-    pub starter: Option<Starter>,
+    pub starter: Option<Box<Starter>>,
     /// The living it started, and those it inherited from its dead children.
     pub children: BTreeSet<Serial>,
     /// Which image it runs.
@@ -88,6 +90,8 @@ pub struct Node {
     pub threaded: bool,
     /// It made a session of its own: whoever is in that session descends from it.
     pub session: bool,
+    /// The session it was last seen in.
+    in_session: Option<Pid>,
     /// Effective user.
     pub owner: Option<Uid>,
     /// Events were lost since it was last seen: its number may be another's by now.
@@ -119,6 +123,7 @@ impl Node {
             lineage: Lineage::Passes,
             threaded: false,
             session: false,
+            in_session: None,
             owner: None,
         }
     }
@@ -195,7 +200,7 @@ pub enum Change {
 impl Forest {
     /// The node, unless it was forgotten.
     pub fn node(&self, serial: Serial) -> Option<&Node> {
-        self.nodes.get(&serial)
+        self.nodes.get(&serial).map(Box::as_ref)
     }
 
     /// Who holds a number now.
@@ -212,7 +217,7 @@ impl Forest {
 
     /// Every process known, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = (Serial, &Node)> {
-        self.nodes.iter().map(|(serial, node)| (*serial, node))
+        self.nodes.iter().map(|(serial, node)| (*serial, &**node))
     }
 
     /// How many are known, the dead that are not forgotten included.
@@ -248,6 +253,15 @@ impl Forest {
             }
         }
         found
+    }
+
+    /// Whether lineage ends at somebody who lives in a session. Whoever is orphaned in it may be that one's.
+    pub fn is_shared(&self, session: Pid) -> bool {
+        self.nodes.values().any(|node| {
+            node.lineage == Lineage::Ends
+                && node.in_session == Some(session)
+                && !node.life.is_over()
+        })
     }
 
     /// Takes in events, in the kernel's order.
@@ -419,7 +433,7 @@ impl Forest {
 
     fn plant(&mut self, node: Node) -> Serial {
         self.made = self.made.saturating_add(1);
-        let serial = Serial(self.made);
+        let serial = Serial(NonZeroU64::MIN.saturating_add(self.made));
         self.holders.insert(node.pid, serial);
         if let Some(parent) = node.awaits {
             self.waiting.entry(parent).or_default().insert(serial);
@@ -427,7 +441,7 @@ impl Forest {
         if let Some(parent) = node.parent.and_then(|parent| self.nodes.get_mut(&parent)) {
             parent.children.insert(serial);
         }
-        self.nodes.insert(serial, node);
+        self.nodes.insert(serial, Box::new(node));
         serial
     }
 
@@ -503,7 +517,7 @@ impl Forest {
         for child in children {
             if let Some(child) = self.nodes.get_mut(&child) {
                 child.parent = heir;
-                child.starter.get_or_insert(starter);
+                child.starter.get_or_insert_with(|| Box::new(starter));
             }
         }
         changes.push(Change::Died(serial));

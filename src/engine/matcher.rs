@@ -189,6 +189,21 @@ impl Matcher {
         self.fit(&Look::at(subject))
     }
 
+    /// What [`Matcher::test`] says for as long as the process runs this image, whatever drifts or ripens meanwhile;
+    /// unknown where that may decide.
+    pub fn test_for_good(&self, subject: &Subject<'_>) -> Answer {
+        self.reaches(subject.facts)
+            .and(self.holds_for_good(subject))
+    }
+
+    /// What [`Matcher::holds`] says for as long as the process runs this image.
+    pub fn holds_for_good(&self, subject: &Subject<'_>) -> Answer {
+        self.fit(&Look {
+            tense: Tense::ForGood,
+            ..Look::at(subject)
+        })
+    }
+
     /// Whether the matcher reaches into the pid namespace of the process.
     ///
     /// A namespace that the kernel does not show is taken for ours, unless the control group names a container: what
@@ -222,6 +237,16 @@ struct Look<'a> {
     /// Known of the subject only.
     age: Option<Duration>,
     above: &'a [Option<&'a Facts>],
+    tense: Tense,
+}
+
+/// For how long an answer is to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tense {
+    /// At this moment.
+    Now,
+    /// Until the next exec.
+    ForGood,
 }
 
 impl<'a> Look<'a> {
@@ -230,6 +255,7 @@ impl<'a> Look<'a> {
             facts: subject.facts,
             age: Some(subject.age),
             above: subject.above,
+            tense: Tense::Now,
         }
     }
 
@@ -240,6 +266,7 @@ impl<'a> Look<'a> {
             facts: *facts,
             age: None,
             above,
+            tense: self.tense,
         })
     }
 
@@ -251,6 +278,10 @@ impl<'a> Look<'a> {
 
 impl Field {
     fn fit(&self, look: &Look<'_>) -> Answer {
+        match (look.tense, self.volatility()) {
+            (Tense::ForGood, Volatility::Drifts | Volatility::Ripens) => return Answer::Unknown,
+            (Tense::ForGood, Volatility::AtExec | Volatility::ByEvent) | (Tense::Now, _) => {}
+        }
         match self {
             Self::Parent(matchers) => look
                 .up()

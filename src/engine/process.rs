@@ -1,28 +1,29 @@
 //! What a process is, and what makes it *this* process and no other.
 
 use std::fmt;
+use std::num::NonZeroU32;
 
 /// A process number as the kernel hands it out: 1 ..= 2³¹−1, and reused.
 ///
 /// Zero and negative numbers mean groups to `kill(2)`; they cannot be made here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Pid(u32);
+pub struct Pid(NonZeroU32);
 
 impl Pid {
     /// The first process of the machine or of a pid namespace.
-    pub const INIT: Self = Self(1);
+    pub const INIT: Self = Self(NonZeroU32::MIN);
 
     /// `None` for 0 and for numbers the kernel cannot hand out.
     pub const fn new(number: u32) -> Option<Self> {
-        match number {
-            1..=0x7fff_ffff => Some(Self(number)),
-            _ => None,
+        match NonZeroU32::new(number) {
+            Some(number) if number.get() <= 0x7fff_ffff => Some(Self(number)),
+            Some(_) | None => None,
         }
     }
 
     /// The bare number, for a kernel call or for text.
     pub const fn number(self) -> u32 {
-        self.0
+        self.0.get()
     }
 }
 

@@ -24,8 +24,28 @@ pub struct RuleSet {
     pub remind: Option<Duration>,
     /// Where nudges go.
     pub channels: Channels,
+    /// How much history is kept.
+    pub keeping: Keeping,
     /// Environment variables that some matcher names.
     pub variables: Arc<[String]>,
+}
+
+/// How much history is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keeping {
+    /// What is older is deleted.
+    pub span: Duration,
+    /// The oldest is deleted when there is more.
+    pub size: Bytes,
+}
+
+impl Default for Keeping {
+    fn default() -> Self {
+        Self {
+            span: Duration::from_secs(30 * 86_400),
+            size: Bytes::mib(64),
+        }
+    }
 }
 
 /// Where nudges go, beyond the log.

@@ -11,7 +11,7 @@ use super::snapshot::{Figures, Memory, Ran, RunState, Want};
 use super::units::{Bytes, Mono, Range, Tier};
 
 /// The last known figures of one process.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Latest {
     /// The last moment that they are known to be of; `None` before the first look.
     pub at: Option<Mono>,
@@ -31,9 +31,34 @@ pub struct Latest {
     pub open_files: Option<(Mono, u64)>,
     /// Run state.
     pub state: Option<RunState>,
+    /// It was last seen dead and not waited for.
+    pub zombie: Option<Mono>,
+    /// CPU time of children it had waited for when it was first seen.
+    pub reaped: Duration,
+}
+
+impl Default for Latest {
+    fn default() -> Self {
+        Self::NONE
+    }
 }
 
 impl Latest {
+    /// Those of a process that was never looked at.
+    pub const NONE: Self = Self {
+        at: None,
+        read: Mono::BOOT,
+        ran: None,
+        cpu: Duration::ZERO,
+        threads: 0,
+        rss: Bytes(0),
+        memory: None,
+        open_files: None,
+        state: None,
+        zombie: None,
+        reaped: Duration::ZERO,
+    };
+
     /// Takes in newer figures. Counters never run backwards within one identity; if one does, it is kept.
     pub fn update(&mut self, at: Mono, figures: &Figures) {
         self.at = Some(at);
@@ -73,6 +98,7 @@ impl Latest {
         self.read = at;
         self.ran = None;
         self.cpu = self.cpu.max(cpu);
+        self.zombie = Some(at);
     }
 
     /// Whether they are older than the moment they are taken to be of.

@@ -1,12 +1,14 @@
 //! Authority for one act, and what came of it. A warrant is not keystrokes: identity, tie, rule, evidence,
 //! freshness, protection and blast radius in one value. Stored, it is the kill certificate.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::event::Event;
 use super::evidence::{Evidence, IncidentId, UnitKey};
-use super::process::{ExecGen, Pid, ProcKey, StartTicks};
+use super::guard::Reason;
+use super::process::{ExecGen, Pid, ProcKey, StartTicks, Text};
 use super::rule::Signal;
 use super::units::Mono;
 
@@ -38,6 +40,8 @@ pub struct Warrant {
     /// Living members whose fork was heard and who were never looked at: their identity is taken when the warrant is
     /// carried out, by the same rule as for newborns.
     pub unbound: Vec<Unbound>,
+    /// All of the tree at the last call, in words: whom it is about, and who is spared and why.
+    pub roster: Vec<Member>,
     /// What becomes of processes that members start meanwhile.
     pub newborn: Newborn,
     /// Never signalled, whatever else says so.
@@ -118,6 +122,47 @@ impl Warrant {
     }
 }
 
+/// One process of a tree, in words that people know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Its number.
+    pub pid: Pid,
+    /// Its identity, once bound.
+    pub key: Option<ProcKey>,
+    /// What really runs; its parent's program until its own is known.
+    pub program: Text,
+    /// What kind of program that is.
+    pub image: Image,
+    /// Why it gets no signal; `None` when it gets what the tree gets.
+    pub shelter: Option<Shelter>,
+}
+
+/// What kind of program a process runs, as far as it matters to whoever asks what a signal would end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Image {
+    /// A shell: with a person at it, or with commands among its arguments. Scripts are not.
+    Shell,
+    /// Anything else.
+    Other,
+}
+
+/// Why a process of a tree gets no signal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shelter {
+    /// It is protected.
+    Protected(Reason),
+    /// It is a boundary: lineage ends at it.
+    Boundary(Reason),
+    /// `keep` of the rule takes it out of the tree, with what it starts.
+    Kept,
+    /// It does not descend from the process that `--only-under` names.
+    Leash,
+    /// It is another user's, and an unprivileged beadle answers for one user's processes.
+    Foreign,
+    /// Why it belongs to the tree is not certain enough to act on.
+    Untied,
+}
+
 /// Why a process is a member, strongly enough to act on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HardTie {
@@ -140,21 +185,38 @@ pub enum HardTie {
     },
 }
 
-/// Who is never signalled: us and what we hang from, and whoever stands in the midst of what is ended and is none of
-/// it. None of them is a target; this is for whoever looks for more, and the second check at the moment of the signal.
+impl fmt::Display for Shelter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Protected(reason) => write!(f, "protected: {reason}"),
+            Self::Boundary(reason) => write!(f, "boundary: {reason}"),
+            Self::Kept => f.write_str("taken out of the tree by `keep`"),
+            Self::Leash => f.write_str("outside the leash"),
+            Self::Foreign => f.write_str("another user's"),
+            Self::Untied => f.write_str("not certain that it belongs to the tree"),
+        }
+    }
+}
+
+impl fmt::Display for HardTie {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Root => f.write_str("the root"),
+            Self::Forked { parent } => write!(f, "forked by member {parent}"),
+            Self::Child { parent } => write!(f, "found as a child of member {}", parent.pid()),
+            Self::Session { session } => {
+                write!(f, "in session {session}, which a member made")
+            }
+        }
+    }
+}
+
+/// Who is never signalled: us and what we hang from. Built-in and configured protection has already kept others
+/// out of the targets; this is the second check, at the moment of the signal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Spare {
     /// Beadle itself and its ancestors.
     pub keys: Vec<ProcKey>,
-    /// Kept, protected, a boundary, another user's. What they start is left alone with them, where it is no target.
-    pub bystanders: Vec<ProcKey>,
-}
-
-impl Spare {
-    /// Whether it spares this process.
-    pub fn spares(&self, key: ProcKey) -> bool {
-        self.keys.contains(&key) || self.bystanders.contains(&key)
-    }
 }
 
 /// What came of one target.
@@ -196,6 +258,18 @@ pub enum Withheld {
     Expired,
     /// We could not make sure who it is: out of file descriptors, or no pidfds here.
     Unsure,
+}
+
+impl Withheld {
+    /// The word in logs.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Protected => "protected",
+            Self::Recalled => "recalled",
+            Self::Expired => "expired",
+            Self::Unsure => "unsure",
+        }
+    }
 }
 
 /// A process that outlived an [`Order::End`].

@@ -7,9 +7,11 @@
 //! |---|---|
 //! | [`numbers`] | which incident numbers were given out |
 //! | [`intent`] | acts under way, written before their first signal |
+//! | [`history`] | what became of incidents |
 //! | `folder` | folders of our own |
 
 mod folder;
+pub mod history;
 pub mod intent;
 pub mod numbers;
 #[cfg(test)]
@@ -17,6 +19,8 @@ mod tiny;
 
 use std::io;
 use std::path::PathBuf;
+
+use rusqlite::ErrorCode;
 
 /// Why something cannot be kept. The watch goes on.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +52,30 @@ pub enum StoreError {
         /// What it holds.
         path: PathBuf,
     },
+    /// SQLite refused.
+    #[error("cannot {what} {}: {source}", path.display())]
+    Sql {
+        /// What was tried, as a verb.
+        what: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// What it said.
+        source: Box<rusqlite::Error>,
+    },
+    /// A file is not as we would have left it.
+    #[error("{} is not to be understood: {what}", path.display())]
+    Damaged {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// There is no history to be read.
+    #[error("no history is kept in {}", folder.display())]
+    NoHistory {
+        /// Where we looked.
+        folder: PathBuf,
+    },
 }
 
 impl StoreError {
@@ -55,5 +83,34 @@ impl StoreError {
     fn io(what: &'static str, path: &std::path::Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { what, path, source }
+    }
+
+    /// What SQLite refused.
+    fn sql(what: &'static str, path: &std::path::Path) -> impl FnOnce(rusqlite::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Sql {
+            what,
+            path,
+            source: Box::new(source),
+        }
+    }
+
+    /// SQLite's word for it.
+    fn code(&self) -> Option<ErrorCode> {
+        match self {
+            Self::Sql { source, .. } => source.sqlite_error_code(),
+            Self::Io { .. }
+            | Self::Foreign { .. }
+            | Self::Busy { .. }
+            | Self::Damaged { .. }
+            | Self::NoHistory { .. } => None,
+        }
+    }
+
+    /// Whether the file itself is at fault, so that another try would find the same.
+    pub fn is_damage(&self) -> bool {
+        let damage = [ErrorCode::DatabaseCorrupt, ErrorCode::NotADatabase];
+        matches!(self, Self::Damaged { .. })
+            || self.code().is_some_and(|code| damage.contains(&code))
     }
 }

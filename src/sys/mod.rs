@@ -12,6 +12,8 @@ mod fake_proc;
 #[cfg(target_os = "linux")]
 pub mod glimpse;
 #[cfg(target_os = "linux")]
+pub mod heap;
+#[cfg(target_os = "linux")]
 pub mod holds;
 #[cfg(target_os = "linux")]
 pub mod learner;

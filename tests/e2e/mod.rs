@@ -30,6 +30,7 @@ mod villain;
 pub(crate) mod wait;
 
 mod answers;
+mod history;
 pub(crate) mod identity;
 pub(crate) mod lineage;
 mod memory;

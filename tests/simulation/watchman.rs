@@ -2,6 +2,7 @@
 
 mod authority;
 mod beliefs;
+mod care;
 mod evidence;
 mod progress;
 mod signals;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use beadle::engine::decision::{Closing, Decision, Notice, What};
 use beadle::engine::evidence::UnitKey;
 use beadle::engine::judge::Judge;
+use beadle::engine::process::{ProcKey, Uid};
 use beadle::engine::rule::{Rule, RuleSet, StageAct};
 use beadle::engine::units::Mono;
 use beadle::engine::warrant::{Outcome, Report, WarrantId};
@@ -20,11 +22,14 @@ use beadle::engine::warrant::{Outcome, Report, WarrantId};
 use crate::world::body::Id;
 use crate::world::machine::Machine;
 use crate::world::shells::Shells;
+use care::Care;
 use evidence::{evidence_holds, truth};
 use progress::Progress;
 
 /// After waking, or having stood still, nothing fires for so long.
 const AFTER_WAKING: Duration = Duration::from_secs(60);
+/// What passes between two steps beyond this is the world's standing still, not the judge's.
+const STRIDE: Duration = Duration::from_secs(4);
 /// A step that comes so much later than it was due means that everything stood still.
 const STOOD_STILL: Duration = Duration::from_secs(30);
 
@@ -34,7 +39,6 @@ struct Case {
     nudged: Option<Mono>,
     /// When TERM was first sent since the last nudge or re-opening; from the machine, not from the judge.
     termed: Option<Mono>,
-    killed: u32,
     /// The last warrant to ask with TERM, and when it was given.
     asked: Option<(WarrantId, Mono)>,
     /// The last warrant to KILL, and the TERM it rested on.
@@ -64,6 +68,9 @@ pub struct Watchman {
     pub quiet_until: Mono,
     slept: Option<Duration>,
     last_step: Option<Mono>,
+    /// What passed since the last step, and in all, but for the spans in which everything stood still.
+    passed: Duration,
+    worked: Duration,
     pub gaps: u64,
     pub reloads: u64,
     /// Signals looked at already.
@@ -72,7 +79,22 @@ pub struct Watchman {
     pub kills: u64,
     pub nudges: u64,
     pub closings: BTreeMap<&'static str, u64>,
+    /// Trees that were ended.
+    endings: Vec<Ending>,
+    /// Acts under way: until when at the latest, and on whom.
+    acting: BTreeMap<WarrantId, (Mono, Vec<ProcKey>)>,
+    /// When people were last told of a root, and under which rule.
+    spoken: BTreeMap<ProcKey, (Mono, Arc<str>)>,
     progress: Progress,
+    care: Care,
+}
+
+/// A tree that was ended.
+#[derive(Clone, Debug)]
+struct Ending {
+    at: Mono,
+    rule: Arc<str>,
+    owner: Option<Uid>,
 }
 
 /// What the watchman looks at.
@@ -108,6 +130,7 @@ impl Watchman {
             .all(|(_, outcome)| *outcome == Outcome::Gone);
         let sent = |outcome: &Outcome| matches!(outcome, Outcome::Sent | Outcome::Survived);
         let none = !report.each.iter().any(|(_, outcome)| sent(outcome));
+        self.acting.remove(&report.warrant);
         for case in self.cases.values_mut() {
             if case.asked.is_some_and(|(asked, _)| asked == report.warrant) && all_gone {
                 case.termed.get_or_insert(report.at);
@@ -115,7 +138,6 @@ impl Watchman {
             // A KILL that was withheld from everybody was none.
             if let Some((_, termed)) = case.ending.filter(|(id, _)| *id == report.warrant && none) {
                 case.termed = Some(termed);
-                case.killed -= 1;
             }
         }
     }
@@ -128,13 +150,8 @@ impl Watchman {
         if last.is_some_and(|last| now.since(last.max(due)) > STOOD_STILL) {
             self.quiet_until = now.after(AFTER_WAKING);
         }
-    }
-
-    pub fn longest(&self) -> Duration {
-        self.progress.longest
-    }
-    pub fn most_tries(&self) -> u32 {
-        self.progress.most_tries
+        self.passed = last.map_or(Duration::ZERO, |last| now.since(last).min(STRIDE));
+        self.worked += self.passed;
     }
 
     /// The judge is told how long the machine slept.
@@ -151,15 +168,20 @@ impl Watchman {
             match decision {
                 Decision::Tell(notice) => self.notice(scene, notice)?,
                 Decision::Carry(warrant) => self.warrant(scene, warrant)?,
+                Decision::Sample { asks, .. } => self.care.asked(self.worked, asks),
+                Decision::Recall(id) => {
+                    self.acting.remove(id);
+                }
                 Decision::List
-                | Decision::Sample { .. }
                 | Decision::Learn(_)
                 | Decision::Measure(_)
-                | Decision::Prepare(_)
-                | Decision::Recall(_) => {}
+                | Decision::Prepare(_) => {}
             }
         }
-        self.progress.look(scene, self.quiet_until, decisions)
+        let mut progress = std::mem::take(&mut self.progress);
+        let verdict = progress.look(scene, self, decisions);
+        self.progress = progress;
+        verdict
     }
 
     fn notice(&mut self, scene: &Scene<'_>, notice: &Notice) -> Verdict {
@@ -167,10 +189,21 @@ impl Watchman {
         let whom = (evidence.rule.clone(), evidence.unit);
         self.remember(scene.machine, evidence.unit);
         let now = scene.machine.now;
+        if let What::Nudge { .. } | What::Opened | What::Withheld { .. } = notice.what {
+            self.not_too_soon(now, &evidence.rule)?;
+        }
+        let root = evidence.unit.root();
         let case = self.cases.entry(notice.incident.0).or_default();
         match &notice.what {
             What::Nudge { again, .. } => {
                 self.nudges += 1;
+                let spoken = self.spoken.insert(root, (now, evidence.rule.clone()));
+                let other = spoken.filter(|(_, rule)| *rule != evidence.rule && !again);
+                ensure!(
+                    other.is_none_or(|(at, _)| now.since(at) >= scene.rules.interval),
+                    "two messages about one tree at once: {}",
+                    evidence.rule
+                );
                 if !again {
                     case.nudged = Some(now);
                     case.termed = None;
@@ -186,6 +219,14 @@ impl Watchman {
             }
             What::Closed { how, .. } => {
                 *self.closings.entry(how.word()).or_default() += 1;
+                self.spoken.remove(&root);
+                if *how == Closing::Ended {
+                    self.endings.push(Ending {
+                        at: now,
+                        rule: evidence.rule.clone(),
+                        owner: evidence.subject.owner,
+                    });
+                }
                 let rule = find(scene.rules, &evidence.rule);
                 let cooldown = rule.map_or(Duration::ZERO, |rule| rule.cooldown);
                 let told = case.nudged.is_some();
@@ -207,6 +248,30 @@ impl Watchman {
             }
         }
         Ok(())
+    }
+
+    /// Nothing is said or done before three snapshots, nor within a minute of waking.
+    fn not_too_soon(&self, now: Mono, name: &str) -> Verdict {
+        ensure!(
+            self.snapshots >= 3,
+            "something after {} snapshots: {name}",
+            self.snapshots
+        );
+        ensure!(
+            now >= self.quiet_until,
+            "something within a minute of waking: {name}"
+        );
+        Ok(())
+    }
+
+    /// How many trees of a rule and owner were ended of late, beyond what its breaker lets through.
+    fn is_broken(&self, now: Mono, rule: &Rule, owner: Option<Uid>) -> bool {
+        let late = self.endings.iter().filter(|ending| {
+            ending.rule == rule.name
+                && ending.owner == owner
+                && now.since(ending.at) <= rule.breaker.within
+        });
+        late.count() >= usize::try_from(rule.breaker.trees).unwrap()
     }
 
     /// The rules are read again: what a changed ladder tells anew is told.

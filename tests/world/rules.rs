@@ -6,8 +6,8 @@ use std::time::Duration;
 use beadle::engine::matcher::{Field, Matcher};
 use beadle::engine::pattern::Glob;
 use beadle::engine::rule::{
-    Amount, Bound, Breaker, Channels, Clause, Detached, Limit, Measure, Mode, Origin, Rule,
-    RuleSet, Scope, Signal, Stage, StageAct,
+    Amount, Bound, Breaker, Channels, Clause, Detached, Keeping, Limit, Measure, Mode, Origin,
+    Rule, RuleSet, Scope, Signal, Stage, StageAct,
 };
 use beadle::engine::units::{Bytes, Millicores};
 
@@ -102,6 +102,7 @@ pub fn rule_set(rules: Vec<Rule>) -> RuleSet {
             tty: false,
             desktop: false,
         },
+        keeping: Keeping::default(),
         variables: super::senses::no_variables(),
     }
 }

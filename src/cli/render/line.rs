@@ -91,10 +91,13 @@ pub(super) fn ours(event: &Event) -> String {
     }
 }
 
-fn deed(event: &Event, case: &Case) -> String {
+/// What was done, and why.
+pub(super) fn deed(event: &Event, case: &Case) -> String {
     match event {
         Event::Incident => format!("{}.", figures(&case.evidence)),
-        Event::Nudge { next, rests, again } => nudge(case, next.as_ref(), rests.as_ref(), *again),
+        Event::Nudge {
+            next, rests, again, ..
+        } => nudge(case, next.as_ref(), rests.as_ref(), *again),
         Event::Signal {
             signal,
             pids,
@@ -207,12 +210,14 @@ fn outcome(signal: &Safe, each: &[Fate], continued: &[u32], left: &[Left], took:
     format!("SIG{signal} {} (in {took}).", parts.join(", "))
 }
 
-fn held_back(why: &str) -> &str {
+/// Why a signal was held back.
+pub(super) fn held_back(why: &str) -> &str {
     match why {
         "protected" => "protected",
         "recalled" => "no longer asked for",
         "expired" => "the warrant was too old",
-        _ => "not sure who it is",
+        "unsure" => "not sure who it is",
+        other => other,
     }
 }
 

@@ -6,22 +6,28 @@
 //! **Invariants.** A log entry is one line. Whatever a process may have chosen arrives as
 //! [`Safe`](crate::control::wire::Safe) and is printed as such. Text says nothing that the JSON does not hold.
 
+mod certificate;
 pub mod entry;
+mod history;
 mod line;
 pub mod message;
 mod page;
 mod paint;
 mod ps;
 mod status;
+mod story;
 mod trial;
 mod why;
 pub mod words;
 
-pub use entry::Entry;
+pub use certificate::certificate;
+pub use entry::{Entry, stamp};
+pub use history::{Eyes, history};
 pub use line::line;
 pub use paint::{Paint, Tone};
 pub use ps::ps;
 pub use status::{pauses, status};
+pub use story::story;
 pub use trial::{Trial, TrialRule, rule_list, trial};
 pub use why::why;
 

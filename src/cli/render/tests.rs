@@ -19,6 +19,7 @@ use crate::engine::rule::{Metric, Mode, Signal, Stage, StageAct};
 use crate::engine::units::{Mono, Range, Tier};
 
 mod fixtures;
+mod history;
 
 use self::fixtures::{
     all, cpu_time, daemon, figures, incident, key, memory, notice, notices, nudge, over, pid,

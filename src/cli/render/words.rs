@@ -32,6 +32,34 @@ pub fn span(seconds: f64) -> Span {
     Span(duration(seconds))
 }
 
+/// How old a figure was, in so many seconds.
+pub fn age(seconds: f64) -> String {
+    match duration(seconds).as_millis() {
+        0 => "less than 1 ms".to_owned(),
+        _ => span(seconds).to_string(),
+    }
+}
+
+/// `2026-11-22 14:03:07` of an RFC 3339 time; the whole text when it is none.
+pub fn date(t: &Safe) -> String {
+    let parts = t.as_str().get(..10).zip(t.as_str().get(11..19));
+    parts.map_or_else(|| t.to_string(), |(day, clock)| format!("{day} {clock}"))
+}
+
+/// The kernel's letter for a state, in words.
+pub fn state(letter: char) -> String {
+    let words = match letter {
+        'R' => "running",
+        'S' => "sleeping",
+        'D' => "in the kernel, where no signal reaches it (state D)",
+        'T' | 't' => "stopped",
+        'Z' => "dead, and not waited for",
+        'X' | 'x' => "dying",
+        other => return format!("in state {other}"),
+    };
+    words.to_owned()
+}
+
 /// So many things: `1 process`, `3 processes`.
 pub fn count(n: u64, one: &str, many: &str) -> String {
     match n {

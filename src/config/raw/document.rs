@@ -11,6 +11,7 @@ use crate::config::table::{Key, Shape, Table};
 use crate::config::yaml::{Entry, Node, Value};
 use crate::engine::matcher::Matcher;
 use crate::engine::rule::Mode;
+use crate::engine::units::Bytes;
 
 /// The words of the three modes.
 pub(super) const MODES: [(&str, Mode); 3] = [
@@ -38,6 +39,7 @@ pub(in crate::config) struct Document {
     pub(in crate::config) boundaries: Vec<Matcher>,
     pub(in crate::config) nudge: NudgeDraft,
     pub(in crate::config) breaker: BreakerDraft,
+    pub(in crate::config) store: StoreDraft,
     pub(in crate::config) defaults: RuleDraft,
     pub(in crate::config) rules: Vec<RuleDraft>,
 }
@@ -63,6 +65,13 @@ pub(in crate::config) struct NudgeDraft {
 pub(in crate::config) struct BreakerDraft {
     pub(in crate::config) trees: Option<u32>,
     pub(in crate::config) within: Option<Duration>,
+}
+
+/// How much history is kept, as far as said.
+#[derive(Default)]
+pub(in crate::config) struct StoreDraft {
+    pub(in crate::config) span: Option<Duration>,
+    pub(in crate::config) size: Option<Bytes>,
 }
 
 /// The keys of the top level.
@@ -121,7 +130,13 @@ pub(in crate::config) static DOCUMENT: Table<Document> = Table {
             Shape::Map("breaker"),
             |draft, entry, reader| drop(BREAKER.read(&entry.node, &mut draft.breaker, reader)),
         ),
-        Key::nothing("store", "Where history lives, how long, how large."),
+        Key::sets(
+            "store",
+            "How long incidents are kept, and in how much room: the oldest go first. Default `{ keep: 30d, size: 64MiB }`. \
+             The folder is named by `beadle watch --state DIR`.",
+            Shape::Map("store"),
+            |draft, entry, reader| drop(STORE.read(&entry.node, &mut draft.store, reader)),
+        ),
         Key::sets(
             "defaults",
             "Values that each of your rules starts from. A rule's own key replaces the default's whole value.",
@@ -214,6 +229,45 @@ pub(in crate::config) static BREAKER: Table<BreakerDraft> = Table {
     ],
 };
 
+/// The keys of `store`.
+pub(in crate::config) static STORE: Table<StoreDraft> = Table {
+    name: "store",
+    what: "`store`",
+    keys: &[
+        Key::sets(
+            "keep",
+            "Incidents are kept for so long. Default `30d`.",
+            Shape::Duration,
+            |draft, entry, reader| draft.span = kept_for(&entry.node, reader),
+        ),
+        Key::sets(
+            "size",
+            "All of them take at most so much room, `8MiB` or more. Default `64MiB`.",
+            Shape::Size,
+            |draft, entry, reader| draft.size = kept_in(&entry.node, reader),
+        ),
+    ],
+    foreign: &[
+        ("for", "did you mean `keep`?"),
+        ("days", "write `keep: 30d`"),
+        ("age", "did you mean `keep`?"),
+        ("max_size", "did you mean `size`?"),
+        ("limit", "did you mean `size`?"),
+        (
+            "path",
+            "the folder is named on the command line: `beadle watch --state DIR`",
+        ),
+        (
+            "dir",
+            "the folder is named on the command line: `beadle watch --state DIR`",
+        ),
+        (
+            "folder",
+            "the folder is named on the command line: `beadle watch --state DIR`",
+        ),
+    ],
+};
+
 /// Decodes a whole file.
 pub(in crate::config) fn read(node: &Node, reader: &mut Reader<'_>) -> Document {
     let mut draft = Document::default();
@@ -250,6 +304,34 @@ fn interval(node: &Node, reader: &mut Reader<'_>) -> Option<Duration> {
         node.span,
         "not a pace to look at processes",
         "expected `100ms` to `5m`",
+    );
+    None
+}
+
+/// Less would delete what happened before anybody had the time to ask.
+fn kept_for(node: &Node, reader: &mut Reader<'_>) -> Option<Duration> {
+    let span = reader.quantity(node, "a duration such as `30d`", quantity::duration)?;
+    if span >= Duration::from_secs(60) {
+        return Some(span);
+    }
+    reader.refuse(
+        node.span,
+        "too short to ask for what happened",
+        "expected `1m` or more",
+    );
+    None
+}
+
+/// Less would not hold the story of one large tree.
+fn kept_in(node: &Node, reader: &mut Reader<'_>) -> Option<Bytes> {
+    let size = reader.quantity(node, "a size such as `64MiB`", quantity::size)?;
+    if size >= Bytes::mib(8) {
+        return Some(size);
+    }
+    reader.refuse(
+        node.span,
+        "too little room for history",
+        "expected `8MiB` or more",
     );
     None
 }

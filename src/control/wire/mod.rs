@@ -11,9 +11,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+mod entry;
+mod history;
 mod safe;
 mod seen;
 
+pub use entry::{Case, Edge, Entry, Event, Fate, Left, Reloaded, Start, StartRule};
+pub use history::{Certificate, Doomed, History, Kept, Lost, Part, Reach, Spared, State, Story};
 pub use safe::Safe;
 pub use seen::{moment, pauses, seconds};
 

@@ -132,6 +132,7 @@ impl Forest {
                 if let Some(node) = self.nodes.get_mut(&holder) {
                     node.missed = None;
                     node.seen_at = sample.at;
+                    node.in_session = figures.session;
                     node.threaded |= figures.threads > 1;
                     node.owner = figures.owner.or(node.owner);
                     doubted = since_loss && std::mem::take(&mut node.doubted);
@@ -222,7 +223,7 @@ impl Forest {
             let session = figures.session.filter(|session| *session != sample.pid)?;
             let maker = self.holder(session)?;
             let node = self.node(maker)?;
-            let vouched = node.session && node.seen_at >= self.look;
+            let vouched = node.session && node.seen_at >= self.look && !self.is_shared(session);
             vouched.then_some((maker, HardTie::Session { session }))
         };
         // A child of init may be an orphan: the session it is in says more than its new parent.
@@ -242,6 +243,7 @@ impl Forest {
             tie: tied.map(|(_, tie)| tie),
             threaded: figures.threads > 1,
             session: figures.session == Some(sample.pid),
+            in_session: figures.session,
             owner: figures.owner,
             ..Node::new(sample.pid, figures.start, started, FirstSign::Found)
         });

@@ -56,7 +56,10 @@ fn a_double_fork_stays_below_its_grandparent() {
     ]);
     assert_eq!(parent_of(&forest, 12), Some(10));
     let twelve = forest.holder(pid(12)).unwrap();
-    assert_eq!(forest.node(twelve).unwrap().starter.unwrap().pid, pid(11));
+    assert_eq!(
+        forest.node(twelve).unwrap().starter.as_ref().unwrap().pid,
+        pid(11)
+    );
     let mut changes = Vec::new();
     forest.apply(&[exit(4, 10)], &mut changes);
     assert_eq!(parent_of(&forest, 12), None);

@@ -14,7 +14,7 @@ use crate::engine::incident::{Incident, Phase, Step};
 use crate::engine::rule::{Mode, Rule, Signal, StageAct};
 use crate::engine::snapshot::RunState;
 use crate::engine::warrant::{
-    Epoch, HardTie, Newborn, Order, Outcome, Report, Target, Unbound, Warrant, WarrantId, Withheld,
+    Epoch, Newborn, Order, Outcome, Report, Target, Unbound, Warrant, WarrantId, Withheld,
 };
 
 /// How long after a warrant's end its report is waited for.
@@ -33,22 +33,16 @@ impl Judge {
             else {
                 continue;
             };
-            if self.is_untouchable(node, dossier) {
+            let Ok(tie) = self.answerable(unit, *serial, node, dossier) else {
                 continue;
-            }
-            let tie = if *serial == unit.root {
-                Some(HardTie::Root)
-            } else {
-                node.tie
             };
-            let Some(tie) = tie else { continue };
             match node.key {
                 Some(key) => targets.push(Target {
                     key,
                     start: node.start,
                     tie,
                     exec: node.exec,
-                    stopped: dossier.latest.state == Some(RunState::Stopped),
+                    stopped: dossier.latest().state == Some(RunState::Stopped),
                 }),
                 None => unbound.push(Unbound {
                     pid: node.pid,
@@ -141,11 +135,14 @@ impl Judge {
     /// The warrant, if everything still holds.
     fn sign(&mut self, id: WarrantId, unit_id: UnitId) -> Option<Arc<Warrant>> {
         let evidence = self.testify(unit_id)?;
+        let fetching = self.awaits_facts(self.units.get(&unit_id)?.members.iter().copied());
         let unit = self.units.get_mut(&unit_id)?;
         let incident = unit.incident.as_mut()?;
         let root = self.dossiers.get(&unit.root);
-        if root.is_some_and(|root| root.learning != Learning::Settled) && incident.hold() {
-            // It runs another image: whether that matches is not known yet.
+        let unsettled = root.is_some_and(|root| root.learning != Learning::Settled);
+        if (unsettled || fetching) && incident.hold() {
+            // It runs another image: whether that matches is not known yet. Or there are new rules, and whether they spare
+            // some member is not.
             return None;
         }
         let unit = self.units.get(&unit_id)?;
@@ -181,10 +178,6 @@ impl Judge {
             | Signal::Usr2
             | Signal::Term => (Order::Ask(signal), Newborn::Admit, ASK_EXPIRES),
         };
-        let spare = match order {
-            Order::Ask(_) => self.settings.spare.clone(),
-            Order::End => self.spare(unit, &targets),
-        };
         Some(Arc::new(Warrant {
             id,
             incident: incident.id,
@@ -192,8 +185,9 @@ impl Judge {
             order,
             targets,
             unbound,
+            roster: self.roster(unit),
             newborn,
-            spare,
+            spare: self.settings.spare.clone(),
             sampled: evidence.sampled,
             evidence,
             expires: self.now.after(expires),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Judge;
+use super::shelf::Filing;
 use super::unit::{Unit, UnitId};
 use crate::engine::decision::{Answer, Closing, Decision, PauseView, Wish};
 use crate::engine::forest::Serial;
@@ -55,6 +56,8 @@ impl Judge {
             .variables
             .iter()
             .any(|name| !self.rules.variables.contains(name));
+        let undecided = Self::spares_anybody(&self.rules) || Self::spares_anybody(&rules);
+        self.filing = Filing::under(&rules);
         let old = std::mem::replace(&mut self.rules, rules);
         let ids: Vec<UnitId> = self.units.keys().copied().collect();
         for id in ids {
@@ -65,6 +68,10 @@ impl Judge {
         let everyone: Vec<Serial> = self.dossiers.keys().copied().collect();
         for serial in &everyone {
             self.renumber_kept(*serial, &old);
+            if self.is_shelved(*serial) {
+                self.fetch_for_rules(*serial, undecided);
+                continue;
+            }
             self.answer(*serial);
             if new_variables {
                 self.expect(*serial);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Judge;
-use super::dossier::{Dossier, Learning};
+use super::dossier::{Dossier, Learning, Met, Name};
 use super::unit::{Unit, UnitId};
 use crate::engine::decision::{Decision, Hearing};
 use crate::engine::evidence::{Evidence, Exemption, UnitKey, Verdict};
@@ -105,8 +105,7 @@ impl Judge {
             .node(serial)
             .is_some_and(|node| node.key.is_none() || node.key == sample.key);
         if let Some(dossier) = self.dossiers.get_mut(&serial).filter(|_| ours) {
-            dossier.latest.end(sample.at, cpu);
-            dossier.zombie = Some(sample.at);
+            dossier.latest_mut().end(sample.at, cpu);
         }
     }
 
@@ -115,7 +114,7 @@ impl Judge {
             Seen::Alive(figures) => figures,
             Seen::Still => {
                 if let Some(dossier) = self.dossiers.get_mut(&serial) {
-                    dossier.latest.hold(sample.at);
+                    dossier.latest_mut().hold(sample.at);
                 }
                 return;
             }
@@ -128,15 +127,16 @@ impl Judge {
         let Some(dossier) = self.dossiers.get_mut(&serial) else {
             return;
         };
-        let first = dossier.latest.at.is_none();
-        dossier.latest.update(sample.at, figures);
+        let first = std::mem::replace(&mut dossier.met, Met::Once) == Met::Never;
+        if !dossier.units.is_empty() {
+            dossier.latest_mut().update(sample.at, figures);
+        }
         let renamed = dossier.learning == Learning::Settled
             && dossier
-                .facts
-                .as_deref()
-                .is_some_and(|facts| facts.pid == sample.pid && facts.comm != figures.comm);
+                .name
+                .is_some_and(|name| name != Name::of(&figures.comm));
         if first && found && figures.reaped > Duration::ZERO {
-            dossier.reaped = figures.reaped;
+            dossier.latest_mut().reaped = figures.reaped;
             for id in &dossier.units {
                 if let Some(unit) = self.units.get_mut(id) {
                     unit.buried.at_least = unit.buried.at_least.saturating_add(figures.reaped);
@@ -173,9 +173,9 @@ impl Judge {
         }
         let mut dossier = Dossier::born_of(None);
         dossier.learning = Learning::Settled;
-        dossier.zombie = Some(sample.at);
+        dossier.latest_mut().zombie = Some(sample.at);
         dossier.units = counting;
-        self.dossiers.insert(dead, dossier);
+        self.dossiers.insert(dead, Box::new(dossier));
     }
 
     /// Judges one unit on its newest figures.
@@ -237,7 +237,7 @@ impl Judge {
     fn rests_on_held(&self, id: UnitId) -> bool {
         let held = |serial: &Serial| {
             let dossier = self.dossiers.get(serial);
-            dossier.is_some_and(|dossier| dossier.latest.held())
+            dossier.is_some_and(|dossier| dossier.latest().held())
         };
         let unit = self.units.get(&id);
         unit.is_some_and(|unit| unit.members.iter().any(held))
@@ -254,21 +254,20 @@ impl Judge {
 
     /// The oldest and the newest sample of the living members. Who was never read has none.
     fn sample_times(&self, unit: &Unit) -> (Mono, Mono) {
-        let samples = || {
-            unit.members
-                .iter()
-                // Whoever was found dead has no newer figures, and holds up nobody.
-                .filter(|serial| {
-                    self.forest
-                        .node(**serial)
-                        .is_some_and(|node| node.missed.is_none())
-                })
-                .filter_map(|serial| self.dossiers.get(serial)?.latest.at)
-        };
-        (
-            samples().min().unwrap_or_default(),
-            samples().max().unwrap_or_default(),
-        )
+        let samples = unit
+            .members
+            .iter()
+            // Whoever was found dead has no newer figures, and holds up nobody.
+            .filter(|serial| {
+                let node = self.forest.node(**serial);
+                node.is_some_and(|node| node.missed.is_none())
+            })
+            .filter_map(|serial| self.dossiers.get(serial)?.latest().at);
+        let both = samples.fold(None, |both: Option<(Mono, Mono)>, at| {
+            let (oldest, newest) = both.unwrap_or((at, at));
+            Some((oldest.min(at), newest.max(at)))
+        });
+        both.unwrap_or_default()
     }
 
     fn paused(&self, unit: &Unit) -> Option<Exemption> {
@@ -293,21 +292,19 @@ impl Judge {
             else {
                 continue;
             };
+            let latest = dossier.latest();
             // Who was born after the figures were asked for is no gap in them.
-            let newborn = dossier.latest.at.is_none() && node.born >= unit.looked;
-            let fresh = dossier.latest.at.is_some_and(|at| at >= unit.looked);
-            living.add(&dossier.latest, unit.looked, newborn);
+            let newborn = latest.at.is_none() && node.born >= unit.looked;
+            let fresh = latest.at.is_some_and(|at| at >= unit.looked);
+            living.add(latest, unit.looked, newborn);
             if !newborn && !fresh {
                 missed = missed.saturating_add(1);
             }
-            if matches!(
-                dossier.latest.state,
-                Some(RunState::Stopped | RunState::Traced)
-            ) {
+            if matches!(latest.state, Some(RunState::Stopped | RunState::Traced)) {
                 stopped = stopped.saturating_add(1);
             }
             if !fresh {
-                let unread = self.now.since(dossier.latest.at.unwrap_or(node.born));
+                let unread = self.now.since(latest.at.unwrap_or(node.born));
                 let width = if node.threaded {
                     self.machine.cores.max(1)
                 } else {
@@ -361,7 +358,7 @@ impl Judge {
         let seen = dead().filter(|serial| {
             self.dossiers
                 .get(serial)
-                .and_then(|dossier| dossier.zombie)
+                .and_then(|dossier| dossier.latest().zombie)
                 .is_some_and(|at| at >= unit.looked)
         });
         let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
@@ -395,7 +392,7 @@ impl Judge {
         else {
             return none;
         };
-        let facts = dossier.facts.as_deref()?;
+        let facts = dossier.facts()?;
         if detachment == Detachment::Spares {
             match facts.hangup {
                 Read::Known(Hangup::Heeded) => {}

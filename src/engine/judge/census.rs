@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::dossier::{Dossier, Learning, Leashed};
+use super::dossier::{Dossier, Learning, Leashed, Papers};
 use super::unit::UnitId;
 use super::{Ending, Judge};
 use crate::engine::decision::{Closing, Decision};
@@ -44,7 +44,7 @@ impl Judge {
             return;
         };
         let parent = node.parent.and_then(|parent| self.dossiers.get(&parent));
-        let mut dossier = Dossier::born_of(parent);
+        let mut dossier = Dossier::born_of(parent.map(Box::as_ref));
         dossier.units = parent
             .map(|parent| self.inheritance(parent))
             .unwrap_or_default();
@@ -59,7 +59,7 @@ impl Judge {
             }
         }
         let trouble = self.in_trouble(&dossier.units);
-        self.dossiers.insert(serial, dossier);
+        self.dossiers.insert(serial, Box::new(dossier));
         let youth = if trouble { YOUTH_IN_TROUBLE } else { YOUTH };
         // What was there before us has most likely lived long enough.
         let ripe = match seen {
@@ -197,9 +197,8 @@ impl Judge {
                 dossier.standing =
                     std::mem::replace(&mut dossier.standing, Standing::Plain).for_member();
             }
-            if dossier.reaped > Duration::ZERO {
-                unit.buried.at_least = unit.buried.at_least.saturating_add(dossier.reaped);
-            }
+            let reaped = dossier.latest().reaped;
+            unit.buried.at_least = unit.buried.at_least.saturating_add(reaped);
             if let UnitKey::Tree(_) = unit.key {
                 open.extend(
                     self.forest
@@ -233,6 +232,7 @@ impl Judge {
         for serial in family {
             if let Some(dossier) = self.dossiers.get_mut(&serial) {
                 dossier.units.retain(|unit| *unit != id);
+                dossier.strike_figures();
             }
             if let Some(unit) = self.units.get_mut(&id) {
                 unit.members.remove(&serial);
@@ -248,6 +248,10 @@ impl Judge {
         let Some(dossier) = self.dossiers.get_mut(&serial) else {
             return;
         };
+        // What is shelved is of the image before, or of the user.
+        if let (Papers::Shelved, Learning::Settled) = (&dossier.papers, dossier.learning) {
+            dossier.papers = Papers::None;
+        }
         dossier.learning = Learning::Young;
         let units = dossier.units.clone();
         let youth = if self.in_trouble(&units) {
@@ -264,14 +268,14 @@ impl Judge {
         };
         let Life::Dead(died) = node.life else { return };
         // A process cannot use more CPU than time passes on each of its threads' processors.
-        let unread = died.since(dossier.latest.at.unwrap_or(node.born));
+        let unread = died.since(dossier.latest().at.unwrap_or(node.born));
         let width = if node.threaded {
             self.machine.cores.max(1)
         } else {
             1
         };
         let (latest, beyond) = (
-            dossier.latest.cpu,
+            dossier.latest().cpu,
             Bound::Known(unread.saturating_mul(width)),
         );
         let units = dossier.units.clone();
@@ -355,6 +359,7 @@ impl Judge {
         for serial in unit.members.iter().chain(&unit.zombies) {
             if let Some(dossier) = self.dossiers.get_mut(serial) {
                 dossier.units.retain(|unit| *unit != id);
+                dossier.strike_figures();
             }
         }
         for serial in unit.zombies {

@@ -1,7 +1,6 @@
 //! What the judge keeps of one process: what it runs, how it stands, which units it belongs to.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::engine::facts::Facts;
 use crate::engine::guard::Standing;
@@ -9,6 +8,7 @@ use crate::engine::matcher::Answer;
 use crate::engine::process::Text;
 use crate::engine::units::Mono;
 use crate::engine::usage::Latest;
+use crate::engine::warrant::Image;
 
 use super::unit::UnitId;
 
@@ -16,30 +16,68 @@ use super::unit::UnitId;
 #[derive(Clone, Debug)]
 pub(super) struct Dossier {
     /// What it runs: its own facts once learnt, its parent's until then.
-    pub(super) facts: Option<Arc<Facts>>,
+    pub(super) papers: Papers,
     /// What really runs, by the same.
     pub(super) program: Text,
+    /// What kind of program that is.
+    pub(super) image: Image,
+    /// The beginning of its short name when its facts were learnt.
+    pub(super) name: Option<Name>,
     /// How far its own facts are.
     pub(super) learning: Learning,
     /// When to learn its facts, to ask again for them, or to see whether it lives.
     pub(super) due: Option<Mono>,
     /// Whether it may be signalled at all.
     pub(super) standing: Standing,
-    /// Each rule's answer, in the order of the rules; empty before its own facts are known.
-    pub(super) answers: Vec<Answer>,
+    /// Each rule's answer, in the order of the rules; `None` before its own facts are known. Most have the same ones.
+    pub(super) answers: Option<Arc<[Answer]>>,
     /// The units it belongs to.
     pub(super) units: Vec<UnitId>,
     /// Rules, by index, whose trees it has left for good by `keep`.
     pub(super) kept: Vec<usize>,
     /// It descends from the process that `--only-under` names.
     pub(super) leashed: Leashed,
-    /// It was last seen dead and not waited for.
-    pub(super) zombie: Option<Mono>,
-    /// Its last figures.
-    pub(super) latest: Latest,
-    /// CPU time of children it had waited for when it was first seen.
-    pub(super) reaped: Duration,
+    /// Whether it was looked at since it became known.
+    pub(super) met: Met,
+    /// Its last figures. Of who belongs to no unit none are kept.
+    latest: Option<Box<Latest>>,
 }
+
+/// What there is of a process's facts.
+#[derive(Clone, Debug)]
+pub(super) enum Papers {
+    /// Nothing.
+    None,
+    /// All of it.
+    Here(Arc<Facts>),
+    /// They were learnt, and what follows from them stands until the next exec; they can be learnt again.
+    Shelved,
+}
+
+/// Whether a process was ever looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Met {
+    Never,
+    Once,
+}
+
+/// A short name as the kernel keeps it of a program: at most 15 bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Name([u8; 15]);
+
+impl Name {
+    /// What of it the kernel would keep.
+    pub(super) fn of(comm: &Text) -> Self {
+        let mut name = Self::default();
+        for (slot, byte) in name.0.iter_mut().zip(comm.bytes()) {
+            *slot = *byte;
+        }
+        name
+    }
+}
+
+/// Those of who was never looked at.
+static NO_FIGURES: Latest = Latest::NONE;
 
 /// How far the facts of the present image are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,10 +103,16 @@ impl Dossier {
     /// A newborn's: what its parent's says, until its own facts are learnt.
     pub(super) fn born_of(parent: Option<&Self>) -> Self {
         Self {
-            facts: parent.and_then(|parent| parent.facts.clone()),
+            papers: match parent.map(|parent| &parent.papers) {
+                Some(Papers::Here(facts)) => Papers::Here(facts.clone()),
+                // Whoever looks at those above keeps everybody's facts.
+                Some(Papers::Shelved | Papers::None) | None => Papers::None,
+            },
             program: parent
                 .map(|parent| parent.program.clone())
                 .unwrap_or_default(),
+            image: parent.map_or(Image::Other, |parent| parent.image),
+            name: None,
             learning: Learning::Young,
             due: None,
             standing: match parent.map(|parent| &parent.standing) {
@@ -78,18 +122,43 @@ impl Dossier {
                 }
                 Some(Standing::Plain) | None => Standing::Plain,
             },
-            answers: Vec::new(),
+            answers: None,
             units: Vec::new(),
             kept: parent.map(|parent| parent.kept.clone()).unwrap_or_default(),
             leashed: parent.map_or(Leashed::Outside, |parent| parent.leashed),
-            zombie: None,
-            latest: Latest::default(),
-            reaped: Duration::ZERO,
+            met: Met::Never,
+            latest: None,
+        }
+    }
+
+    /// Its facts, or its parent's, where they are at hand.
+    pub(super) fn facts(&self) -> Option<&Facts> {
+        match &self.papers {
+            Papers::Here(facts) => Some(facts),
+            Papers::None | Papers::Shelved => None,
+        }
+    }
+
+    /// Its last figures.
+    pub(super) fn latest(&self) -> &Latest {
+        self.latest.as_deref().unwrap_or(&NO_FIGURES)
+    }
+
+    /// Its last figures, to write in.
+    pub(super) fn latest_mut(&mut self) -> &mut Latest {
+        self.latest.get_or_insert_default()
+    }
+
+    /// It belongs to no unit any more: nobody needs its figures.
+    pub(super) fn strike_figures(&mut self) {
+        if self.units.is_empty() && self.latest().reaped.is_zero() {
+            self.latest = None;
         }
     }
 
     /// A rule's answer; unknown before the facts are known.
     pub(super) fn answer(&self, rule: usize) -> Answer {
-        self.answers.get(rule).copied().unwrap_or(Answer::Unknown)
+        let answer = self.answers.as_ref().and_then(|answers| answers.get(rule));
+        answer.copied().unwrap_or(Answer::Unknown)
     }
 }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use super::Judge;
 use super::census::YOUTH;
-use super::dossier::{Dossier, Learning};
+use super::dossier::{Dossier, Learning, Name, Papers};
+use super::roster;
 use super::unit::{Unit, UnitId};
 use crate::engine::decision::{Closing, Decision};
 use crate::engine::evidence::{Subject, UnitKey};
@@ -38,6 +39,7 @@ impl Judge {
         if std::mem::take(&mut self.stirred) {
             for serial in std::mem::take(&mut self.hopeful) {
                 self.consider(serial, out);
+                self.shelve(serial);
             }
         }
     }
@@ -60,7 +62,9 @@ impl Judge {
             return;
         }
         if matches!(facts.args, Read::Late) || matches!(facts.exe, Read::Late) {
-            if let Some(dossier) = self.dossiers.get_mut(&serial) {
+            // What is known already was only asked for again.
+            let open = |dossier: &&mut Box<Dossier>| dossier.learning != Learning::Settled;
+            if let Some(dossier) = self.dossiers.get_mut(&serial).filter(open) {
                 dossier.learning = Learning::Young;
                 self.schedule(serial, self.now.after(YOUTH));
             }
@@ -80,14 +84,17 @@ impl Judge {
             // It vanished, or the number is another's by now: the next look or event tells which. What its parent
             // runs says nothing about it any more.
             dossier.learning = Learning::Settled;
-            dossier.facts = None;
-            dossier.answers.clear();
+            dossier.papers = Papers::None;
+            dossier.name = None;
+            dossier.answers = None;
             return;
         }
         dossier.learning = Learning::Settled;
         dossier.program = program::of(&facts).unwrap_or_default();
+        dossier.image = roster::image(&facts);
+        dossier.name = Some(Name::of(&facts.comm));
         let owner = facts.owner.known().copied();
-        dossier.facts = Some(Arc::new(facts));
+        dossier.papers = Papers::Here(Arc::new(facts));
         self.forest.own(serial, owner);
         let standing = self.standing(serial);
         if let Some(dossier) = self.dossiers.get_mut(&serial) {
@@ -105,38 +112,50 @@ impl Judge {
         serial: Serial,
         hold: impl FnOnce(&matcher::Subject<'_>) -> T,
     ) -> Option<T> {
-        let facts_of = |serial: Serial| {
-            self.dossiers
-                .get(&serial)
-                .and_then(|dossier| dossier.facts.as_deref())
-        };
+        let facts = self.facts_of(serial);
+        self.with_facts(serial, facts, hold)
+    }
+
+    /// A process as matchers would see it by these facts.
+    pub(super) fn with_facts<T>(
+        &self,
+        serial: Serial,
+        facts: Option<&Facts>,
+        hold: impl FnOnce(&matcher::Subject<'_>) -> T,
+    ) -> Option<T> {
         let above: Vec<Option<&Facts>> = self
             .forest
             .above(serial)
-            .map(|(above, _)| facts_of(above))
+            .map(|(above, _)| self.facts_of(above))
             .collect();
         let node = self.forest.node(serial)?;
         Some(hold(&matcher::Subject {
-            facts: facts_of(serial),
+            facts,
             age: self.now.since(node.exec_at),
             above: &above,
         }))
     }
 
+    fn facts_of(&self, serial: Serial) -> Option<&Facts> {
+        self.dossiers.get(&serial)?.facts()
+    }
+
     /// Holds every rule's matcher against a process.
     pub(super) fn answer(&mut self, serial: Serial) {
         let test = |subject: &matcher::Subject<'_>| {
-            self.rules
-                .rules
-                .iter()
-                .map(|rule| rule.matcher.test(subject))
-                .collect()
+            let rules = self.rules.rules.iter();
+            let answers: Vec<Answer> = rules.map(|rule| rule.matcher.test(subject)).collect();
+            answers
         };
         let Some(answers) = self.with_subject(serial, test) else {
             return;
         };
+        // What holds for one process most often holds for the next.
+        if *self.last_answers != *answers {
+            self.last_answers = answers.into();
+        }
         if let Some(dossier) = self.dossiers.get_mut(&serial) {
-            dossier.answers = answers;
+            dossier.answers = Some(self.last_answers.clone());
         }
     }
 
@@ -213,7 +232,7 @@ impl Judge {
         let Some(rule) = self.rules.rules.get(rule) else {
             return false;
         };
-        if rule.keep.is_empty() || !self.dossiers.get(&serial).is_some_and(learnt) {
+        if rule.keep.is_empty() || !self.dossiers.get(&serial).is_some_and(|it| learnt(it)) {
             return false;
         }
         let any = |subject: &matcher::Subject<'_>| {
@@ -244,6 +263,8 @@ impl Judge {
             .collect();
         for index in matching {
             match self.place(serial, index) {
+                // Its facts are needed again.
+                Placed::Top if self.is_shelved(serial) => self.fetch(serial),
                 Placed::Top => self.crown(serial, index, out),
                 Placed::Below => {}
                 Placed::Unsure => {
@@ -320,7 +341,7 @@ impl Judge {
             let learnt = self
                 .dossiers
                 .get(&serial)
-                .and_then(|dossier| dossier.facts.as_ref())
+                .and_then(|dossier| dossier.facts())
                 .map(|facts| facts.cpu);
             unit.before = learnt.unwrap_or_default().min(since.since(born));
         }
@@ -382,7 +403,7 @@ impl Judge {
     pub(super) fn subject(&self, serial: Serial, key: ProcKey) -> Subject {
         let node = self.forest.node(serial);
         let dossier = self.dossiers.get(&serial);
-        let facts = dossier.and_then(|dossier| dossier.facts.as_deref());
+        let facts = dossier.and_then(|dossier| dossier.facts());
         let args: &[Text] = facts
             .and_then(|facts| facts.args.known())
             .map_or(&[], Vec::as_slice);
@@ -405,7 +426,7 @@ impl Judge {
     /// Whom to tell: the user who logged in, else the nearest person above, else nobody better than the owner.
     fn audience(&self, serial: Serial) -> Option<Uid> {
         let login = |serial: &Serial| {
-            let facts = self.dossiers.get(serial)?.facts.as_deref()?;
+            let facts = self.facts_of(*serial)?;
             facts.login.known().copied().flatten()
         };
         let person = |serial: &Serial| {

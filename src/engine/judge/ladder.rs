@@ -77,7 +77,7 @@ impl Judge {
             .collect();
         for serial in members {
             let young = |dossier: &Dossier| dossier.learning == Learning::Young;
-            if self.dossiers.get(&serial).is_some_and(young) {
+            if self.dossiers.get(&serial).is_some_and(|it| young(it)) {
                 self.expect(serial);
             }
         }

@@ -6,16 +6,16 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::dossier::Learning;
+use super::Judge;
+use super::dossier::{Dossier, Learning, Papers};
+use super::shelf::loose;
 use super::unit::{SEEN_BEFORE, UnitId};
-use super::{Judge, dossier};
 use crate::engine::decision::{Decision, Hearing};
 use crate::engine::evidence::Verdict;
 use crate::engine::facts::Question;
 use crate::engine::forest::{Life, Node, Serial};
 use crate::engine::matcher::{Answer, Volatility};
 use crate::engine::process::Pid;
-use crate::engine::rule::Rule;
 use crate::engine::snapshot::{Ask, Want};
 use crate::engine::units::Mono;
 
@@ -172,7 +172,7 @@ impl Judge {
     /// The question about a member: whether it has run, where that is enough.
     fn ask_again(&self, serial: Serial, want: Want) -> Option<Ask> {
         let node = self.forest.node(serial)?;
-        let latest = &self.dossiers.get(&serial)?.latest;
+        let latest = self.dossiers.get(&serial)?.latest();
         if !self.forest.is_settled(serial) {
             return Some(ask(node, want));
         }
@@ -304,7 +304,7 @@ impl Judge {
 
     /// Whether any matcher's answer can change without an event.
     fn reviews(&self) -> bool {
-        self.rules.rules.iter().any(|rule| loose(rule))
+        self.rules.rules.iter().any(|rule| loose(&rule.matcher))
     }
 
     /// Holds matchers that ripen or drift against their candidates again.
@@ -315,14 +315,15 @@ impl Judge {
         self.next_review = self.now.after(AT_THE_LATEST);
         let candidates: Vec<usize> = (0..)
             .zip(&self.rules.rules)
-            .filter(|(_, rule)| loose(rule))
+            .filter(|(_, rule)| loose(&rule.matcher))
             .map(|(index, _)| index)
             .collect();
         if candidates.is_empty() {
             return;
         }
-        let open = |dossier: &dossier::Dossier| {
+        let open = |dossier: &Dossier| {
             dossier.learning == Learning::Settled
+                && !matches!(dossier.papers, Papers::Shelved)
                 && candidates
                     .iter()
                     .any(|rule| dossier.answer(*rule) != Answer::Yes)
@@ -365,9 +366,4 @@ fn ask(node: &Node, want: Want) -> Ask {
         want,
         ran: None,
     }
-}
-
-/// Whether a rule's answer can change without an exec and without an event.
-fn loose(rule: &Rule) -> bool {
-    rule.matcher.changes(Volatility::Drifts) || rule.matcher.changes(Volatility::Ripens)
 }

@@ -7,10 +7,12 @@
 //! |---|---|
 //! | `census` | births and deaths: who belongs to which unit |
 //! | `enrol` | facts: how a process stands, which rules it is the root of |
+//! | `shelf` | facts that nobody needs for now are not kept |
 //! | `looks` | when to list, to learn and to look: pay only for what is judged |
 //! | `survey` | when memory is worth counting with shared pages once |
 //! | `bench` | a snapshot's verdicts, and what they set in motion |
 //! | `ladder` | the stages: openings, nudges, closings |
+//! | `roster` | all of a tree in words, and who of it may be signalled |
 //! | `acts` | authority: targets, last calls, warrants, reports |
 //! | `answers` | what people and rule files say: pauses, new rules |
 //! | `view` | what it sees now, for `status`, `ps` and `why` |
@@ -24,6 +26,8 @@ mod dossier;
 mod enrol;
 mod ladder;
 mod looks;
+mod roster;
+mod shelf;
 mod survey;
 mod unit;
 mod view;
@@ -37,12 +41,14 @@ use super::event::{Event, Happening};
 use super::evidence::{IncidentId, UnitKey};
 use super::forest::{Forest, Serial};
 use super::incident::Past;
+use super::matcher::Answer;
 use super::process::{Pid, ProcKey, Text, Uid};
 use super::rule::{RuleName, RuleSet};
 use super::snapshot::{Ask, Machine};
 use super::units::{Mono, Tier};
 use super::warrant::{EventCount, Spare, Warrant, WarrantId};
 use dossier::Dossier;
+use shelf::Filing;
 use unit::{Unit, UnitId};
 pub use view::Case;
 
@@ -70,8 +76,13 @@ pub struct Judge {
     settings: Settings,
     rules: Arc<RuleSet>,
     forest: Forest,
-    dossiers: BTreeMap<Serial, Dossier>,
+    /// Boxed: of a map that grows at its end, half stays empty.
+    dossiers: BTreeMap<Serial, Box<Dossier>>,
     units: BTreeMap<UnitId, Unit>,
+    /// The answers of the rules to the last process they were held against.
+    last_answers: Arc<[Answer]>,
+    /// What becomes of facts that nobody needs for now.
+    filing: Filing,
     /// When to learn the facts of whom.
     ripe: BTreeSet<(Mono, Serial)>,
     /// Processes that match and wait for what is above them to be known.
@@ -134,6 +145,8 @@ impl Judge {
         Self {
             last_incident: settings.first_incident.saturating_sub(1),
             settings,
+            last_answers: Arc::new([]),
+            filing: Filing::under(&rules),
             rules,
             forest: Forest::default(),
             dossiers: BTreeMap::new(),

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::Judge;
-use super::dossier::{Dossier, Learning};
+use super::dossier::Learning;
 use super::enrol::COMMAND_SHOWN;
 use super::unit::{Unit, UnitId};
 use crate::engine::decision::{
     Explanation, IncidentView, Relation, Rest, RuleExplanation, RuleView, UnitView, View, nearness,
 };
 use crate::engine::evidence::{UnitKey, Verdict};
+use crate::engine::facts::Facts;
 use crate::engine::forest::{Forest, Serial};
 use crate::engine::guard::Standing;
 use crate::engine::incident::{Incident, Phase};
@@ -86,11 +87,12 @@ impl Judge {
         }
     }
 
-    /// Why a process is, or is not, judged. `None` when there is no such process.
-    pub fn explain(&self, pid: Pid) -> Option<Explanation> {
+    /// Why a process is, or is not, judged. `None` when there is no such process. Of most processes no facts are kept: what
+    /// answers the question of [`Judge::recall`] is given along.
+    pub fn explain(&self, pid: Pid, learnt: Option<&Facts>) -> Option<Explanation> {
         let serial = self.forest.holder(pid)?;
         let (node, dossier) = self.forest.node(serial).zip(self.dossiers.get(&serial))?;
-        let facts = dossier.facts.as_deref();
+        let facts = self.at_hand(serial, learnt);
         let args: &[Text] = facts
             .and_then(|facts| facts.args.known())
             .map_or(&[], Vec::as_slice);
@@ -119,7 +121,7 @@ impl Judge {
                 .map(|(index, rule)| RuleExplanation {
                     rule: rule.name.clone(),
                     mode: rule.mode,
-                    relation: self.relation(serial, dossier, index, rule),
+                    relation: self.relation(serial, facts, index, rule),
                 })
                 .collect(),
             notes: BTreeMap::from([(
@@ -129,7 +131,16 @@ impl Judge {
         })
     }
 
-    fn relation(&self, serial: Serial, dossier: &Dossier, index: usize, rule: &Rule) -> Relation {
+    fn relation(
+        &self,
+        serial: Serial,
+        facts: Option<&Facts>,
+        index: usize,
+        rule: &Rule,
+    ) -> Relation {
+        let Some(dossier) = self.dossiers.get(&serial) else {
+            return Relation::Pending("it has just gone".to_owned());
+        };
         let of_rule = |id: &&UnitId| self.units.get(id).is_some_and(|unit| unit.index == index);
         if let Some(unit) = dossier
             .units
@@ -162,7 +173,7 @@ impl Judge {
                 Relation::Barred("it was kept out of its tree by `keep`".to_owned())
             }
             Answer::Yes => Relation::Barred(self.barred(serial)),
-            Answer::No | Answer::Unknown => self.unmatched(serial, rule),
+            Answer::No | Answer::Unknown => self.unmatched(serial, facts, rule),
         }
     }
 
@@ -177,9 +188,9 @@ impl Judge {
         }
     }
 
-    fn unmatched(&self, serial: Serial, rule: &Rule) -> Relation {
+    fn unmatched(&self, serial: Serial, facts: Option<&Facts>, rule: &Rule) -> Relation {
         match self
-            .with_subject(serial, |subject| rule.matcher.first_failing(subject))
+            .with_facts(serial, facts, |subject| rule.matcher.first_failing(subject))
             .flatten()
         {
             Some(Reason::Unmet(text)) => Relation::Unmatched(text),

@@ -19,6 +19,11 @@ impl Matcher {
             && !self.changes(Volatility::Ripens)
     }
 
+    /// Whether some field, nested ones included, is about processes above.
+    pub fn looks_up(&self) -> bool {
+        self.fields.iter().any(Field::looks_up)
+    }
+
     /// The next age, after this one, at which the answer can change by time alone: just past it, `age` is above.
     pub fn ripens_after(&self, age: Duration) -> Option<Duration> {
         self.fields
@@ -74,12 +79,17 @@ impl Field {
         }
     }
 
+    fn looks_up(&self) -> bool {
+        matches!(self, Self::Parent(_) | Self::Ancestor(_))
+            || self.nested().iter().any(Matcher::looks_up)
+    }
+
     fn changes(&self, how: Volatility) -> bool {
         self.volatility() == how || self.nested().iter().any(|matcher| matcher.changes(how))
     }
 
     /// The field's own volatility, without what is nested in it.
-    const fn volatility(&self) -> Volatility {
+    pub(super) const fn volatility(&self) -> Volatility {
         match self {
             Self::Program(_)
             | Self::Exe(_)

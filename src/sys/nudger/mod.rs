@@ -74,10 +74,19 @@ impl Nudger {
         }
     }
 
-    /// To the person at this terminal. Never waits.
-    pub fn tap(&mut self, line: Line, now: Mono) {
-        if let Some(terminals) = &mut self.terminals {
-            terminals.write(line, now);
+    /// The sink that [`Nudger::record`] writes to, if there is one.
+    pub fn recorder(&self) -> Option<&'static str> {
+        self.journal.as_ref().map(|_| "journal")
+    }
+
+    /// To the person at this terminal; whether anybody writes to terminals. Never waits.
+    pub fn tap(&mut self, line: Line, now: Mono) -> bool {
+        match &mut self.terminals {
+            Some(terminals) => {
+                terminals.write(line, now);
+                true
+            }
+            None => false,
         }
     }
 

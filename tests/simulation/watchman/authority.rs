@@ -1,10 +1,17 @@
 //! Authority: what a warrant needs before it is signed.
 
-use beadle::engine::rule::{Mode, Signal, StageAct};
+use std::time::Duration;
+
+use beadle::engine::process::ProcKey;
+use beadle::engine::rule::{Mode, Signal, Stage, StageAct};
+use beadle::engine::units::Mono;
 use beadle::engine::warrant::Warrant;
 
 use super::evidence::{evidence_holds, truth};
 use super::{Scene, Verdict, Watchman, ensure, find};
+
+/// How long after a warrant's end its report may still come.
+const REPORT_PATIENCE: Duration = Duration::from_secs(30);
 
 impl Watchman {
     pub(super) fn warrant(&mut self, scene: &Scene<'_>, warrant: &Warrant) -> Verdict {
@@ -16,14 +23,10 @@ impl Watchman {
             "signal in mode {}: {name}",
             rule.mode
         );
+        self.not_too_soon(now, name)?;
         ensure!(
-            self.snapshots >= 3,
-            "signal after {} snapshots",
-            self.snapshots
-        );
-        ensure!(
-            now >= self.quiet_until,
-            "signal within a minute of waking: {name}"
+            !self.is_broken(now, rule, warrant.evidence.subject.owner),
+            "signal against the breaker: {name}"
         );
         self.not_paused(scene, warrant)?;
         let refused = self.refused.get(&(name.clone(), warrant.unit));
@@ -32,17 +35,26 @@ impl Watchman {
             "signal in the cooldown of a refusal: {name}"
         );
         let signal = warrant.order.signal();
-        let stage = rule
+        let place = rule
             .ladder
             .iter()
-            .find(|stage| stage.act == StageAct::Signal(signal))
+            .position(|stage| stage.act == StageAct::Signal(signal))
             .ok_or("a signal that the ladder does not have")?;
+        let nudge = |stage: &Stage| stage.act == StageAct::Nudge;
+        let told = rule.ladder[..place].iter().rposition(nudge).unwrap_or(0);
+        let notice = rule.ladder[told + 1..=place].iter();
+        let grace = rule.ladder[place].after;
+        // On other rules than those it was told by, only the last stage's clock is sure to have run.
+        let notice = match self.reloads {
+            0 => notice.map(|stage| stage.after).sum(),
+            _ => grace,
+        };
         let case = self.cases.entry(warrant.incident.0).or_default();
         let nudged = case
             .nudged
             .ok_or(format!("signal without a nudge: {name}"))?;
         ensure!(
-            now >= nudged.after(stage.after),
+            now >= nudged.after(notice),
             "signal within the notice: {name}"
         );
         if signal == Signal::Term {
@@ -55,15 +67,8 @@ impl Watchman {
                 .filter(|(asked, _)| scene.shells.lost.contains(asked));
             case.termed = case.termed.or(lost.map(|(_, at)| at));
             let termed = case.termed.ok_or(format!("KILL without TERM: {name}"))?;
-            ensure!(
-                now >= termed.after(stage.after),
-                "KILL within the grace: {name}"
-            );
-            ensure!(
-                case.killed == 0 || case.termed.is_some(),
-                "KILL twice: {name}"
-            );
-            case.killed += 1;
+            ensure!(now >= termed.after(grace), "KILL within the grace: {name}");
+            // Another TERM must come before another KILL.
             case.ending = Some((warrant.id, termed));
             case.termed = None;
         }
@@ -71,6 +76,7 @@ impl Watchman {
             !warrant.targets.is_empty() || !warrant.unbound.is_empty(),
             "an empty warrant"
         );
+        self.alone(now, warrant)?;
         let old = now.since(warrant.sampled);
         ensure!(
             old <= scene.rules.interval * 2,
@@ -79,6 +85,24 @@ impl Watchman {
         evidence_holds(scene, &warrant.evidence)?;
         self.remember(scene.machine, warrant.unit);
         truth(scene, &self.roots, &warrant.evidence)
+    }
+
+    /// One act is under way per process.
+    fn alone(&mut self, now: Mono, warrant: &Warrant) -> Verdict {
+        self.acting.retain(|_, (until, _)| *until > now);
+        let whom: Vec<ProcKey> = warrant.targets.iter().map(|target| target.key).collect();
+        let other = self
+            .acting
+            .values()
+            .find(|(_, others)| others.iter().any(|other| whom.contains(other)));
+        ensure!(
+            other.is_none(),
+            "two acts on one process at once: {}",
+            warrant.evidence.rule
+        );
+        let until = warrant.expires.after(REPORT_PATIENCE);
+        self.acting.insert(warrant.id, (until, whom));
+        Ok(())
     }
 
     fn not_paused(&self, scene: &Scene<'_>, warrant: &Warrant) -> Verdict {

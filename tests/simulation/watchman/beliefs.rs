@@ -9,7 +9,7 @@ use crate::world::body::State;
 
 impl Watchman {
     /// Looks at what the judge believes.
-    pub fn beliefs(&self, scene: &Scene<'_>, deep: bool) -> Verdict {
+    pub fn beliefs(&mut self, scene: &Scene<'_>, deep: bool) -> Verdict {
         let (judge, machine) = (scene.judge, scene.machine);
         if let Some(next) = judge.next_deadline() {
             ensure!(
@@ -70,9 +70,10 @@ impl Watchman {
         Ok(())
     }
 
-    fn units(&self, scene: &Scene<'_>) -> Verdict {
+    fn units(&mut self, scene: &Scene<'_>) -> Verdict {
         let machine = scene.machine;
         let view = scene.judge.view();
+        self.care.look(scene, self.worked, &view)?;
         let sure = scene.shells.ways.hearing == Hearing::Events
             && self.gaps == 0
             && machine.events.is_empty();
@@ -133,7 +134,7 @@ impl Watchman {
                     before,
                     "a member is missing from {name}: {} {chain:?} {:?}",
                     body.pid,
-                    scene.judge.explain(body.pid).map(|it| (
+                    scene.judge.explain(body.pid, None).map(|it| (
                         it.standing,
                         it.above,
                         it.rules

@@ -10,32 +10,32 @@
 //! | figures that a lossy world withholds | they come |
 //! | an act that sent nothing | 10 s |
 //! | its own act, or one on a process of its own | [`ACT`] |
-//! | an inner culprit without which it would be clear | that one's own clock runs meanwhile |
-//! | the mode, a refusal, a breaker, a restarter, protection | for ever: it rests |
+//! | an inner culprit without which it would be clear | that one's own clock runs meanwhile; [`LATE`] |
+//! | the mode, a refusal, a breaker, a restarter, protection | as long as that is so: it rests |
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use beadle::engine::decision::{Decision, UnitView, View};
+use beadle::engine::decision::{Decision, Rest, UnitView, View};
 use beadle::engine::evidence::{Quantity, Reading, UnitKey, Verdict as Judged};
 use beadle::engine::incident::Phase;
 use beadle::engine::judge::Case;
-use beadle::engine::process::ProcKey;
-use beadle::engine::rule::Metric;
+use beadle::engine::process::{ProcKey, Uid};
+use beadle::engine::rule::{Metric, Mode};
 use beadle::engine::units::Mono;
 
-use super::{Scene, Verdict, ensure};
+use super::{Scene, Verdict, Watchman, ensure};
 
 /// How long a ripe case may wait for nothing: three looks at a root that runs something else, messages of other rules
 /// about the same tree, a last call.
 const STUCK: Duration = Duration::from_secs(20);
 /// How long an act may take, its lost report given up in the end.
 const ACT: Duration = Duration::from_secs(48);
+/// A culprit whose stage is so long overdue is not waited for any more.
+const LATE: Duration = Duration::from_secs(30);
 /// How many acts one stage may take that send nothing.
 const TRIES: u32 = 4;
-/// What passes between two steps beyond this is the world's standing still, not the judge's.
-const STRIDE: Duration = Duration::from_secs(4);
 
 /// How one unit's case gets on.
 #[derive(Clone, Debug, Default)]
@@ -56,10 +56,6 @@ struct Ledger {
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     ledgers: BTreeMap<(Arc<str>, UnitKey), Ledger>,
-    last: Mono,
-    /// The longest that any case waited.
-    pub(super) longest: Duration,
-    pub(super) most_tries: u32,
 }
 
 impl Progress {
@@ -67,12 +63,10 @@ impl Progress {
     pub(super) fn look(
         &mut self,
         scene: &Scene<'_>,
-        quiet_until: Mono,
+        watchman: &Watchman,
         decisions: &[Decision],
     ) -> Verdict {
-        let now = scene.machine.now;
-        let passed = now.since(self.last).min(STRIDE);
-        self.last = now;
+        let (now, passed) = (scene.machine.now, watchman.passed);
         let mut kept = BTreeMap::new();
         let mut view = None;
         for case in scene.judge.cases() {
@@ -87,7 +81,6 @@ impl Progress {
             }
             if ledger.free {
                 ledger.waited += passed;
-                self.longest = self.longest.max(ledger.waited);
             }
             ensure!(
                 ledger.waited < STUCK,
@@ -100,10 +93,15 @@ impl Progress {
                 case.incident
             );
             ledger.act(&case, passed, decisions)?;
-            self.most_tries = self.most_tries.max(ledger.tries);
-            ledger.free = now >= quiet_until
-                && is_ripe(scene, &case)
-                && !is_held_up(scene, &case, view.get_or_insert_with(|| scene.judge.view()));
+            let quiet = watchman.quiet_until;
+            ledger.free = now >= quiet
+                && is_ripe(scene, &case, watchman)
+                && !is_held_up(
+                    scene,
+                    &case,
+                    quiet,
+                    view.get_or_insert_with(|| scene.judge.view()),
+                );
             kept.insert(whom, ledger);
         }
         self.ledgers = kept;
@@ -140,7 +138,7 @@ impl Ledger {
 }
 
 /// Whether something is due for a unit that is over, on fresh figures.
-fn is_ripe(scene: &Scene<'_>, case: &Case<'_>) -> bool {
+fn is_ripe(scene: &Scene<'_>, case: &Case<'_>, watchman: &Watchman) -> bool {
     let now = scene.machine.now;
     let ways = scene.shells.ways;
     let lossy = ways.unread > 0 || ways.lost_looks > 0 || ways.slowest > 400;
@@ -151,17 +149,35 @@ fn is_ripe(scene: &Scene<'_>, case: &Case<'_>) -> bool {
     let Some(incident) = case.incident else {
         return *case.verdict == Judged::Sustained;
     };
-    let due = match incident.phase {
+    let due = incident.due(case.rule).map(|(_, due)| due);
+    let due = match &incident.phase {
         Phase::Climbing => incident.deadline(case.rule),
-        Phase::Preparing(_) => incident.due(case.rule).map(|(_, due)| due),
-        Phase::Acting(_) | Phase::Resting(_) => None,
+        Phase::Preparing(_) => due,
+        Phase::Acting(_) => None,
+        Phase::Resting(why) => due.filter(|_| !rests_rightly(scene, case, watchman, why)),
     };
     matches!(case.verdict, Judged::Sustained | Judged::Breaching)
         && due.is_some_and(|due| due <= now)
 }
 
+/// Whether what an incident is said to rest on is so. Who is protected, and who restarts whom, is not looked at.
+fn rests_rightly(scene: &Scene<'_>, case: &Case<'_>, watchman: &Watchman, why: &Rest) -> bool {
+    match why {
+        Rest::Mode(_) => case.rule.mode != Mode::Enforce,
+        Rest::Denied => case.incident.is_some_and(|incident| incident.denied),
+        Rest::Breaker => {
+            let machine = scene.machine;
+            let owners = machine.bodies.values().map(|body| Some(Uid(body.owner)));
+            let mut owners = owners.chain([None]);
+            owners.any(|owner| watchman.is_broken(machine.now, case.rule, owner))
+        }
+        Rest::Protected | Rest::Respawn { .. } => true,
+    }
+}
+
 /// Whether another's act, or a smaller culprit, holds up a unit.
-fn is_held_up(scene: &Scene<'_>, case: &Case<'_>, view: &View) -> bool {
+fn is_held_up(scene: &Scene<'_>, case: &Case<'_>, quiet: Mono, view: &View) -> bool {
+    let now = scene.machine.now;
     let find = |case: &Case<'_>| {
         view.units
             .iter()
@@ -178,32 +194,63 @@ fn is_held_up(scene: &Scene<'_>, case: &Case<'_>, view: &View) -> bool {
     let acts = others().any(|(other, theirs)| {
         let phase = other.incident.map(|incident| &incident.phase);
         let acts = matches!(phase, Some(Phase::Acting(_) | Phase::Preparing(_)));
-        acts && theirs
-            .members
-            .iter()
-            .any(|member| unit.members.contains(member))
+        acts && overlap(scene, theirs, unit)
     });
     let culprits: Vec<&UnitView> = others()
-        .filter(|(other, theirs)| lies_within(theirs, unit) && gets_on(other))
+        .filter(|(other, theirs)| lies_within(scene, theirs, unit) && gets_on(now, quiet, other))
         .map(|(_, theirs)| theirs)
         .collect();
     acts || (!culprits.is_empty() && may_be_clear_without(scene, case, unit, &culprits))
 }
 
-fn lies_within(inner: &UnitView, outer: &UnitView) -> bool {
+/// Whether two units share somebody, as far as can be seen: a member whose identity is not bound yet is not shown.
+fn overlap(scene: &Scene<'_>, one: &UnitView, other: &UnitView) -> bool {
+    let shared = one
+        .members
+        .iter()
+        .any(|member| other.members.contains(member));
+    shared || (is_blurred(one) && is_blurred(other) && are_kin(scene, one, other))
+}
+
+fn lies_within(scene: &Scene<'_>, inner: &UnitView, outer: &UnitView) -> bool {
     let (root, top) = (inner.evidence.unit.root(), outer.evidence.unit.root());
     let within = |member| outer.members.contains(member);
-    let all = inner.members.len() < outer.members.len() && inner.members.iter().all(within);
-    matches!(outer.evidence.unit, UnitKey::Tree(_)) && root != top && (within(&root) || all)
+    let fewer = inner.evidence.members < outer.evidence.members;
+    let all = fewer && inner.members.iter().all(within);
+    let perhaps = is_blurred(inner) && is_blurred(outer) && are_kin(scene, inner, outer);
+    matches!(outer.evidence.unit, UnitKey::Tree(_))
+        && root != top
+        && (within(&root) || all || perhaps)
+}
+
+fn is_blurred(unit: &UnitView) -> bool {
+    unit.members.len() < unit.evidence.members as usize
+}
+
+/// Whether the root of one descends from the other's.
+fn are_kin(scene: &Scene<'_>, one: &UnitView, other: &UnitView) -> bool {
+    let machine = scene.machine;
+    let roots = [one, other].map(|unit| machine.ever(unit.evidence.unit.root()));
+    let [Some(one), Some(other)] = roots else {
+        return false;
+    };
+    machine.descends(one, other) || machine.descends(other, one)
 }
 
 /// Whether a case is on its way to a stage.
-fn gets_on(case: &Case<'_>) -> bool {
-    let exempt = matches!(case.verdict, Judged::Exempt(_));
-    !exempt
-        && case.incident.is_some_and(|incident| {
-            !matches!(incident.phase, Phase::Resting(_)) && incident.due(case.rule).is_some()
-        })
+fn gets_on(now: Mono, quiet: Mono, case: &Case<'_>) -> bool {
+    let Some(incident) = case.incident else {
+        return false;
+    };
+    match incident.phase {
+        Phase::Resting(_) => false,
+        Phase::Preparing(_) | Phase::Acting(_) => true,
+        Phase::Climbing => {
+            let due = incident.deadline(case.rule);
+            !matches!(case.verdict, Judged::Exempt(_))
+                && due.is_some_and(|due| now < due.max(quiet).after(LATE))
+        }
+    }
 }
 
 /// Whether a unit could be clear without those inner ones. Some figures do not depend on them, and of CPU time no more

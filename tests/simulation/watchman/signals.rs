@@ -1,6 +1,7 @@
 //! Signals: whom they truly reach.
 
-use beadle::engine::rule::{Scope, Signal};
+use beadle::engine::evidence::UnitKey;
+use beadle::engine::rule::Signal;
 
 use super::{Scene, Verdict, Watchman, ensure, find};
 use crate::world::body::Id;
@@ -30,7 +31,7 @@ impl Watchman {
                 sent.to
             );
             let rule = find(scene.rules, name);
-            if rule.is_some_and(|rule| rule.scope == Scope::Process) {
+            if let UnitKey::Process(_) = warrant.unit {
                 ensure!(
                     chain.len() == 1 || sent.newborn,
                     "a child signalled in scope process: {name}"

@@ -122,6 +122,7 @@ pub(super) fn warrant(order: Order) -> Warrant {
         order,
         targets: [4711, 4712, 4715].map(target).to_vec(),
         unbound: Vec::new(),
+        roster: Vec::new(),
         newborn: Newborn::Refuse,
         spare: Arc::new(Spare::default()),
         evidence: Arc::new(over()),

@@ -13,8 +13,8 @@ use crate::engine::matcher::{Field, Matcher};
 use crate::engine::pattern::Glob;
 use crate::engine::process::{Mark, Pid, ProcKey, StartTicks, Text, Uid};
 use crate::engine::rule::{
-    Amount, Bound, Breaker, Channels, Clause, Limit, Measure, Mode, Origin, Rule, RuleSet, Scope,
-    Stage, StageAct,
+    Amount, Bound, Breaker, Channels, Clause, Keeping, Limit, Measure, Mode, Origin, Rule, RuleSet,
+    Scope, Stage, StageAct,
 };
 use crate::engine::snapshot::{Ask, Figures, Machine, Memory, RunState, Sample, Seen, Snapshot};
 use crate::engine::survey::{Findings, Image, Share, Survey};
@@ -102,6 +102,7 @@ impl World {
                 tty: false,
                 desktop: false,
             },
+            keeping: Keeping::default(),
             variables: Arc::new([]),
         };
         let settings = Settings {

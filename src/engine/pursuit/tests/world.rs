@@ -317,6 +317,7 @@ impl World {
         let unit = UnitKey::Tree(self.key(souls[0]));
         Warrant {
             unbound: Vec::new(),
+            roster: Vec::new(),
             id: WarrantId(7),
             incident: IncidentId(1),
             unit,
