@@ -211,8 +211,8 @@ impl fmt::Display for HardTie {
     }
 }
 
-/// Who is never signalled: us and what we hang from. Built-in and configured protection has already kept others
-/// out of the targets; this is the second check, at the moment of the signal.
+/// Who is never signalled: us and what we hang from, and whoever stands in the midst of what is ended and is none of
+/// it. None of them is a target; this is for whoever looks for more, and the second check at the moment of the signal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Spare {
     /// Beadle itself and its ancestors.

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Judge;
-use super::dossier::{Dossier, Leashed};
+use super::dossier::Dossier;
 use super::unit::Unit;
 use crate::engine::forest::{Life, Node, Serial};
 use crate::engine::guard::Standing;
@@ -16,18 +16,6 @@ use crate::engine::process::ProcKey;
 use crate::engine::warrant::{Spare, Target};
 
 impl Judge {
-    /// Whether a process is not to be signalled, whoever's member it is.
-    pub(super) fn is_untouchable(&self, node: &Node, dossier: &Dossier) -> bool {
-        let outside = self.settings.leash.is_some() && dossier.leashed == Leashed::Outside;
-        // An unprivileged beadle answers for one user's processes, also where the kernel would let it do more.
-        let foreign = self
-            .settings
-            .only_user
-            .zip(node.owner)
-            .is_some_and(|(ours, owner)| ours != owner);
-        dossier.standing != Standing::Plain || outside || foreign
-    }
-
     /// Whom a warrant spares that ends a unit.
     pub(super) fn spare(&self, unit: &Unit, targets: &[Target]) -> Arc<Spare> {
         let named: BTreeSet<ProcKey> = targets.iter().map(|target| target.key).collect();
@@ -59,7 +47,7 @@ impl Judge {
         let is_member = |serial: Serial| unit.members.contains(&serial);
         if is_member(serial) {
             // Whose tie alone is not certain may be made sure of yet.
-            return self.is_untouchable(node, dossier);
+            return self.shelter(node, dossier).is_some();
         }
         let below = || self.forest.above(serial).any(|(above, _)| is_member(above));
         dossier.kept.contains(&unit.index) || below()

@@ -47,18 +47,8 @@ impl Judge {
         node: &Node,
         dossier: &Dossier,
     ) -> Result<HardTie, Shelter> {
-        match &dossier.standing {
-            Standing::Plain => {}
-            Standing::Protected(reason) => return Err(Shelter::Protected(reason.clone())),
-            Standing::Boundary(reason) => return Err(Shelter::Boundary(reason.clone())),
-        }
-        if self.settings.leash.is_some() && dossier.leashed == Leashed::Outside {
-            return Err(Shelter::Leash);
-        }
-        // An unprivileged beadle answers for one user's processes, also where the kernel would let it do more.
-        let ours_and_its = self.settings.only_user.zip(node.owner);
-        if ours_and_its.is_some_and(|(ours, its)| ours != its) {
-            return Err(Shelter::Foreign);
+        if let Some(shelter) = self.shelter(node, dossier) {
+            return Err(shelter);
         }
         if serial == unit.root {
             return Ok(HardTie::Root);
@@ -71,6 +61,22 @@ impl Judge {
             Some(tie) => Ok(tie),
             None => Err(Shelter::Untied),
         }
+    }
+
+    /// Why a process is not to be signalled, whoever's member it is.
+    pub(super) fn shelter(&self, node: &Node, dossier: &Dossier) -> Option<Shelter> {
+        match &dossier.standing {
+            Standing::Plain => {}
+            Standing::Protected(reason) => return Some(Shelter::Protected(reason.clone())),
+            Standing::Boundary(reason) => return Some(Shelter::Boundary(reason.clone())),
+        }
+        if self.settings.leash.is_some() && dossier.leashed == Leashed::Outside {
+            return Some(Shelter::Leash);
+        }
+        // An unprivileged beadle answers for one user's processes, also where the kernel would let it do more.
+        let ours_and_its = self.settings.only_user.zip(node.owner);
+        let foreign = ours_and_its.is_some_and(|(ours, its)| ours != its);
+        foreign.then_some(Shelter::Foreign)
     }
 
     /// Whoever left the tree; of a family that left together the topmost.

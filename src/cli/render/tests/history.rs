@@ -77,6 +77,7 @@ fn signed(id: u64, order: Order) -> Arc<Warrant> {
         ],
         spare: Arc::new(Spare {
             keys: vec![key(900), key(1)],
+            bystanders: Vec::new(),
         }),
         ..warrant(order)
     })
