@@ -217,6 +217,15 @@ impl fmt::Display for HardTie {
 pub struct Spare {
     /// Beadle itself and its ancestors.
     pub keys: Vec<ProcKey>,
+    /// Kept, protected, a boundary, another user's. What they start is left alone with them, where it is no target.
+    pub bystanders: Vec<ProcKey>,
+}
+
+impl Spare {
+    /// Whether it spares this process.
+    pub fn spares(&self, key: ProcKey) -> bool {
+        self.keys.contains(&key) || self.bystanders.contains(&key)
+    }
 }
 
 /// What came of one target.

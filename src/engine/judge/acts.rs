@@ -178,6 +178,10 @@ impl Judge {
             | Signal::Usr2
             | Signal::Term => (Order::Ask(signal), Newborn::Admit, ASK_EXPIRES),
         };
+        let spare = match order {
+            Order::Ask(_) => self.settings.spare.clone(),
+            Order::End => self.spare(unit, &targets),
+        };
         Some(Arc::new(Warrant {
             id,
             incident: incident.id,
@@ -187,7 +191,7 @@ impl Judge {
             unbound,
             roster: self.roster(unit),
             newborn,
-            spare: self.settings.spare.clone(),
+            spare,
             sampled: evidence.sampled,
             evidence,
             expires: self.now.after(expires),
