@@ -34,7 +34,8 @@ fn said_at(says: &Value) -> Instant {
     let now = Duration::from_millis(villain::now()).as_secs_f64();
     let age = says["mono"].as_f64().map(|mono| now - mono);
     let age = age.and_then(|age| Duration::try_from_secs_f64(age).ok());
-    Instant::now() - age.unwrap_or_default()
+    let now = Instant::now();
+    now.checked_sub(age.unwrap_or_default()).unwrap_or(now)
 }
 
 impl Log {

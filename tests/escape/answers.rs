@@ -37,7 +37,8 @@ fn what_was_answered_before_the_signal_holds(tier: Tier) {
         assert!(paused.status.success(), "{paused:?}");
         // Longer than two looks: what was due would be done.
         rest(Duration::from_millis(600));
-        let asked = |says: &serde_json::Value| says["event"] == "signal" && says["root"] == villain.pid;
+        let asked =
+            |says: &serde_json::Value| says["event"] == "signal" && says["root"] == villain.pid;
         match daemon.log.lines().iter().find(|line| asked(&line.says)) {
             None => {
                 stayed += 1;
@@ -48,7 +49,12 @@ fn what_was_answered_before_the_signal_holds(tier: Tier) {
             Some(_) => {}
         }
         drop(villain);
-        assert!(daemon.ask(&["resume", "--rule", "villain"]).status.success());
+        assert!(
+            daemon
+                .ask(&["resume", "--rule", "villain"])
+                .status
+                .success()
+        );
     }
     println!("{stayed} of {ROUNDS} pauses came in time");
     assert!(stayed > 0, "never in time: {}", daemon.log.text());

@@ -124,7 +124,11 @@ fn a_process_whose_memory_is_always_locked_keeps_nobody_waiting(tier: Tier) {
     let (program, large) = (case.program("quick"), case.program("swell"));
     case.canaries(&program);
     let second = rules_with(&large, "{ memory: { above: 600MiB, for: 8s } }");
-    let second = second.split("rules:\n").nth(1).unwrap().replace("villain", "large");
+    let second = second
+        .split("rules:\n")
+        .nth(1)
+        .unwrap()
+        .replace("villain", "large");
     let daemon = case.watch().rules(&(rules(&program) + &second)).start();
     let order = Order::new(&large, "swell").number(900).forks(1_000_000);
     let swelling = case.start(order);
@@ -134,16 +138,28 @@ fn a_process_whose_memory_is_always_locked_keeps_nobody_waiting(tier: Tier) {
     let mut slowest = Duration::ZERO;
     for _ in 0..10 {
         let asked = Instant::now();
-        assert!(daemon.ask(&["why", &swelling.pid.to_string()]).status.success());
+        assert!(
+            daemon
+                .ask(&["why", &swelling.pid.to_string()])
+                .status
+                .success()
+        );
         slowest = slowest.max(asked.elapsed());
     }
-    assert!(slowest < Duration::from_secs(1), "an answer took {slowest:?}");
+    assert!(
+        slowest < Duration::from_secs(1),
+        "an answer took {slowest:?}"
+    );
     let term = daemon.log.signal(villain.pid, "TERM");
     let kill = daemon.log.signal(villain.pid, "KILL");
     // 1 s of notice, 2 s of grace, and a look every 500 ms.
     for (span, due) in [(term.at - nudge.at, 1.0), (kill.at - term.at, 2.0)] {
         let late = span.as_secs_f64() - due;
-        assert!((-0.1..0.9).contains(&late), "late by {late} s: {}", daemon.log.text());
+        assert!(
+            (-0.1..0.9).contains(&late),
+            "late by {late} s: {}",
+            daemon.log.text()
+        );
     }
     let story = "900 MiB, forks without a pause";
     leaves(&case, &daemon, &swelling, ("39", story));

@@ -146,6 +146,7 @@ struct Freezer(PathBuf);
 
 impl Freezer {
     fn make() -> Option<Self> {
+        static NUMBER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
         let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
         let mut places = mounts.lines().filter_map(|line| {
             let words: Vec<_> = line.split(' ').collect();
@@ -153,7 +154,6 @@ impl Freezer {
                 && words.get(3)?.split(',').any(|one| one == "freezer");
             is_it.then(|| PathBuf::from(words[1]))
         });
-        static NUMBER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         let own = format!("beadle-escape-{}-{number}", std::process::id());
         let place = places.next().filter(|_| root())?.join(own);

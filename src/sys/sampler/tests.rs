@@ -103,7 +103,7 @@ mod fake {
         let mut sampler = Sampler::new(proc.path()).unwrap();
         let mut proven = |child| {
             let sample = look(&mut sampler, first(pid(child)));
-            alive(&sample).unwrap().parent.map(|parent| parent.pid())
+            alive(&sample).unwrap().parent.map(ProcKey::pid)
         };
         let parents = [21, 31, 41].map(&mut proven);
         assert_eq!(parents, [None, Some(pid(30)), Some(pid(40))]);
