@@ -243,6 +243,7 @@ impl Machine {
             program: program.clone(),
             image: 0,
             owner: plan.owner.unwrap_or(0),
+            owned: self.now,
             state: State::Running,
             birth_event: 0,
             leader_gone: false,
@@ -480,6 +481,7 @@ impl Machine {
             Deed::Continue => self.proceed(id),
             Deed::Own(user) => {
                 body.owner = user;
+                body.owned = now;
                 let owner = Uid(user);
                 self.tell(Happening::Owner { pid, owner });
             }
