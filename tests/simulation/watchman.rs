@@ -68,6 +68,8 @@ pub struct Watchman {
     pub quiet_until: Mono,
     slept: Option<Duration>,
     last_step: Option<Mono>,
+    /// Everything stood still just before this step.
+    stood_still: bool,
     /// What passed since the last step, and in all, but for the spans in which everything stood still.
     passed: Duration,
     worked: Duration,
@@ -147,7 +149,8 @@ impl Watchman {
         let now = scene.machine.now;
         let last = self.last_step.replace(now);
         let due = scene.judge.next_deadline().unwrap_or(Mono::NEVER);
-        if last.is_some_and(|last| now.since(last.max(due)) > STOOD_STILL) {
+        self.stood_still = last.is_some_and(|last| now.since(last.max(due)) > STOOD_STILL);
+        if self.stood_still {
             self.quiet_until = now.after(AFTER_WAKING);
         }
         self.passed = last.map_or(Duration::ZERO, |last| now.since(last).min(STRIDE));
