@@ -214,8 +214,7 @@ impl Forest {
             let session = figures.session.filter(|session| *session != sample.pid)?;
             let maker = self.holder(session)?;
             let node = self.node(maker)?;
-            let vouched =
-                node.session && node.seen_at >= self.look && !self.is_shared(session);
+            let vouched = node.session && node.seen_at >= self.look && !self.is_shared(session);
             vouched.then_some((maker, HardTie::Session { session }))
         };
         // A child of init may be an orphan: the session it is in says more than its new parent.

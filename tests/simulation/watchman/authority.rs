@@ -67,10 +67,7 @@ impl Watchman {
                 .filter(|(asked, _)| scene.shells.lost.contains(asked));
             case.termed = case.termed.or(lost.map(|(_, at)| at));
             let termed = case.termed.ok_or(format!("KILL without TERM: {name}"))?;
-            ensure!(
-                now >= termed.after(grace),
-                "KILL within the grace: {name}"
-            );
+            ensure!(now >= termed.after(grace), "KILL within the grace: {name}");
             // Another TERM must come before another KILL.
             case.ending = Some((warrant.id, termed));
             case.termed = None;

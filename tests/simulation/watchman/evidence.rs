@@ -42,7 +42,11 @@ pub(super) fn evidence_holds(scene: &Scene<'_>, evidence: &Evidence) -> Verdict 
 }
 
 /// What is claimed at least is not more than the truth.
-pub(super) fn truth(scene: &Scene<'_>, roots: &BTreeMap<UnitKey, Id>, evidence: &Evidence) -> Verdict {
+pub(super) fn truth(
+    scene: &Scene<'_>,
+    roots: &BTreeMap<UnitKey, Id>,
+    evidence: &Evidence,
+) -> Verdict {
     use beadle::engine::evidence::Quantity;
     let machine = scene.machine;
     let Some(root) = roots.get(&evidence.unit).copied() else {

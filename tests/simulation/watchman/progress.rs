@@ -100,7 +100,12 @@ impl Progress {
             let quiet = watchman.quiet_until;
             ledger.free = now >= quiet
                 && is_ripe(scene, &case, watchman)
-                && !is_held_up(scene, &case, quiet, view.get_or_insert_with(|| scene.judge.view()));
+                && !is_held_up(
+                    scene,
+                    &case,
+                    quiet,
+                    view.get_or_insert_with(|| scene.judge.view()),
+                );
             kept.insert(whom, ledger);
         }
         self.ledgers = kept;
@@ -127,7 +132,11 @@ impl Ledger {
             self.acted += passed;
         }
         ensure!(self.acted < ACT, "an act without end: {name}");
-        ensure!(self.tries <= TRIES, "{} acts of one stage: {name}", self.tries);
+        ensure!(
+            self.tries <= TRIES,
+            "{} acts of one stage: {name}",
+            self.tries
+        );
         Ok(())
     }
 }
@@ -174,9 +183,9 @@ fn rests_rightly(scene: &Scene<'_>, case: &Case<'_>, watchman: &Watchman, why: &
 fn is_held_up(scene: &Scene<'_>, case: &Case<'_>, quiet: Mono, view: &View) -> bool {
     let now = scene.machine.now;
     let find = |case: &Case<'_>| {
-        view.units.iter().find(|unit| {
-            unit.evidence.unit == case.unit && unit.evidence.rule == case.rule.name
-        })
+        view.units
+            .iter()
+            .find(|unit| unit.evidence.unit == case.unit && unit.evidence.rule == case.rule.name)
     };
     let Some(unit) = find(case) else { return false };
     let others = || {
@@ -200,7 +209,10 @@ fn is_held_up(scene: &Scene<'_>, case: &Case<'_>, quiet: Mono, view: &View) -> b
 
 /// Whether two units share somebody, as far as can be seen: a member whose identity is not bound yet is not shown.
 fn overlap(scene: &Scene<'_>, one: &UnitView, other: &UnitView) -> bool {
-    let shared = one.members.iter().any(|member| other.members.contains(member));
+    let shared = one
+        .members
+        .iter()
+        .any(|member| other.members.contains(member));
     shared || (is_blurred(one) && is_blurred(other) && are_kin(scene, one, other))
 }
 
