@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use beadle::engine::units::{Bytes, Mono};
 
-use crate::world::body::{Consent, OnKill, OnTerm, Plan, Waits};
+use crate::world::body::{Consent, Deed, OnKill, OnTerm, Plan, Waits};
 
 /// Where the story begins.
 pub const START: Mono = Mono::from_secs(1000);
@@ -107,6 +107,7 @@ impl Words {
                 "kill" => plan.on_kill = OnKill::Stuck,
                 "signals" => plan.consent = Consent::Refuses,
                 "waits" => plan.waits = Waits::Never,
+                "lives" => plan.deeds.push((span(value)?, Deed::Exit)),
                 "nohup" => plan.nohup = value == "yes",
                 "parent" | "pid" => {}
                 other => return Err(format!("`{other}` is no manner")),

@@ -269,6 +269,12 @@ impl Theater {
                 self.step(Input::Rules(rules));
             }
             "suspend" => self.machine.sleep(span(whom)?),
+            "stall" => {
+                // Nothing runs, us included; what happened meanwhile is heard when the story goes on.
+                let to = self.machine.now.after(span(whom)?);
+                self.machine.advance(to);
+                return Ok(());
+            }
             "lose" => {
                 self.machine.events.clear();
                 self.step(Input::Gap);

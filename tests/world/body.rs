@@ -163,6 +163,8 @@ pub struct Body {
     /// Counts images.
     pub image: u32,
     pub owner: u32,
+    /// Since when it is that user's.
+    pub owned: Mono,
     pub plan: Plan,
     pub state: State,
     /// How many events had happened when it was born.

@@ -245,6 +245,7 @@ impl Machine {
             program: program.clone(),
             image: 0,
             owner: plan.owner.unwrap_or(0),
+            owned: self.now,
             state: State::Running,
             birth_event: 0,
             leader_gone: false,
@@ -491,6 +492,7 @@ impl Machine {
             Deed::Continue => self.proceed(id),
             Deed::Own(user) => {
                 body.owner = user;
+                body.owned = now;
                 let owner = Uid(user);
                 self.tell(Happening::Owner { pid, owner });
             }

@@ -13,6 +13,7 @@ use crate::engine::evidence::{UnitKey, Verdict};
 use crate::engine::incident::{Incident, Phase, Step};
 use crate::engine::rule::{Mode, Rule, Signal, StageAct};
 use crate::engine::snapshot::RunState;
+use crate::engine::units::Mono;
 use crate::engine::warrant::{
     Epoch, Newborn, Order, Outcome, Report, Target, Unbound, Warrant, WarrantId, Withheld,
 };
@@ -166,7 +167,8 @@ impl Judge {
             return None;
         };
         let (targets, unbound) = self.targets(unit);
-        if targets.is_empty() && unbound.is_empty() {
+        // A tree that was ended since, by an act prepared along with this one, counts too.
+        if self.bar(unit_id).is_some() {
             return None;
         }
         let (order, newborn, expires) = match signal {
@@ -243,6 +245,14 @@ impl Judge {
             incident.retry(now);
         }
         self.close_if_empty(flight.unit, out);
+    }
+
+    /// Everything stood still: what came of the acts under way may wait to be read. Taken as sent, a TERM that came too
+    /// late to be sent would be followed by KILL.
+    pub(super) fn wait_for_reports(&mut self, now: Mono) {
+        for flight in self.flights.values_mut() {
+            flight.until = flight.until.max(now.after(REPORT_PATIENCE));
+        }
     }
 
     /// Gives up what does not come back: a last call is asked for again; of an act without a report the worst is

@@ -84,7 +84,7 @@ impl Judge {
     }
 
     /// Why nothing but nudges may come of this unit now.
-    fn bar(&self, id: UnitId) -> Option<Rest> {
+    pub(super) fn bar(&self, id: UnitId) -> Option<Rest> {
         let unit = self.units.get(&id)?;
         let (rule, subject) = (&unit.rule, &unit.subject);
         let of_rule = || {

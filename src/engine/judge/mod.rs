@@ -246,6 +246,7 @@ impl Judge {
         let late = now.since(due.max(self.now));
         if self.now > Mono::BOOT && late > STOOD_STILL {
             self.quiet_until = now.after(AFTER_WAKING);
+            self.wait_for_reports(now);
         }
         self.now = self.now.max(now);
     }

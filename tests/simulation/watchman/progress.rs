@@ -92,6 +92,10 @@ impl Progress {
                 case.sampled,
                 case.incident
             );
+            if watchman.stood_still {
+                // What came of an act may wait to be read.
+                ledger.acted = Duration::ZERO;
+            }
             ledger.act(&case, passed, decisions)?;
             let quiet = watchman.quiet_until;
             ledger.free = now >= quiet
