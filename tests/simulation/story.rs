@@ -80,7 +80,7 @@ impl Story {
         let mut machine = Machine::new(Make { pids, marks });
         let only_user = chance.permille(150).then_some(1000);
         // In half of these worlds the kernel would let it signal everybody all the same.
-        ways.user = only_user.filter(|_| seed % 2 == 0).unwrap_or(0);
+        ways.user = only_user.filter(|_| seed.is_multiple_of(2)).unwrap_or(0);
         let calm_start = chance.permille(600);
         populate(&mut machine, &mut chance, calm_start);
         let leash = chance.permille(100).then(|| {
