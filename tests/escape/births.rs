@@ -20,12 +20,13 @@ fn a_foreign_subreaper_is_not_blamed_for_its_orphans(tier: Tier) {
     let (program, reaper) = (case.program("orphans"), case.program("reaper"));
     let hidden = case.program("hidden");
     case.canaries(&program);
+    // What is kept is known once it has lived for a second: until then it counts for the one who started it.
     let name = |path: &std::path::Path| path.file_name().unwrap().to_str().unwrap().to_owned();
     let second = format!(
         "  - name: reaper
     match: {{ exe: {} }}
     keep: {{ exe: {} }}
-    limits: {{ cpu_time: 300ms }}
+    limits: {{ all: [ {{ cpu_time: 300ms }}, {{ age: 2s }} ] }}
     ladder: [ nudge, {{ after: 1s, signal: TERM }}, {{ after: 2s, signal: KILL }} ]
 ",
         name(&reaper),

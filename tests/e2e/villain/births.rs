@@ -180,6 +180,8 @@ fn subreaper() -> ! {
 /// Leaves children to others: three that burn 200 ms each and end, and one that becomes `OTHER` and stays.
 fn orphans() -> ! {
     ignore(libc::SIGTERM);
+    // By then it is known what it runs, and so that a rule keeps it.
+    nap(Duration::from_millis(2000));
     for stays in [false, false, false, true] {
         if fork() == Forked::Child {
             if fork() == Forked::Child {
