@@ -8,6 +8,7 @@
 //! | waking, or having stood still | a minute after the last time |
 //! | a pause | it ends |
 //! | figures that a lossy world withholds | they come |
+//! | figures of members that are gone before their birth is heard | one stays long enough to be looked at |
 //! | an act that sent nothing | 10 s |
 //! | its own act, or one on a process of its own | [`ACT`] |
 //! | an inner culprit without which it would be clear | that one's own clock runs meanwhile; [`LATE`] |
@@ -26,6 +27,7 @@ use beadle::engine::rule::{Metric, Mode};
 use beadle::engine::units::Mono;
 
 use super::{Scene, Verdict, Watchman, ensure};
+use crate::world::body::Body;
 
 /// How long a ripe case may wait for nothing: three looks at a root that runs something else, messages of other rules
 /// about the same tree, a last call.
@@ -188,6 +190,11 @@ fn is_held_up(scene: &Scene<'_>, case: &Case<'_>, quiet: Mono, view: &View) -> b
             .find(|unit| unit.evidence.unit == case.unit && unit.evidence.rule == case.rule.name)
     };
     let Some(unit) = find(case) else { return false };
+    let stale = now.since(case.sampled) > scene.rules.interval * 2;
+    let lives = |member: &ProcKey| scene.machine.find(*member).is_some_and(Body::alive);
+    if stale && !unit.members.iter().any(lives) {
+        return true;
+    }
     let others = || {
         scene.judge.cases().filter_map(|other| {
             let another = other.unit != case.unit || other.rule.name != case.rule.name;
