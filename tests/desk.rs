@@ -32,6 +32,7 @@ pub(crate) struct Desk {
     pub(crate) events: Vec<Event>,
     pub(crate) upto: EventCount,
     pub(crate) gaps: u32,
+    pub(crate) flushed: Mono,
     pub(crate) tier: Hearing,
     pub(crate) why: Option<Deafness>,
 }
@@ -58,6 +59,7 @@ impl Desk {
             events: Vec::new(),
             upto: EventCount(0),
             gaps: 0,
+            flushed: Mono::BOOT,
             tier,
             why,
         }
@@ -82,7 +84,7 @@ impl Desk {
             }
             Heard::Report(report) => Some(report),
             Heard::Flushed(upto) => {
-                assert_eq!(upto, self.upto);
+                self.flushed = upto;
                 None
             }
             Heard::Listening | Heard::Deaf(_) => panic!("the tier changed"),

@@ -320,11 +320,13 @@ fn births_and_deaths_are_heard_in_order_or_it_is_said_why_not() {
         let mut child = std::process::Command::new("true").spawn().unwrap();
         let pid = Pid::new(child.id()).unwrap();
         child.wait().unwrap();
-        wait_until("its death to be heard", || {
+        let dead = now();
+        wait_until("everything up to its death to be heard", || {
             desk.flush();
-            let exit = |event: &Event| event.what == Happening::Exit { pid };
-            desk.events.iter().any(exit)
+            desk.flushed >= dead
         });
+        let exit = |event: &Event| event.what == Happening::Exit { pid };
+        assert!(desk.events.iter().any(exit), "{:?}", desk.events);
         let own = Pid::new(std::process::id()).unwrap();
         let told: Vec<_> = desk
             .events

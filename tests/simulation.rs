@@ -95,7 +95,10 @@ impl Run {
                 self.turns += 1;
                 if let Some(input) = self.shells.turn(&mut self.story.machine) {
                     // The loop takes in everything that is there before the last call.
-                    if matches!(input, Input::LastCall(_) | Input::Report(_)) {
+                    if matches!(
+                        input,
+                        Input::LastCall(_) | Input::Report(_) | Input::Flushed(_)
+                    ) {
                         self.hear()?;
                     }
                     self.step(input)?;

@@ -73,7 +73,8 @@ pub(crate) fn glance(rules: Arc<RuleSet>, span: Duration) -> Result<View, StartE
                 }
                 Decision::Learn(questions) => learner.ask(questions),
                 // A moment is too short for a survey. Without the means to act the rest are only words.
-                Decision::Measure(_)
+                Decision::Flush
+                | Decision::Measure(_)
                 | Decision::Prepare(_)
                 | Decision::Carry(_)
                 | Decision::Recall(_)

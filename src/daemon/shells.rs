@@ -93,6 +93,7 @@ impl Shells {
                     );
                 }
             },
+            Decision::Flush => self.pursuer.flush(),
             Decision::Sample { asks, by: _ } => {
                 let snapshot = self.sampler.look(&asks, &self.clock);
                 inbox.defer(Input::Snapshot(snapshot));

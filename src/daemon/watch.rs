@@ -175,6 +175,7 @@ impl Watch {
             let carried = match &decision {
                 Decision::Carry(warrant) => Some(Arc::clone(warrant)),
                 Decision::List
+                | Decision::Flush
                 | Decision::Sample { .. }
                 | Decision::Learn(_)
                 | Decision::Measure(_)
@@ -255,7 +256,7 @@ impl Watch {
                 self.shells.pursuer.applied(upto);
             }
             Heard::Gap => self.step(Input::Gap, inbox),
-            Heard::Flushed(_) => {}
+            Heard::Flushed(upto) => self.step(Input::Flushed(upto), inbox),
             Heard::Report(report) => self.step(Input::Report(report), inbox),
         }
     }

@@ -28,6 +28,8 @@ pub enum Input {
     Hearing(Hearing),
     /// Events were lost: what is known of births and deaths may be wrong until the next listing.
     Gap,
+    /// All events of before this moment have been told.
+    Flushed(Mono),
     /// The numbers of all processes there are.
     Listing(Vec<Pid>),
     /// Figures that were asked for.
@@ -90,6 +92,8 @@ pub enum Wish {
 pub enum Decision {
     /// List all processes.
     List,
+    /// Have every event told that happened by now; [`Input::Flushed`] follows.
+    Flush,
     /// Take figures. An answer that is not there by `by` counts as not known.
     Sample {
         /// Of whom.

@@ -47,6 +47,8 @@ pub struct Forest {
     made: u64,
     /// How far the stream of events has come.
     heard: Mono,
+    /// Those whom a look found dead ahead of the events.
+    missing: Vec<Serial>,
     /// When the look that is being taken in began.
     look: Mono,
     /// When events were found to be lost, last.

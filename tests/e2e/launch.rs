@@ -205,6 +205,11 @@ impl Order {
 
     /// Starts it.
     pub(crate) fn start(self, launcher: &mut Launcher) -> Result<Started, String> {
+        self.pass(launcher).map(Started::hold)
+    }
+
+    /// Starts what may be gone before anybody can take hold of it; its number.
+    pub(crate) fn pass(self, launcher: &mut Launcher) -> Result<u32, String> {
         let mut environment = self.environment;
         environment.insert(UNTIL, until(self.life));
         environment.insert("PATH", std::env::var("PATH").unwrap_or_default());
@@ -222,7 +227,7 @@ impl Order {
             "number": self.number,
             "cwd": self.folder,
         });
-        launcher.order(&order).map(Started::hold)
+        launcher.order(&order)
     }
 }
 

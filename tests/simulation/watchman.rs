@@ -232,6 +232,7 @@ impl Watchman {
                     self.acting.remove(id);
                 }
                 Decision::List
+                | Decision::Flush
                 | Decision::Learn(_)
                 | Decision::Measure(_)
                 | Decision::Prepare(_) => {}

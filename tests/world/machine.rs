@@ -180,7 +180,7 @@ impl Machine {
         let mut plan = plan.clone();
         let above = self.bodies.get(&parent)?;
         plan.owner = plan.owner.or(Some(above.owner));
-        let (program, by) = (plan.program.clone(), above.pid);
+        let (program, threads, by) = (plan.program.clone(), plan.threads, above.pid);
         let id = self.make_body(Some(parent), pid, plan);
         let ticks = StartTicks(self.ticks());
         self.tell(Happening::Fork {
@@ -189,11 +189,12 @@ impl Machine {
             ticks,
         });
         self.bodies.get_mut(&id)?.birth_event = self.told;
-        if self.bodies[&id].plan.threads > 1 {
-            self.tell(Happening::Thread { pid });
-        }
         if let Some(program) = program {
             self.exec(id, &program);
+        }
+        if threads > 1 {
+            self.bodies.get_mut(&id)?.plan.threads = threads;
+            self.tell(Happening::Thread { pid });
         }
         Some(id)
     }

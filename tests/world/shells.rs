@@ -77,6 +77,7 @@ pub struct Sent {
 enum Job {
     Deliver(Input),
     List,
+    Flush,
     Look(Vec<Ask>),
     Learn(Vec<Question>),
     Begin(Arc<Warrant>),
@@ -172,6 +173,10 @@ impl Shells {
                     let at = self.soon(now);
                     self.enter(at, Job::List);
                 }
+                Decision::Flush => {
+                    let at = self.soon(now);
+                    self.enter(at, Job::Flush);
+                }
                 Decision::Sample { asks, .. } => {
                     if !self.chance.permille(self.ways.lost_looks) {
                         let at = self.soon(now);
@@ -224,6 +229,8 @@ impl Shells {
                 let at = self.soon(now);
                 self.post(at, Input::Listing(machine.listing()));
             }
+            // Whoever turns us has everything heard before.
+            Job::Flush => return Some(Input::Flushed(now)),
             Job::Look(asks) => {
                 let (chance, share) = (&mut self.chance, self.ways.unread);
                 let sight = Sight {

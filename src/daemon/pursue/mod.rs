@@ -23,6 +23,7 @@ use std::thread::JoinHandle;
 
 use crate::engine::decision::Hearing;
 use crate::engine::event::Event;
+use crate::engine::units::Mono;
 use crate::engine::warrant::{EventCount, Report, Warrant, WarrantId};
 use crate::sys::events::Deafness;
 use crate::sys::signaller::{Authority, Signaller};
@@ -46,8 +47,9 @@ pub enum Heard {
     },
     /// Events were lost.
     Gap,
-    /// A flush was asked for: everything queued at that moment has been delivered.
-    Flushed(EventCount),
+    /// A flush was asked for: what was queued has been told, and with it all that happened before this moment. It lies
+    /// in the past where more came than could be read, or nothing is heard.
+    Flushed(Mono),
     /// What came of a warrant.
     Report(Report),
 }

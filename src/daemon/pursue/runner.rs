@@ -60,6 +60,8 @@ pub(super) struct Runner<Sink> {
     /// How the last drain went.
     queue: Queue,
     drained: Mono,
+    /// Of before this moment everything was read.
+    emptied: Mono,
     told: Mono,
 }
 
@@ -107,6 +109,7 @@ impl<Sink: Fn(Heard)> Runner<Sink> {
             batch: Vec::new(),
             queue: Queue::Deaf,
             drained: Mono::BOOT,
+            emptied: Mono::BOOT,
             told: Mono::BOOT,
         }
     }
@@ -170,7 +173,7 @@ impl<Sink: Fn(Heard)> Runner<Sink> {
                 Command::Flush => {
                     self.drain();
                     self.tell();
-                    (self.sink)(Heard::Flushed(self.heard));
+                    (self.sink)(Heard::Flushed(self.emptied));
                 }
                 Command::Wake => {}
                 Command::Stop => return Next::End,
@@ -206,6 +209,7 @@ impl<Sink: Fn(Heard)> Runner<Sink> {
     /// Reads what is queued, gives it to every pursuit, and puts it by for the loop.
     fn drain(&mut self) {
         let Some(ears) = &mut self.ears else { return };
+        let began = now();
         let drained = ears.drain(&mut self.fresh);
         self.drained = now();
         for event in &self.fresh {
@@ -218,7 +222,10 @@ impl<Sink: Fn(Heard)> Runner<Sink> {
         }
         self.batch.append(&mut self.fresh);
         match drained {
-            Ok(Drained::Empty) => self.queue = Queue::Empty,
+            Ok(Drained::Empty) => {
+                self.emptied = began;
+                self.queue = Queue::Empty;
+            }
             Ok(Drained::Partly) => self.queue = Queue::More,
             Ok(Drained::Lossy) => self.lose(),
             Err(why) => self.go_deaf(why),

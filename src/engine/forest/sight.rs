@@ -49,7 +49,7 @@ impl Forest {
         }
     }
 
-    /// A look found a process dead; whether that is believed now.
+    /// A look found a process dead; whether that is believed now: the events must have come as far.
     ///
     /// # Why not at once
     /// A process that forks and exits at every hop is dead in every look. Its fork is still in the queue then; buried
@@ -66,12 +66,12 @@ impl Forest {
             return true;
         };
         let first = *node.missed.get_or_insert(at);
+        // Of one whose identity is not known, the answer may be to a question about who had the number before: it counts
+        // when it is given again.
+        let meant = node.key.is_some() || at.since(first) >= AGAIN;
         let believed = match hearing {
             Hearing::Nothing => true,
             Hearing::Events => {
-                // Of one whose identity is not known, the answer may be to a question about who had the number before:
-                // it counts when it is given again.
-                let meant = node.key.is_some() || at.since(first) >= AGAIN;
                 (heard > first.after(SETTLING) && meant)
                     || at.since(first) >= SILENCE
                     || node.life.is_over()
@@ -79,12 +79,35 @@ impl Forest {
         };
         if believed {
             self.die(serial, at, changes);
-        } else if node.life == Life::Alive {
+            return true;
+        }
+        if node.life == Life::Alive {
             // Should nothing be heard of it, it is looked at again.
             node.life = Life::Leaving;
             changes.push(Change::Leaving(serial));
         }
-        believed
+        if meant && !self.missing.contains(&serial) {
+            self.missing.push(serial);
+        }
+        false
+    }
+
+    /// Whether looks found somebody dead of whom events may still be on their way.
+    pub const fn is_behind(&self) -> bool {
+        !self.missing.is_empty()
+    }
+
+    /// All events of before `upto` have been taken in: whom a look had found dead by then, and who runs nothing else
+    /// since, is dead.
+    pub fn catch_up(&mut self, upto: Mono, changes: &mut Vec<Change>) {
+        for serial in std::mem::take(&mut self.missing) {
+            let missed = self.node(serial).and_then(|node| node.missed);
+            match missed {
+                Some(first) if first <= upto => self.die(serial, first, changes),
+                Some(_) => self.missing.push(serial),
+                None => {}
+            }
+        }
     }
 
     /// The node a sample is about: the number's holder, unless it is known to be another.

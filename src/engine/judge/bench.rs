@@ -64,6 +64,9 @@ impl Judge {
                 | Seen::Unread(_) => {}
             }
         }
+        if self.forest.is_behind() {
+            out.push(Decision::Flush);
+        }
         for id in answered {
             self.judge(id, out);
         }

@@ -31,7 +31,10 @@ impl Judge {
                 // Another user is like another image: the matchers may answer otherwise.
                 Change::Execed(serial) | Change::Owned(serial) => self.expect(serial),
                 Change::Leaving(serial) => {
-                    self.schedule(serial, self.now.after(YOUTH));
+                    let units = self.dossiers.get(&serial).map(|dossier| &dossier.units);
+                    let trouble = units.is_some_and(|units| self.in_trouble(units));
+                    let soon = if trouble { YOUTH_IN_TROUBLE } else { YOUTH };
+                    self.schedule(serial, self.now.after(soon));
                 }
                 Change::Died(serial) => self.bury(serial, out),
                 Change::Reaped(serial) => self.reap(serial),

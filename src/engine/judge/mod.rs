@@ -200,6 +200,11 @@ impl Judge {
                 // At most one listing a second, however often events are lost.
                 self.next_list = self.next_list.min(now.after(Duration::from_secs(1)));
             }
+            Input::Flushed(upto) => {
+                let mut changes = Vec::new();
+                self.forest.catch_up(upto, &mut changes);
+                self.settle(&changes, &mut out);
+            }
             Input::Listing(listed) => self.compare(&listed),
             Input::Snapshot(snapshot) => self.look_at(&snapshot, &mut out),
             Input::Facts(facts) => self.learn(facts, &mut out),
