@@ -209,7 +209,7 @@ pub(crate) fn warrant(order: Order, targets: Vec<Target>, seen: EventCount) -> W
             pids: Vec::new(),
         }),
         sampled: now(),
-        expires: now().after(Duration::from_secs(10)),
+        expires: now().after(Duration::from_secs(15)),
         epoch: Epoch(0),
         seen,
     }

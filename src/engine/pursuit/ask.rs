@@ -46,7 +46,7 @@ impl Ask {
     }
 
     fn ask(&mut self, case: &mut Case, now: Mono, acts: &mut Vec<Act>) -> Step {
-        if now >= case.deadline {
+        if now >= case.deadline() {
             case.let_go(Withheld::Unsure, now);
         }
         if !case.roll.is_settled() {

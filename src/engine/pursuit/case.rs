@@ -11,7 +11,11 @@ use crate::engine::rule::Metric;
 use crate::engine::units::{Bytes, Mono};
 use crate::engine::warrant::{Order, Outcome, Report, Survivor, Warrant, Withheld};
 
-/// How long an end may take. A process of 3 GiB needs a quarter of a second to be taken down.
+/// How long an end may go on without getting anywhere. A process of 3 GiB needs a quarter of a second to be taken down.
+///
+/// It is no limit on the whole: where thousands compete for the processors one round may take seconds, and giving up in
+/// the midst of them let 2,795 live that were held already. The whole is limited by the expiry of the warrant, after
+/// which only those die that were struck.
 const END: Duration = Duration::from_secs(5);
 /// The same where there is much memory to give back.
 const LARGE_END: Duration = Duration::from_secs(10);
@@ -26,7 +30,8 @@ pub(super) struct Case {
     pub(super) warrant: Arc<Warrant>,
     pub(super) roll: Roll,
     pub(super) started: Mono,
-    pub(super) deadline: Mono,
+    /// How long it may go on without getting anywhere.
+    span: Duration,
     /// Why nothing more may be sent.
     pub(super) void: Option<Withheld>,
     first: Option<Mono>,
@@ -43,12 +48,17 @@ impl Case {
         Self {
             roll: Roll::named_by(&warrant, now),
             started: now,
-            deadline: now.after(span),
+            span,
             void: None,
             first: None,
             continued: Vec::new(),
             warrant,
         }
+    }
+
+    /// When it is given up unless it gets on.
+    pub(super) fn deadline(&self) -> Mono {
+        self.started.max(self.roll.moved()).after(self.span)
     }
 
     /// Takes in what is the same in every course.

@@ -60,7 +60,7 @@ impl Chase {
         if let Some(why) = case.void {
             case.let_go(why, turn.now);
         }
-        if turn.now >= case.deadline {
+        if turn.now >= case.deadline() {
             return self.close(case, turn.now, acts);
         }
         // The stream was drained to its end after the last death was seen: nothing more can come.

@@ -8,7 +8,7 @@
 //! - A newborn is struck only after the events were drained to empty *after* it was taken hold of, and none of them
 //!   gave its number to another.
 //! - Whoever was stopped by us is continued or killed on every way out.
-//! - It ends: every course has a deadline, and what outlives it is named.
+//! - It ends: a course that gets nowhere has a deadline, the warrant expires, and what outlives it is named.
 //!
 //! # Why three courses
 //! Asking (`ask`) stops nobody: a foreground job that is stopped, asked and continued loses its terminal. With events,

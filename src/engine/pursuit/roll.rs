@@ -102,6 +102,8 @@ pub(super) struct Roll {
     bearers: BTreeMap<Pid, Slot>,
     /// The numbers of those in their midst who are none of them. Should one be another's by now, that one is left alone.
     bystanders: BTreeSet<Pid>,
+    /// When somebody was last found, struck or seen dead.
+    moved: Mono,
 }
 
 impl Roll {
@@ -223,6 +225,11 @@ impl Roll {
         self.bearers.remove(&pid);
     }
 
+    /// When somebody was last found, struck or seen dead.
+    pub(super) const fn moved(&self) -> Mono {
+        self.moved
+    }
+
     /// Moves one on. What is settled stays settled.
     pub(super) fn stand(&mut self, slot: Slot, standing: Standing, now: Mono) {
         let Some(member) = self.members.get_mut(slot.0) else {
@@ -235,6 +242,9 @@ impl Roll {
         member.standing = standing;
         member.since = now;
         member.next = now;
+        if standing != Standing::Dropped {
+            self.moved = now;
+        }
         match standing {
             Standing::Settled(_) | Standing::Dropped => {
                 self.open.remove(&slot);

@@ -79,7 +79,7 @@ impl Walk {
         match self.stage {
             Stage::Closing => case.give_up(now),
             Stage::Releasing => return Step::Over,
-            Stage::Stopping | Stage::Killing | Stage::Sweeping if now >= case.deadline => {
+            Stage::Stopping | Stage::Killing | Stage::Sweeping if now >= case.deadline() => {
                 self.enter(Stage::Closing, now);
                 acts.extend(case.looks());
                 return Step::Until(now);

@@ -305,6 +305,20 @@ fn what_outlives_it_is_named_with_its_state() {
 }
 
 #[test]
+fn while_it_gets_on_it_goes_on() {
+    for mut world in [World::default(), scan_tier()] {
+        let root = world.place(10, true);
+        let mut pursuit = world.end(&[root]);
+        let all: Vec<_> = (11..17).map(|number| world.fork(root, number)).collect();
+        let report = world.run_with(&mut pursuit, |world, _| world.millis += 1_500);
+        for soul in all {
+            assert_eq!(world.outcome(&report, soul), Some(Outcome::Sent));
+        }
+        assert!(report.took.as_secs() > 10, "{:?}", report.took);
+    }
+}
+
+#[test]
 fn much_memory_is_given_more_time() {
     let mut world = World::default();
     let root = world.place(10, true);
