@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 /// A process number as the kernel hands it out: 1 ..= 2³¹−1, and reused.
 ///
@@ -134,13 +135,13 @@ pub struct Gid(pub u32);
 /// Bytes that a process chose itself: its name, its arguments, its paths. Hostile until shown otherwise.
 ///
 /// Its `Display` is safe to print anywhere a line of text may go: control characters, direction overrides and
-/// bytes that are no UTF-8 come out escaped.
+/// bytes that are no UTF-8 come out escaped. Copies share the bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Text(Box<[u8]>);
+pub struct Text(Arc<[u8]>);
 
 impl Text {
     /// Takes the bytes as they came.
-    pub fn new(bytes: impl Into<Box<[u8]>>) -> Self {
+    pub fn new(bytes: impl Into<Arc<[u8]>>) -> Self {
         Self(bytes.into())
     }
 

@@ -25,8 +25,8 @@ pub(super) struct Dossier {
     pub(super) name: Option<Name>,
     /// How far its own facts are.
     pub(super) learning: Learning,
-    /// When to learn its facts, to ask again for them, or to see whether it lives.
-    pub(super) due: Option<Mono>,
+    /// When to learn its facts, to ask again for them, or to see whether it lives; [`Mono::NEVER`] when nothing is to be done.
+    pub(super) due: Mono,
     /// Whether it may be signalled at all.
     pub(super) standing: Standing,
     /// Each rule's answer, in the order of the rules; `None` before its own facts are known. Most have the same ones.
@@ -34,7 +34,7 @@ pub(super) struct Dossier {
     /// The units it belongs to.
     pub(super) units: Vec<UnitId>,
     /// Rules, by index, whose trees it has left for good by `keep`.
-    pub(super) kept: Vec<usize>,
+    pub(super) kept: Option<Arc<[usize]>>,
     /// It descends from the process that `--only-under` names.
     pub(super) leashed: Leashed,
     /// Whether it was looked at since it became known.
@@ -114,7 +114,7 @@ impl Dossier {
             image: parent.map_or(Image::Other, |parent| parent.image),
             name: None,
             learning: Learning::Young,
-            due: None,
+            due: Mono::NEVER,
             standing: match parent.map(|parent| &parent.standing) {
                 // Lineage ends at a boundary, not at what it starts; that is left alone until it is known.
                 Some(Standing::Boundary(reason) | Standing::Protected(reason)) => {
@@ -124,7 +124,7 @@ impl Dossier {
             },
             answers: None,
             units: Vec::new(),
-            kept: parent.map(|parent| parent.kept.clone()).unwrap_or_default(),
+            kept: parent.and_then(|parent| parent.kept.clone()),
             leashed: parent.map_or(Leashed::Outside, |parent| parent.leashed),
             met: Met::Never,
             latest: None,
@@ -151,9 +151,22 @@ impl Dossier {
 
     /// It belongs to no unit any more: nobody needs its figures.
     pub(super) fn strike_figures(&mut self) {
-        if self.units.is_empty() && self.latest().reaped.is_zero() {
+        if self.units.is_empty() && self.latest().reaped().is_zero() {
             self.latest = None;
         }
+    }
+
+    /// Whether it has left the trees of a rule for good.
+    pub(super) fn is_kept_from(&self, rule: usize) -> bool {
+        self.kept.as_deref().unwrap_or_default().contains(&rule)
+    }
+
+    /// It leaves the trees of these rules for good.
+    pub(super) fn keep_from(&mut self, rules: &[usize]) {
+        let kept = self.kept.as_deref().unwrap_or_default();
+        let more = rules.iter().filter(|rule| !kept.contains(rule));
+        let all: Vec<usize> = kept.iter().chain(more).copied().collect();
+        self.kept = (!all.is_empty()).then(|| all.into());
     }
 
     /// A rule's answer; unknown before the facts are known.

@@ -90,7 +90,12 @@ impl Judge {
             return;
         }
         dossier.learning = Learning::Settled;
-        dossier.program = program::of(&facts).unwrap_or_default();
+        let program = program::of(&facts).unwrap_or_default();
+        // The next process most often runs what the last one did.
+        if program != self.last_program {
+            self.last_program = program;
+        }
+        dossier.program = self.last_program.clone();
         dossier.image = roster::image(&facts);
         dossier.name = Some(Name::of(&facts.comm));
         let owner = facts.owner.known().copied();
@@ -281,7 +286,7 @@ impl Judge {
             return Placed::Below;
         };
         let belongs = |id: &UnitId| self.units.get(id).is_some_and(|unit| unit.index == index);
-        if dossier.units.iter().any(belongs) || dossier.kept.contains(&index) {
+        if dossier.units.iter().any(belongs) || dossier.is_kept_from(index) {
             return Placed::Below;
         }
         if rule.scope == Scope::Process {
