@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Judge;
-use super::dossier::{Dossier, Learning, Met, Name};
+use super::dossier::{Dossier, Learning, Met};
 use super::unit::{Unit, UnitId};
 use crate::engine::decision::{Decision, Hearing};
 use crate::engine::evidence::{Evidence, Exemption, UnitKey, Verdict};
@@ -148,9 +148,7 @@ impl Judge {
             dossier.latest_mut().update(sample.at, figures);
         }
         let renamed = dossier.learning == Learning::Settled
-            && dossier
-                .name
-                .is_some_and(|name| name != Name::of(&figures.comm));
+            && dossier.name.is_some_and(|name| name != figures.comm);
         if first && found && figures.reaped > Duration::ZERO {
             dossier.latest_mut().note_reaped(figures.reaped);
             for id in &dossier.units {

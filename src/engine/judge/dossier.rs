@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::engine::facts::Facts;
 use crate::engine::guard::Standing;
 use crate::engine::matcher::Answer;
-use crate::engine::process::Text;
+use crate::engine::process::{ShortName, Text};
 use crate::engine::units::Mono;
 use crate::engine::usage::Latest;
 use crate::engine::warrant::Image;
@@ -21,8 +21,8 @@ pub(super) struct Dossier {
     pub(super) program: Text,
     /// What kind of program that is.
     pub(super) image: Image,
-    /// The beginning of its short name when its facts were learnt.
-    pub(super) name: Option<Name>,
+    /// Its short name when its facts were learnt.
+    pub(super) name: Option<ShortName>,
     /// How far its own facts are.
     pub(super) learning: Learning,
     /// When to learn its facts, to ask again for them, or to see whether it lives; [`Mono::NEVER`] when nothing is to be done.
@@ -59,21 +59,6 @@ pub(super) enum Papers {
 pub(super) enum Met {
     Never,
     Once,
-}
-
-/// A short name as the kernel keeps it of a program: at most 15 bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Name([u8; 15]);
-
-impl Name {
-    /// What of it the kernel would keep.
-    pub(super) fn of(comm: &Text) -> Self {
-        let mut name = Self::default();
-        for (slot, byte) in name.0.iter_mut().zip(comm.bytes()) {
-            *slot = *byte;
-        }
-        name
-    }
 }
 
 /// Those of who was never looked at.

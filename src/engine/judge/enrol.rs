@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::Judge;
 use super::census::YOUTH;
-use super::dossier::{Dossier, Learning, Name, Papers};
+use super::dossier::{Dossier, Learning, Papers};
 use super::roster;
 use super::unit::{Unit, UnitId};
 use crate::engine::decision::{Closing, Decision};
@@ -17,7 +17,7 @@ use crate::engine::forest::{Life, Lineage, Node, Serial};
 use crate::engine::guard::{self, Standing};
 use crate::engine::incident::Phase;
 use crate::engine::matcher::{self, Answer};
-use crate::engine::process::{ExecGen, ProcKey, Text, Uid};
+use crate::engine::process::{ExecGen, ProcKey, ShortName, Text, Uid};
 use crate::engine::program;
 use crate::engine::redact;
 use crate::engine::rule::Scope;
@@ -97,7 +97,7 @@ impl Judge {
         }
         dossier.program = self.last_program.clone();
         dossier.image = roster::image(&facts);
-        dossier.name = Some(Name::of(&facts.comm));
+        dossier.name = Some(ShortName::of(facts.comm.bytes()));
         let owner = facts.owner.known().copied();
         dossier.papers = Papers::Here(Arc::new(facts));
         self.forest.own(serial, owner);
