@@ -32,7 +32,7 @@ use super::watch::{Standing, Watch};
 
 /// Watches until told to stop.
 pub fn watch(options: &Options) -> Result<(), StartError> {
-    heap::share();
+    heap::set_up();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

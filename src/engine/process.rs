@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 /// A process number as the kernel hands it out: 1 ..= 2³¹−1, and reused.
 ///
@@ -131,16 +132,37 @@ impl fmt::Display for Uid {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Gid(pub u32);
 
+/// What the kernel calls a process: of a program's name 15 bytes, of its own threads' names the first 15. The process
+/// chooses it, so it is as hostile as [`Text`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ShortName([u8; 15]);
+
+impl ShortName {
+    /// As much of it as is kept. No name has a NUL.
+    pub fn of(name: &[u8]) -> Self {
+        let mut short = Self::default();
+        for (slot, byte) in short.0.iter_mut().zip(name) {
+            *slot = *byte;
+        }
+        short
+    }
+
+    /// The bytes: for comparing, never for printing.
+    pub fn bytes(&self) -> &[u8] {
+        self.0.split(|byte| *byte == 0).next().unwrap_or_default()
+    }
+}
+
 /// Bytes that a process chose itself: its name, its arguments, its paths. Hostile until shown otherwise.
 ///
 /// Its `Display` is safe to print anywhere a line of text may go: control characters, direction overrides and
-/// bytes that are no UTF-8 come out escaped.
+/// bytes that are no UTF-8 come out escaped. Copies share the bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Text(Box<[u8]>);
+pub struct Text(Arc<[u8]>);
 
 impl Text {
     /// Takes the bytes as they came.
-    pub fn new(bytes: impl Into<Box<[u8]>>) -> Self {
+    pub fn new(bytes: impl Into<Arc<[u8]>>) -> Self {
         Self(bytes.into())
     }
 
@@ -199,6 +221,15 @@ mod tests {
         let shown = Text::new(*b") R 1 (\n\x1b[2J\xff\\").to_string();
         assert_eq!(shown, ") R 1 (\\n\\u{1b}[2J\\xff\\\\");
         assert_eq!(Text::from("a\u{202e}b").to_string(), "a\\u{202e}b");
+    }
+
+    #[test]
+    fn a_short_name_is_what_the_kernel_keeps() {
+        assert_eq!(ShortName::of(b"cc1plus").bytes(), b"cc1plus");
+        assert_eq!(ShortName::of(b"").bytes(), b"");
+        let long = ShortName::of(b"language-server-x");
+        assert_eq!(long.bytes(), b"language-server");
+        assert_eq!(long, ShortName::of(b"language-server"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use super::process::{Pid, ProcKey, StartTicks, Text, Uid};
+use super::process::{Pid, ProcKey, ShortName, StartTicks, Uid};
 use super::units::{Bytes, Mono};
 
 /// What was asked about one process.
@@ -98,7 +98,7 @@ pub struct Sample {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Seen {
     /// It lives; also a process whose leader thread has ended while others run.
-    Alive(Box<Figures>),
+    Alive(Figures),
     /// It lives, and has not run since the figures were read that the asker has ([`Ask::ran`]).
     Still,
     /// Dead for every signal, not yet waited for. Its last CPU figure can still be read.
@@ -156,8 +156,8 @@ pub struct Figures {
     pub session: Option<Pid>,
     /// Device number of the controlling terminal; 0 is none.
     pub tty: u32,
-    /// Short name, at most 15 bytes.
-    pub comm: Text,
+    /// Short name.
+    pub comm: ShortName,
     /// Effective user, when it could be read.
     pub owner: Option<Uid>,
     /// A thread of the kernel itself.

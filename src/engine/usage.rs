@@ -25,16 +25,23 @@ pub struct Latest {
     pub threads: u32,
     /// Resident memory.
     pub rss: Bytes,
-    /// Memory by part, when it was asked for, and when it was read.
-    pub memory: Option<(Mono, Memory)>,
-    /// Open files, when asked for and permitted, and when they were counted.
-    pub open_files: Option<(Mono, u64)>,
     /// Run state.
     pub state: Option<RunState>,
+    /// What few processes have figures of.
+    rare: Option<Box<Rare>>,
+}
+
+/// Figures that not every rule asks for, or that few processes have.
+#[derive(Clone, Debug, Default)]
+struct Rare {
+    /// Memory by part, and when it was read.
+    memory: Option<(Mono, Memory)>,
+    /// Open files, and when they were counted.
+    open_files: Option<(Mono, u64)>,
     /// It was last seen dead and not waited for.
-    pub zombie: Option<Mono>,
+    zombie: Option<Mono>,
     /// CPU time of children it had waited for when it was first seen.
-    pub reaped: Duration,
+    reaped: Duration,
 }
 
 impl Default for Latest {
@@ -52,11 +59,8 @@ impl Latest {
         cpu: Duration::ZERO,
         threads: 0,
         rss: Bytes(0),
-        memory: None,
-        open_files: None,
         state: None,
-        zombie: None,
-        reaped: Duration::ZERO,
+        rare: None,
     };
 
     /// Takes in newer figures. Counters never run backwards within one identity; if one does, it is kept.
@@ -68,24 +72,62 @@ impl Latest {
         self.threads = figures.threads;
         self.rss = figures.rss;
         // A look that did not ask for the dear figures does not take them away.
-        self.memory = figures.memory.map(|memory| (at, memory)).or(self.memory);
-        self.open_files = figures
-            .open_files
-            .map(|files| (at, files))
-            .or(self.open_files);
+        if let Some(memory) = figures.memory {
+            self.rare().memory = Some((at, memory));
+        }
+        if let Some(files) = figures.open_files {
+            self.rare().open_files = Some((at, files));
+        }
         self.state = Some(figures.state);
+    }
+
+    /// Memory by part, when it was asked for, and when it was read.
+    pub fn memory(&self) -> Option<(Mono, Memory)> {
+        self.rare.as_ref()?.memory
+    }
+
+    /// Open files, when asked for and permitted, and when they were counted.
+    pub fn open_files(&self) -> Option<(Mono, u64)> {
+        self.rare.as_ref()?.open_files
+    }
+
+    /// When it was last seen dead and not waited for.
+    pub fn zombie(&self) -> Option<Mono> {
+        self.rare.as_ref()?.zombie
+    }
+
+    /// CPU time of children it had waited for when it was first seen.
+    pub fn reaped(&self) -> Duration {
+        self.rare
+            .as_ref()
+            .map_or(Duration::ZERO, |rare| rare.reaped)
+    }
+
+    /// Notes the CPU time of children it had waited for when it was first seen.
+    pub fn note_reaped(&mut self, reaped: Duration) {
+        self.rare().reaped = reaped;
+    }
+
+    /// Notes that it is dead and not waited for.
+    pub fn note_zombie(&mut self, at: Mono) {
+        self.rare().zombie = Some(at);
+    }
+
+    fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
     }
 
     /// The process has not run since the figures were read: they are of this moment too.
     pub fn hold(&mut self, at: Mono) {
         let before = self.at.replace(at);
+        let Some(rare) = &mut self.rare else { return };
         // What an earlier look brought and the last one did not may be older than the last run.
-        if let Some((stamp, _)) = &mut self.memory
+        if let Some((stamp, _)) = &mut rare.memory
             && Some(*stamp) == before
         {
             *stamp = at;
         }
-        if let Some((stamp, _)) = &mut self.open_files
+        if let Some((stamp, _)) = &mut rare.open_files
             && Some(*stamp) == before
         {
             *stamp = at;
@@ -98,7 +140,7 @@ impl Latest {
         self.read = at;
         self.ran = None;
         self.cpu = self.cpu.max(cpu);
-        self.zombie = Some(at);
+        self.note_zombie(at);
     }
 
     /// Whether they are older than the moment they are taken to be of.
@@ -113,8 +155,8 @@ impl Latest {
         self.ran.is_some()
             && self.state != Some(RunState::Running)
             && self.read >= edge
-            && (!want.memory || current(self.memory.map(|(stamp, _)| stamp)))
-            && (!want.open_files || current(self.open_files.map(|(stamp, _)| stamp)))
+            && (!want.memory || current(self.memory().map(|(stamp, _)| stamp)))
+            && (!want.open_files || current(self.open_files().map(|(stamp, _)| stamp)))
     }
 }
 
@@ -220,13 +262,13 @@ impl Living {
         self.threads = self
             .threads
             .saturating_add(u64::from(latest.threads.max(1)));
-        match latest.open_files.filter(|(at, _)| *at >= edge) {
+        match latest.open_files().filter(|(at, _)| *at >= edge) {
             Some((_, files)) => self.open_files = self.open_files.saturating_add(files),
             None => self.open_unread = self.open_unread.saturating_add(1),
         }
         self.rss = self.rss.plus(latest.rss);
         self.rss_largest = self.rss_largest.max(latest.rss);
-        match latest.memory.filter(|(at, _)| *at >= edge) {
+        match latest.memory().filter(|(at, _)| *at >= edge) {
             Some((_, memory)) => {
                 self.private = self.private.plus(memory.private());
                 self.private_largest = self.private_largest.max(memory.private());

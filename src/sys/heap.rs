@@ -3,13 +3,23 @@
 //! # Why one arena
 //! glibc gives threads arenas of their own. Ours pass what they make on to the loop: facts, samples, events. What the loop
 //! frees would stay with an arena that nobody fills again.
+//!
+//! # Why a threshold
+//! A look at thousands makes one large list of questions and one of answers. Left alone, glibc learns from the first that
+//! was freed to take such lists from the heap, and they leave holes there for good; from [`LARGE`] on they are the
+//! machine's again as soon as they are dropped.
 
-/// All threads share one arena. To be called before there are others.
-pub fn share() {
+/// What is at least so large is mapped by itself.
+const LARGE: i32 = 128 << 10;
+
+/// Sets the heap up. To be called before there are other threads.
+pub fn set_up() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: sets a number; what it refuses leaves all as it was.
+    // SAFETY: sets numbers; what it refuses leaves all as it was.
     unsafe {
         libc::mallopt(libc::M_ARENA_MAX, 1);
+        libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, LARGE);
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use beadle::engine::facts::{Facts, Hangup, Namespace, Place, Question, Read};
-use beadle::engine::process::{Gid, Pid, StartTicks, Text, Uid};
+use beadle::engine::process::{Gid, Pid, ShortName, StartTicks, Text, Uid};
 use beadle::engine::snapshot::{Ask, Figures, Memory, RunState, Sample, Seen, Snapshot, Why};
 use beadle::engine::units::{Bytes, Mono};
 
@@ -85,9 +85,7 @@ fn look(machine: &Machine, ask: &Ask, sight: Sight) -> Sample {
         {
             Seen::Still
         }
-        State::Running | State::Stopped => {
-            Seen::Alive(Box::new(figures(machine, body, ask, sight)))
-        }
+        State::Running | State::Stopped => Seen::Alive(figures(machine, body, ask, sight)),
     };
     Sample {
         pid: ask.pid,
@@ -114,7 +112,7 @@ fn figures(machine: &Machine, body: &Body, ask: &Ask, sight: Sight) -> Figures {
         parent: parent.map(|parent| machine.key(parent)),
         session: Some(body.session),
         tty: 0,
-        comm: comm(&body.program),
+        comm: ShortName::of(body.program.as_bytes()),
         owner: Some(Uid(body.owner)),
         kernel_thread: false,
         state: match body.state {

@@ -111,7 +111,7 @@ impl Forest {
     }
 
     /// The node a sample is about: the number's holder, unless it is known to be another.
-    fn meant(&self, sample: &Sample) -> Option<Serial> {
+    pub fn meant(&self, sample: &Sample) -> Option<Serial> {
         let serial = self.holder(sample.pid)?;
         let node = self.node(serial)?;
         if self.predates(serial, sample.at) {

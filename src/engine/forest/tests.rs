@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::engine::decision::Hearing;
-use crate::engine::process::{Mark, Text};
+use crate::engine::process::{Mark, ShortName};
 use crate::engine::snapshot::{Figures, RunState, Sample, Seen};
 use crate::engine::units::Bytes;
 
@@ -190,14 +190,14 @@ fn alive(secs: u64, n: u32, start: u64, parent: Option<ProcKey>, session: u32) -
         pid: pid(n),
         key: Some(key(n, start)),
         at: Mono::from_secs(secs),
-        seen: Seen::Alive(Box::new(Figures {
+        seen: Seen::Alive(Figures {
             start: StartTicks(start),
             ran: None,
             ppid: parent.map(ProcKey::pid),
             parent,
             session: Pid::new(session),
             tty: 0,
-            comm: Text::from("sh"),
+            comm: ShortName::of(b"sh"),
             owner: None,
             kernel_thread: false,
             state: RunState::Sleeping,
@@ -207,7 +207,7 @@ fn alive(secs: u64, n: u32, start: u64, parent: Option<ProcKey>, session: u32) -
             rss: Bytes(0),
             memory: None,
             open_files: None,
-        })),
+        }),
     }
 }
 

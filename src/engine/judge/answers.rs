@@ -111,6 +111,9 @@ impl Judge {
             let name = &old.rules.get(*index)?.name;
             self.rules.rules.iter().position(|rule| rule.name == *name)
         };
-        dossier.kept = dossier.kept.iter().filter_map(renumber).collect();
+        if let Some(kept) = dossier.kept.take() {
+            let kept: Vec<usize> = kept.iter().filter_map(renumber).collect();
+            dossier.keep_from(&kept);
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Judge;
-use super::dossier::{Dossier, Learning, Met, Name};
+use super::dossier::{Dossier, Learning, Met};
 use super::unit::{Unit, UnitId};
 use crate::engine::decision::{Decision, Hearing};
 use crate::engine::evidence::{Evidence, Exemption, UnitKey, Verdict};
@@ -27,8 +27,15 @@ impl Judge {
     pub(super) fn look_at(&mut self, snapshot: &Snapshot, out: &mut Vec<Decision>) {
         self.note_machine(snapshot.machine);
         self.snapshots = self.snapshots.saturating_add(1);
+        let mut answered = BTreeSet::new();
+        for sample in &snapshot.samples {
+            if let Seen::Still = sample.seen {
+                self.hold_figures(sample, &mut answered);
+            }
+        }
         // Parents first, so that children found in the same look find their parents.
-        let mut order: Vec<&Sample> = snapshot.samples.iter().collect();
+        let anew = |sample: &&Sample| sample.seen != Seen::Still;
+        let mut order: Vec<&Sample> = snapshot.samples.iter().filter(anew).collect();
         order.sort_by_key(|sample| match &sample.seen {
             Seen::Alive(figures) => (figures.start.0, sample.pid),
             Seen::Still | Seen::Zombie { .. } | Seen::Gone | Seen::Unread(_) => (0, sample.pid),
@@ -36,7 +43,6 @@ impl Judge {
         let began = snapshot.samples.iter().map(|sample| sample.at).min();
         self.forest.begin_look(began.unwrap_or(self.now));
         let mut changes = Vec::new();
-        let mut answered = BTreeSet::new();
         for sample in order {
             let holder = self.forest.holder(sample.pid);
             answered.extend(self.awaiting(holder, sample));
@@ -69,6 +75,23 @@ impl Judge {
         }
         for id in answered {
             self.judge(id, out);
+        }
+    }
+
+    /// A process has not run: its figures hold, and nothing else is to be learnt of it.
+    fn hold_figures(&mut self, sample: &Sample, answered: &mut BTreeSet<UnitId>) {
+        let Some(serial) = self.forest.meant(sample) else {
+            return;
+        };
+        let Some(dossier) = self.dossiers.get_mut(&serial) else {
+            return;
+        };
+        dossier.latest_mut().hold(sample.at);
+        for id in &dossier.units {
+            let asked = self.units.get(id).and_then(|unit| unit.asked);
+            if asked.is_some_and(|asked| asked <= sample.at) {
+                answered.insert(*id);
+            }
         }
     }
 
@@ -113,15 +136,8 @@ impl Judge {
     }
 
     fn note_figures(&mut self, serial: Serial, sample: &Sample) {
-        let figures = match &sample.seen {
-            Seen::Alive(figures) => figures,
-            Seen::Still => {
-                if let Some(dossier) = self.dossiers.get_mut(&serial) {
-                    dossier.latest_mut().hold(sample.at);
-                }
-                return;
-            }
-            Seen::Zombie { .. } | Seen::Gone | Seen::Unread(_) => return,
+        let Seen::Alive(figures) = &sample.seen else {
+            return;
         };
         let found = self
             .forest
@@ -135,11 +151,9 @@ impl Judge {
             dossier.latest_mut().update(sample.at, figures);
         }
         let renamed = dossier.learning == Learning::Settled
-            && dossier
-                .name
-                .is_some_and(|name| name != Name::of(&figures.comm));
+            && dossier.name.is_some_and(|name| name != figures.comm);
         if first && found && figures.reaped > Duration::ZERO {
-            dossier.latest_mut().reaped = figures.reaped;
+            dossier.latest_mut().note_reaped(figures.reaped);
             for id in &dossier.units {
                 if let Some(unit) = self.units.get_mut(id) {
                     unit.buried.at_least = unit.buried.at_least.saturating_add(figures.reaped);
@@ -176,7 +190,7 @@ impl Judge {
         }
         let mut dossier = Dossier::born_of(None);
         dossier.learning = Learning::Settled;
-        dossier.latest_mut().zombie = Some(sample.at);
+        dossier.latest_mut().note_zombie(sample.at);
         dossier.units = counting;
         self.dossiers.insert(dead, Box::new(dossier));
     }
@@ -361,7 +375,7 @@ impl Judge {
         let seen = dead().filter(|serial| {
             self.dossiers
                 .get(serial)
-                .and_then(|dossier| dossier.latest().zombie)
+                .and_then(|dossier| dossier.latest().zombie())
                 .is_some_and(|at| at >= unit.looked)
         });
         let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);

@@ -50,6 +50,6 @@ impl Judge {
             return self.shelter(node, dossier).is_some();
         }
         let below = || self.forest.above(serial).any(|(above, _)| is_member(above));
-        dossier.kept.contains(&unit.index) || below()
+        dossier.is_kept_from(unit.index) || below()
     }
 }

@@ -77,8 +77,9 @@ impl Judge {
         let Some(dossier) = self.dossiers.get_mut(&serial) else {
             return;
         };
-        let due = dossier.due.map_or(at, |due| due.min(at));
-        if let Some(old) = dossier.due.replace(due) {
+        let due = dossier.due.min(at);
+        let old = std::mem::replace(&mut dossier.due, due);
+        if old < Mono::NEVER {
             self.ripe.remove(&(old, serial));
         }
         self.ripe.insert((due, serial));
@@ -86,8 +87,11 @@ impl Judge {
 
     /// Nothing is to be done for a process any more.
     pub(super) fn unschedule(&mut self, serial: Serial) {
-        let dossier = self.dossiers.get_mut(&serial);
-        if let Some(due) = dossier.and_then(|dossier| dossier.due.take()) {
+        let Some(dossier) = self.dossiers.get_mut(&serial) else {
+            return;
+        };
+        let due = std::mem::replace(&mut dossier.due, Mono::NEVER);
+        if due < Mono::NEVER {
             self.ripe.remove(&(due, serial));
         }
     }
@@ -134,7 +138,7 @@ impl Judge {
         let units = parent
             .map(|parent| self.inheritance(parent))
             .unwrap_or_default();
-        let kept = parent.map(|parent| parent.kept.clone()).unwrap_or_default();
+        let kept = parent.and_then(|parent| parent.kept.clone());
         self.leave_others(serial, &units, out);
         for id in units {
             self.join(id, serial);
@@ -148,7 +152,9 @@ impl Judge {
                 if leashed == Leashed::Below {
                     dossier.leashed = leashed;
                 }
-                dossier.kept.extend(&kept);
+                if let Some(kept) = &kept {
+                    dossier.keep_from(kept);
+                }
             }
         }
     }
@@ -189,7 +195,7 @@ impl Judge {
                 continue;
             };
             let apart =
-                matches!(dossier.standing, Standing::Boundary(_)) || dossier.kept.contains(&index);
+                matches!(dossier.standing, Standing::Boundary(_)) || dossier.is_kept_from(index);
             if apart || dossier.units.contains(&id) {
                 continue;
             }
@@ -200,7 +206,7 @@ impl Judge {
                 dossier.standing =
                     std::mem::replace(&mut dossier.standing, Standing::Plain).for_member();
             }
-            let reaped = dossier.latest().reaped;
+            let reaped = dossier.latest().reaped();
             unit.buried.at_least = unit.buried.at_least.saturating_add(reaped);
             if let UnitKey::Tree(_) = unit.key {
                 open.extend(
@@ -218,12 +224,8 @@ impl Judge {
         let mut family = self.forest.below(top);
         family.insert(top);
         for member in family {
-            if let Some(dossier) = self
-                .dossiers
-                .get_mut(&member)
-                .filter(|dossier| !dossier.kept.contains(&rule))
-            {
-                dossier.kept.push(rule);
+            if let Some(dossier) = self.dossiers.get_mut(&member) {
+                dossier.keep_from(&[rule]);
             }
         }
     }

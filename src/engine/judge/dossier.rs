@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::engine::facts::Facts;
 use crate::engine::guard::Standing;
 use crate::engine::matcher::Answer;
-use crate::engine::process::Text;
+use crate::engine::process::{ShortName, Text};
 use crate::engine::units::Mono;
 use crate::engine::usage::Latest;
 use crate::engine::warrant::Image;
@@ -21,12 +21,12 @@ pub(super) struct Dossier {
     pub(super) program: Text,
     /// What kind of program that is.
     pub(super) image: Image,
-    /// The beginning of its short name when its facts were learnt.
-    pub(super) name: Option<Name>,
+    /// Its short name when its facts were learnt.
+    pub(super) name: Option<ShortName>,
     /// How far its own facts are.
     pub(super) learning: Learning,
-    /// When to learn its facts, to ask again for them, or to see whether it lives.
-    pub(super) due: Option<Mono>,
+    /// When to learn its facts, to ask again for them, or to see whether it lives; [`Mono::NEVER`] when nothing is to be done.
+    pub(super) due: Mono,
     /// Whether it may be signalled at all.
     pub(super) standing: Standing,
     /// Each rule's answer, in the order of the rules; `None` before its own facts are known. Most have the same ones.
@@ -34,7 +34,7 @@ pub(super) struct Dossier {
     /// The units it belongs to.
     pub(super) units: Vec<UnitId>,
     /// Rules, by index, whose trees it has left for good by `keep`.
-    pub(super) kept: Vec<usize>,
+    pub(super) kept: Option<Arc<[usize]>>,
     /// It descends from the process that `--only-under` names.
     pub(super) leashed: Leashed,
     /// Whether it was looked at since it became known.
@@ -59,21 +59,6 @@ pub(super) enum Papers {
 pub(super) enum Met {
     Never,
     Once,
-}
-
-/// A short name as the kernel keeps it of a program: at most 15 bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Name([u8; 15]);
-
-impl Name {
-    /// What of it the kernel would keep.
-    pub(super) fn of(comm: &Text) -> Self {
-        let mut name = Self::default();
-        for (slot, byte) in name.0.iter_mut().zip(comm.bytes()) {
-            *slot = *byte;
-        }
-        name
-    }
 }
 
 /// Those of who was never looked at.
@@ -114,7 +99,7 @@ impl Dossier {
             image: parent.map_or(Image::Other, |parent| parent.image),
             name: None,
             learning: Learning::Young,
-            due: None,
+            due: Mono::NEVER,
             standing: match parent.map(|parent| &parent.standing) {
                 // Lineage ends at a boundary, not at what it starts; that is left alone until it is known.
                 Some(Standing::Boundary(reason) | Standing::Protected(reason)) => {
@@ -124,7 +109,7 @@ impl Dossier {
             },
             answers: None,
             units: Vec::new(),
-            kept: parent.map(|parent| parent.kept.clone()).unwrap_or_default(),
+            kept: parent.and_then(|parent| parent.kept.clone()),
             leashed: parent.map_or(Leashed::Outside, |parent| parent.leashed),
             met: Met::Never,
             latest: None,
@@ -151,9 +136,22 @@ impl Dossier {
 
     /// It belongs to no unit any more: nobody needs its figures.
     pub(super) fn strike_figures(&mut self) {
-        if self.units.is_empty() && self.latest().reaped.is_zero() {
+        if self.units.is_empty() && self.latest().reaped().is_zero() {
             self.latest = None;
         }
+    }
+
+    /// Whether it has left the trees of a rule for good.
+    pub(super) fn is_kept_from(&self, rule: usize) -> bool {
+        self.kept.as_deref().unwrap_or_default().contains(&rule)
+    }
+
+    /// It leaves the trees of these rules for good.
+    pub(super) fn keep_from(&mut self, rules: &[usize]) {
+        let kept = self.kept.as_deref().unwrap_or_default();
+        let more = rules.iter().filter(|rule| !kept.contains(rule));
+        let all: Vec<usize> = kept.iter().chain(more).copied().collect();
+        self.kept = (!all.is_empty()).then(|| all.into());
     }
 
     /// A rule's answer; unknown before the facts are known.

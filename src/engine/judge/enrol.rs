@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::Judge;
 use super::census::YOUTH;
-use super::dossier::{Dossier, Learning, Name, Papers};
+use super::dossier::{Dossier, Learning, Papers};
 use super::roster;
 use super::unit::{Unit, UnitId};
 use crate::engine::decision::{Closing, Decision};
@@ -17,7 +17,7 @@ use crate::engine::forest::{Life, Lineage, Node, Serial};
 use crate::engine::guard::{self, Standing};
 use crate::engine::incident::Phase;
 use crate::engine::matcher::{self, Answer};
-use crate::engine::process::{ExecGen, ProcKey, Text, Uid};
+use crate::engine::process::{ExecGen, ProcKey, ShortName, Text, Uid};
 use crate::engine::program;
 use crate::engine::redact;
 use crate::engine::rule::Scope;
@@ -90,9 +90,14 @@ impl Judge {
             return;
         }
         dossier.learning = Learning::Settled;
-        dossier.program = program::of(&facts).unwrap_or_default();
+        let program = program::of(&facts).unwrap_or_default();
+        // The next process most often runs what the last one did.
+        if program != self.last_program {
+            self.last_program = program;
+        }
+        dossier.program = self.last_program.clone();
         dossier.image = roster::image(&facts);
-        dossier.name = Some(Name::of(&facts.comm));
+        dossier.name = Some(ShortName::of(facts.comm.bytes()));
         let owner = facts.owner.known().copied();
         dossier.papers = Papers::Here(Arc::new(facts));
         self.forest.own(serial, owner);
@@ -281,7 +286,7 @@ impl Judge {
             return Placed::Below;
         };
         let belongs = |id: &UnitId| self.units.get(id).is_some_and(|unit| unit.index == index);
-        if dossier.units.iter().any(belongs) || dossier.kept.contains(&index) {
+        if dossier.units.iter().any(belongs) || dossier.is_kept_from(index) {
             return Placed::Below;
         }
         if rule.scope == Scope::Process {

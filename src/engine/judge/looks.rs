@@ -28,6 +28,9 @@ const HELD_AT_LEAST: Duration = Duration::from_secs(20);
 /// and some for so many seconds more, lest all of them be read in one look.
 const SPREAD: u64 = 10;
 
+/// Of those who are looked at because something was missed, so many at once.
+const AT_ONCE: usize = 512;
+
 impl Judge {
     /// Asks for everything whose time has come.
     pub(super) fn ask_what_is_due(&mut self, out: &mut Vec<Decision>) {
@@ -70,7 +73,9 @@ impl Judge {
             .filter(|until| *until < Mono::NEVER)
             .min();
         let review = self.reviews().then_some(self.next_review);
+        let doubtful = (!self.doubtful.is_empty()).then_some(self.now);
         [
+            doubtful,
             Some(self.next_list),
             learn,
             look,
@@ -101,7 +106,7 @@ impl Judge {
             else {
                 continue;
             };
-            dossier.due = None;
+            dossier.due = Mono::NEVER;
             if node.life == Life::Leaving {
                 // Nothing more may be heard of it: it is looked at from time to time.
                 self.asks.push(ask(node, Want::default()));
@@ -136,7 +141,15 @@ impl Judge {
 
     fn ask_figures(&mut self, out: &mut Vec<Decision>) {
         let mut asks = std::mem::take(&mut self.asks);
-        let mut whom: std::collections::BTreeMap<Serial, Want> = std::collections::BTreeMap::new();
+        let rest = self.doubtful.len().saturating_sub(AT_ONCE);
+        for serial in self.doubtful.split_off(rest) {
+            asks.extend(
+                self.forest
+                    .node(serial)
+                    .map(|node| ask(node, Want::default())),
+            );
+        }
+        let mut whom: Vec<(Serial, Want)> = Vec::new();
         let (now, patience) = (self.now, self.patience());
         for unit in self.units.values_mut() {
             if unit.asked.is_some_and(|asked| now.since(asked) >= patience) {
@@ -155,14 +168,23 @@ impl Judge {
                 anew: !unit.glances(),
                 ..unit.want
             };
-            for &serial in unit.members.iter().chain(&unit.zombies) {
-                let both = whom.entry(serial).or_default();
-                *both = both.or(want);
+            whom.extend(unit.members.iter().map(|serial| (*serial, want)));
+            whom.extend(unit.zombies.iter().map(|serial| (*serial, want)));
+        }
+        whom.sort_by_key(|(serial, _)| *serial);
+        // Who belongs to several units is asked once, for all of them.
+        whom.dedup_by(|(next, also), (serial, want)| {
+            let same = next == serial;
+            if same {
+                *want = want.or(*also);
             }
-        }
-        for (serial, want) in whom {
-            asks.extend(self.ask_again(serial, want));
-        }
+            same
+        });
+        asks.reserve(whom.len());
+        asks.extend(
+            whom.into_iter()
+                .filter_map(|(serial, want)| self.ask_again(serial, want)),
+        );
         if !asks.is_empty() {
             let by = now.after(patience);
             out.push(Decision::Sample { asks, by });
@@ -222,10 +244,9 @@ impl Judge {
     /// Compares a listing with what is known; whoever differs is looked at.
     pub(super) fn compare(&mut self, listed: &[Pid]) {
         if std::mem::take(&mut self.missed) {
-            let living = |node: &&Node| !matches!(node.life, Life::Dead(_));
-            let everyone = self.forest.iter().map(|(_, node)| node).filter(living);
-            self.asks
-                .extend(everyone.map(|node| ask(node, Want::default())));
+            let living = |(_, node): &(Serial, &Node)| !matches!(node.life, Life::Dead(_));
+            let everyone = self.forest.iter().filter(living);
+            self.doubtful = everyone.map(|(serial, _)| serial).collect();
         }
         let (strangers, missing) = self.forest.differs(listed);
         self.strangers = strangers.iter().map(|pid| (*pid, self.now)).collect();

@@ -81,6 +81,8 @@ pub struct Judge {
     units: BTreeMap<UnitId, Unit>,
     /// The answers of the rules to the last process they were held against.
     last_answers: Arc<[Answer]>,
+    /// What the last process runs that was learnt.
+    last_program: Text,
     /// What becomes of facts that nobody needs for now.
     filing: Filing,
     /// When to learn the facts of whom.
@@ -91,6 +93,8 @@ pub struct Judge {
     stirred: bool,
     /// Numbers that the last listing showed and nobody is known to hold, and when they were asked about.
     strangers: BTreeMap<Pid, Mono>,
+    /// Who is still to be looked at since something was missed.
+    doubtful: Vec<Serial>,
     /// Asks that the next look takes along.
     asks: Vec<Ask>,
     /// Where the scan tier's re-check stands.
@@ -146,6 +150,7 @@ impl Judge {
             last_incident: settings.first_incident.saturating_sub(1),
             settings,
             last_answers: Arc::new([]),
+            last_program: Text::default(),
             filing: Filing::under(&rules),
             rules,
             forest: Forest::default(),
@@ -155,6 +160,7 @@ impl Judge {
             hopeful: BTreeSet::new(),
             stirred: false,
             strangers: BTreeMap::new(),
+            doubtful: Vec::new(),
             asks: Vec::new(),
             cursor: None,
             hearing: Hearing::Nothing,

@@ -93,7 +93,7 @@ impl Judge {
                 else {
                     continue;
                 };
-                let kept = dossier.kept.contains(&unit.index);
+                let kept = dossier.is_kept_from(unit.index);
                 let shelter = match &dossier.standing {
                     _ if unit.members.contains(child) => continue,
                     Standing::Boundary(reason) => Shelter::Boundary(reason.clone()),

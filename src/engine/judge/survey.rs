@@ -49,7 +49,7 @@ impl Judge {
                 continue;
             };
             // Who has no cheap figure has no upper bound either, and cheap says so.
-            let Some((_, memory)) = &dossier.latest().memory else {
+            let Some((_, memory)) = dossier.latest().memory() else {
                 continue;
             };
             let share = node.key.and_then(|key| surveyed.shares.get(&key));
@@ -112,7 +112,7 @@ impl Judge {
             .iter()
             .filter_map(|serial| {
                 let node = self.forest.node(*serial)?;
-                let (_, memory) = self.dossiers.get(serial)?.latest().memory?;
+                let (_, memory) = self.dossiers.get(serial)?.latest().memory()?;
                 let (key, start) = (node.key?, node.start);
                 Some((Reverse(memory.private()), Holder { key, start }))
             })

@@ -169,7 +169,7 @@ impl Judge {
             return Relation::Barred(format!("it is a boundary ({reason})"));
         }
         match dossier.answer(index) {
-            Answer::Yes if dossier.kept.contains(&index) => {
+            Answer::Yes if dossier.is_kept_from(index) => {
                 Relation::Barred("it was kept out of its tree by `keep`".to_owned())
             }
             Answer::Yes => Relation::Barred(self.barred(serial)),
@@ -238,7 +238,10 @@ impl Judge {
             ("hopeful", self.hopeful.len()),
             ("units", self.units.len()),
             ("flights", self.flights.len()),
-            ("questions", self.asks.len()),
+            (
+                "questions",
+                self.asks.len().saturating_add(self.doubtful.len()),
+            ),
         ]
     }
 

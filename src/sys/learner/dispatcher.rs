@@ -274,6 +274,9 @@ impl<F: Fn(Vec<Facts>)> Dispatcher<F> {
     fn hand_over(&mut self) {
         let Some(oldest) = self.oldest else { return };
         let more = self.since().is_some();
+        if !more && self.queue.is_empty() {
+            self.queue.shrink_to(BATCH);
+        }
         if more && self.answers.len() < BATCH && Clock.now().since(oldest) < LINGER {
             return;
         }

@@ -109,10 +109,15 @@ impl Sampler {
             };
         }
         // Who rests is read so seldom that no file needs to be kept for it.
-        let found = if still {
-            self.kept.peek(key)
-        } else {
+        let busy = match (ran, ask.ran) {
+            (Some(now), Some(then)) => now != then,
+            (Some(_), None) => false,
+            (None, _) => true,
+        };
+        let found = if busy {
             self.kept.find(key, now)
+        } else {
+            self.kept.peek(key)
         };
         let looked = match found {
             Found::Open(stat) => self.reader.look(ask.pid, stat, ask.want, clock),

@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 
 use rustix::fs::{AtFlags, statat};
 
-use crate::engine::process::{Pid, StartTicks};
+use crate::engine::process::{Pid, ShortName, StartTicks};
 use crate::engine::snapshot::{Figures, Memory, RunState, Seen, Want, Why};
 use crate::engine::units::{Bytes, Mono};
 use crate::sys::clock::Clock;
@@ -94,7 +94,7 @@ impl Reader {
             if found.state == b'Z' {
                 self.leaderless(pid, stat, want, figures)?
             } else {
-                Seen::Alive(Box::new(figures))
+                Seen::Alive(figures)
             }
         };
         Ok(Looked {
@@ -119,7 +119,7 @@ impl Reader {
             parent: None,
             session: Pid::new(stat.session),
             tty: stat.tty,
-            comm: stat.name(),
+            comm: ShortName::of(stat.comm),
             owner: None,
             kernel_thread: stat.kernel_thread,
             state: run_state(stat.state),
@@ -168,7 +168,7 @@ impl Reader {
         Ok(if found.dead() {
             dead(&found)
         } else {
-            Seen::Alive(Box::new(figures))
+            Seen::Alive(figures)
         })
     }
 

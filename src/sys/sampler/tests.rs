@@ -302,7 +302,11 @@ mod ourselves {
         let mut child = Sleeper::start();
         let mut sampler = real();
         let sample = look(&mut sampler, first(child.pid()));
-        let ask = known(&sample);
+        // It has run since: it is busy.
+        let ask = Ask {
+            ran: Some(Ran(NonZeroU64::MAX)),
+            ..known(&sample)
+        };
         for _ in 0..3 {
             let again = look(&mut sampler, ask);
             assert!(alive(&again).is_some() && again.key == sample.key);
@@ -385,6 +389,7 @@ mod ourselves {
         let ask = |start| Ask {
             key: Some(stranger),
             start,
+            ran: Some(Ran(NonZeroU64::MAX)),
             ..first(child.pid())
         };
         assert_eq!(look(&mut sampler, ask(None)).seen, Seen::Gone);

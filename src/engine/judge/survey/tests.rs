@@ -11,7 +11,7 @@ use crate::engine::facts::{Facts, Question};
 use crate::engine::matcher::tests::facts;
 use crate::engine::matcher::{Field, Matcher};
 use crate::engine::pattern::Glob;
-use crate::engine::process::{Mark, Pid, ProcKey, StartTicks, Text, Uid};
+use crate::engine::process::{Mark, Pid, ProcKey, ShortName, StartTicks, Uid};
 use crate::engine::rule::{
     Amount, Bound, Breaker, Channels, Clause, Keeping, Limit, Measure, Mode, Origin, Rule, RuleSet,
     Scope, Stage, StageAct,
@@ -177,14 +177,14 @@ impl World {
     fn sample(&self, ask: &Ask) -> Sample {
         let number = ask.pid.number();
         let seen = self.held.get(&number).map_or(Seen::Gone, |held| {
-            Seen::Alive(Box::new(Figures {
+            Seen::Alive(Figures {
                 ran: None,
                 start: StartTicks(u64::from(number)),
                 ppid: Some(if number == ROOT { Pid::INIT } else { pid(ROOT) }),
                 parent: (number != ROOT).then(|| key(ROOT)),
                 session: None,
                 tty: 0,
-                comm: Text::from("python3"),
+                comm: ShortName::of(b"python3"),
                 owner: Some(Uid(1000)),
                 kernel_thread: false,
                 state: RunState::Running,
@@ -197,7 +197,7 @@ impl World {
                     ..Memory::default()
                 }),
                 open_files: None,
-            }))
+            })
         });
         Sample {
             pid: ask.pid,
