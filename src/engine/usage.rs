@@ -205,6 +205,15 @@ impl Buried {
         self.count = self.count.saturating_add(1);
     }
 
+    /// Takes in the dead that a member had waited for before it was first seen; `perhaps` they do not count.
+    pub fn note_reaped(&mut self, reaped: Duration, perhaps: bool) {
+        if perhaps {
+            self.beyond = self.beyond.plus(Bound::Known(reaped));
+        } else {
+            self.at_least = self.at_least.saturating_add(reaped);
+        }
+    }
+
     /// Takes over another unit's dead.
     pub fn absorb(&mut self, other: Self) {
         self.at_least = self.at_least.saturating_add(other.at_least);

@@ -56,6 +56,33 @@ pub struct Measures {
     pub since_root: Duration,
 }
 
+impl Measures {
+    /// Some members may turn out not to count: all of this is at most, and what is measured without them at least.
+    pub fn is_at_least(&mut self, sure: &Self) {
+        fn lower<T>(range: &mut Option<Range<T>>, sure: Option<Range<T>>) {
+            match (range.as_mut(), sure) {
+                (Some(range), Some(sure)) => range.at_least = sure.at_least,
+                (Some(_), None) => *range = None,
+                (None, _) => {}
+            }
+        }
+        lower(&mut self.cpu_time, sure.cpu_time);
+        lower(&mut self.private, sure.private);
+        lower(&mut self.rss, sure.rss);
+        lower(&mut self.swap, sure.swap);
+        lower(&mut self.processes, sure.processes);
+        lower(&mut self.threads, sure.threads);
+        lower(&mut self.open_files, sure.open_files);
+        lower(&mut self.zombies, sure.zombies);
+        self.private_largest = sure.private_largest;
+        self.private_sum = sure.private_sum;
+        let nobody = sure.processes.is_some_and(|sure| sure.at_least == 0);
+        if let Some(leftover) = self.leftover.as_mut().filter(|_| nobody) {
+            leftover.at_least = Duration::ZERO;
+        }
+    }
+}
+
 /// How long a limit has been over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Streak {

@@ -6,7 +6,7 @@ use super::Judge;
 use super::shelf::Filing;
 use super::unit::{Unit, UnitId};
 use crate::engine::decision::{Answer, Closing, Decision, PauseView, Wish};
-use crate::engine::forest::Serial;
+use crate::engine::forest::{Life, Serial};
 use crate::engine::process::Uid;
 use crate::engine::rule::RuleSet;
 use crate::engine::units::Mono;
@@ -65,7 +65,12 @@ impl Judge {
         }
         // A rule of the same name may have another ladder now: what was reached on the old one says nothing.
         self.pasts.clear();
-        let everyone: Vec<Serial> = self.dossiers.keys().copied().collect();
+        // Of the dead that are still counted nothing more is to be learnt.
+        let living = |serial: &Serial| {
+            let node = self.forest.node(*serial);
+            node.is_some_and(|node| !matches!(node.life, Life::Dead(_)))
+        };
+        let everyone: Vec<Serial> = self.dossiers.keys().copied().filter(living).collect();
         for serial in &everyone {
             self.renumber_kept(*serial, &old);
             if self.is_shelved(*serial) {

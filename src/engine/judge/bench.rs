@@ -154,9 +154,10 @@ impl Judge {
             && dossier.name.is_some_and(|name| name != figures.comm);
         if first && found && figures.reaped > Duration::ZERO {
             dossier.latest_mut().note_reaped(figures.reaped);
-            for id in &dossier.units {
-                if let Some(unit) = self.units.get_mut(id) {
-                    unit.buried.at_least = unit.buried.at_least.saturating_add(figures.reaped);
+            for id in dossier.units.clone() {
+                let perhaps = self.may_be_kept(serial, id);
+                if let Some(unit) = self.units.get_mut(&id) {
+                    unit.buried.note_reaped(figures.reaped, perhaps);
                 }
             }
         }
@@ -216,7 +217,15 @@ impl Judge {
         let Some(unit) = self.units.get(&id) else {
             return;
         };
-        let measures = self.measure(unit, &|_| true);
+        let mut measures = self.measure(unit, &|_| true);
+        if unit
+            .members
+            .iter()
+            .any(|serial| self.may_be_kept(*serial, id))
+        {
+            let sure = self.measure(unit, &|serial| !self.may_be_kept(serial, id));
+            measures.is_at_least(&sure);
+        }
         let Some(unit) = self.units.get_mut(&id) else {
             return;
         };
@@ -354,10 +363,7 @@ impl Judge {
             threads: Some(Living::bounded(living.threads, living.unread, tier)),
             open_files: Some(Living::bounded(living.open_files, living.open_unread, tier)),
             zombies: Some(zombies),
-            spawned: Some(match (self.hearing, self.gaps) {
-                (Hearing::Events, 0) => Range::exactly(unit.spawned, tier),
-                (Hearing::Events | Hearing::Nothing, _) => Range::at_least(unit.spawned, tier),
-            }),
+            spawned: Some(self.spawned(unit)),
             orphaned: self.orphaned(unit, Detachment::Spares),
             detached: self.orphaned(unit, Detachment::Counts),
             leftover: Some(Range::exactly(
@@ -366,6 +372,16 @@ impl Judge {
                 tier,
             )),
             since_root: self.now.since(unit.since),
+        }
+    }
+
+    fn spawned(&self, unit: &Unit) -> Range<u64> {
+        let (sure, perhaps) = (unit.spawned.sure, unit.spawned.perhaps);
+        let all_heard = self.hearing == Hearing::Events && self.gaps == 0;
+        Range {
+            at_least: sure,
+            at_most: all_heard.then(|| sure.saturating_add(perhaps)),
+            tier: self.tier(),
         }
     }
 

@@ -6,19 +6,21 @@
 use std::time::Duration;
 
 use super::dossier::{Dossier, Learning, Leashed, Papers};
-use super::unit::UnitId;
+use super::unit::{Unit, UnitId};
 use super::{Ending, Judge};
 use crate::engine::decision::{Closing, Decision};
 use crate::engine::evidence::UnitKey;
 use crate::engine::forest::{Change, FirstSign, Life, Serial};
 use crate::engine::guard::Standing;
 use crate::engine::incident::Phase;
+use crate::engine::process::ExecGen;
 use crate::engine::units::Mono;
 use crate::engine::usage::Bound;
 
 /// A process must live so long before its facts are read: a compile farm's children cost no regex.
 pub(super) const YOUTH: Duration = Duration::from_secs(1);
-/// Members of a unit with an open incident are known sooner: what is about to be signalled may be a boundary.
+/// Members of a unit with an open incident are known sooner: what is about to be signalled may be a boundary. So are
+/// those whom the rule may keep: until they are known, what they use counts for nothing.
 const YOUTH_IN_TROUBLE: Duration = Duration::from_millis(50);
 
 impl Judge {
@@ -32,8 +34,7 @@ impl Judge {
                 Change::Execed(serial) | Change::Owned(serial) => self.expect(serial),
                 Change::Leaving(serial) => {
                     let units = self.dossiers.get(&serial).map(|dossier| &dossier.units);
-                    let trouble = units.is_some_and(|units| self.in_trouble(units));
-                    let soon = if trouble { YOUTH_IN_TROUBLE } else { YOUTH };
+                    let soon = units.map_or(YOUTH, |units| self.youth(units));
                     self.schedule(serial, self.now.after(soon));
                 }
                 Change::Died(serial) => self.bury(serial, out),
@@ -54,16 +55,16 @@ impl Judge {
         if let Some(parent) = node.parent {
             dossier.leashed = self.leashed_below(parent);
         }
-        let (seen, born) = (node.seen, node.born);
-        for unit in &dossier.units {
-            if let Some(unit) = self.units.get_mut(unit) {
+        let (seen, born, above) = (node.seen, node.born, node.parent);
+        for id in &dossier.units {
+            let perhaps = above.is_some_and(|above| self.may_be_kept(above, *id));
+            if let Some(unit) = self.units.get_mut(id) {
                 unit.members.insert(serial);
-                unit.spawned = unit.spawned.saturating_add(1);
+                unit.spawned.note(perhaps);
             }
         }
-        let trouble = self.in_trouble(&dossier.units);
+        let youth = self.youth(&dossier.units);
         self.dossiers.insert(serial, Box::new(dossier));
-        let youth = if trouble { YOUTH_IN_TROUBLE } else { YOUTH };
         // What was there before us has most likely lived long enough.
         let ripe = match seen {
             FirstSign::Heard => born.after(youth),
@@ -120,11 +121,15 @@ impl Judge {
             .map_or(Leashed::Outside, |parent| parent.leashed)
     }
 
-    fn in_trouble(&self, units: &[UnitId]) -> bool {
-        units
-            .iter()
-            .filter_map(|unit| self.units.get(unit))
-            .any(|unit| unit.incident.is_some())
+    /// How long a member of these units lives before its facts are read.
+    fn youth(&self, units: &[UnitId]) -> Duration {
+        let mut units = units.iter().filter_map(|unit| self.units.get(unit));
+        let presses = |unit: &Unit| unit.incident.is_some() || !unit.rule.keep.is_empty();
+        if units.any(presses) {
+            YOUTH_IN_TROUBLE
+        } else {
+            YOUTH
+        }
     }
 
     /// A process that was known before its parent was: it and all below it join what the parent belongs to.
@@ -219,6 +224,33 @@ impl Judge {
         }
     }
 
+    /// Whether a member may turn out to be one that the rule keeps: nobody knows yet what it runs, or what one above it
+    /// does that may have started it as another program.
+    ///
+    /// # Why it matters
+    /// What is kept is not counted. A build server that worked hard before it was known, and children of it that were
+    /// dead by then, once brought the end over a healthy program.
+    pub(super) fn may_be_kept(&self, serial: Serial, unit: UnitId) -> bool {
+        let Some(unit) = self.units.get(&unit) else {
+            return false;
+        };
+        if unit.rule.keep.is_empty() {
+            return false;
+        }
+        let unknown = |serial: Serial| {
+            let both = self.forest.node(serial).zip(self.dossiers.get(&serial));
+            both.is_some_and(|(node, dossier)| {
+                let own_image = node.exec != ExecGen::default() || node.seen == FirstSign::Found;
+                own_image && dossier.learning != Learning::Settled
+            })
+        };
+        let above = self.forest.above(serial).map(|(above, _)| above);
+        std::iter::once(serial)
+            .chain(above)
+            .take_while(|member| *member != unit.root)
+            .any(unknown)
+    }
+
     /// A process and all below it are no part of a rule's trees, for good.
     pub(super) fn keep_out(&mut self, top: Serial, rule: usize) {
         let mut family = self.forest.below(top);
@@ -258,12 +290,10 @@ impl Judge {
             dossier.papers = Papers::None;
         }
         dossier.learning = Learning::Young;
-        let units = dossier.units.clone();
-        let youth = if self.in_trouble(&units) {
-            YOUTH_IN_TROUBLE
-        } else {
-            YOUTH
-        };
+        let youth = self
+            .dossiers
+            .get(&serial)
+            .map_or(YOUTH, |dossier| self.youth(&dossier.units));
         self.schedule(serial, self.now.after(youth));
     }
 
@@ -286,11 +316,17 @@ impl Judge {
         let units = dossier.units.clone();
         let mut watched = false;
         for id in &units {
+            let perhaps = self.may_be_kept(serial, *id);
             let Some(unit) = self.units.get_mut(id) else {
                 continue;
             };
             unit.members.remove(&serial);
-            unit.buried.bury(latest, beyond);
+            if perhaps {
+                unit.buried
+                    .bury(Duration::ZERO, beyond.plus(Bound::Known(latest)));
+            } else {
+                unit.buried.bury(latest, beyond);
+            }
             if unit.root == serial {
                 unit.root_gone = Some(died);
                 unit.next_look = unit.next_look.min(died.after(self.rules.interval));

@@ -89,6 +89,7 @@ impl Judge {
             dossier.answers = None;
             return;
         }
+        let known = dossier.learning == Learning::Settled;
         dossier.learning = Learning::Settled;
         let program = program::of(&facts).unwrap_or_default();
         // The next process most often runs what the last one did.
@@ -108,7 +109,28 @@ impl Judge {
         }
         self.answer(serial);
         self.rearrange(serial, out);
+        if !known {
+            self.count_from_now(serial);
+        }
         self.hopeful.insert(serial);
+    }
+
+    /// What counts only since it is known what it runs was not used all at once.
+    fn count_from_now(&mut self, serial: Serial) {
+        let Some((node, dossier)) = self.forest.node(serial).zip(self.dossiers.get(&serial)) else {
+            return;
+        };
+        if self.now.since(node.exec_at) <= YOUTH {
+            return;
+        }
+        for id in &dossier.units {
+            if let Some(unit) = self.units.get_mut(id)
+                && !unit.rule.keep.is_empty()
+                && unit.root != serial
+            {
+                unit.forget_paces();
+            }
+        }
     }
 
     /// A process as matchers see it.

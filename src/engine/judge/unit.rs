@@ -51,7 +51,7 @@ pub(super) struct Unit {
     /// CPU time of those gone.
     pub(super) buried: Buried,
     /// Members that were born as such.
-    pub(super) spawned: u64,
+    pub(super) spawned: Births,
     /// When the root went away.
     pub(super) root_gone: Option<Mono>,
     /// One per limit, in the order of the clauses.
@@ -92,6 +92,27 @@ pub(super) struct Unit {
     pub(super) epoch: u64,
 }
 
+/// How many members were born.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Births {
+    /// To members for sure.
+    pub(super) sure: u64,
+    /// To those who may turn out to be kept.
+    pub(super) perhaps: u64,
+}
+
+impl Births {
+    /// One more.
+    pub(super) const fn note(&mut self, perhaps: bool) {
+        let count = if perhaps {
+            &mut self.perhaps
+        } else {
+            &mut self.sure
+        };
+        *count = count.saturating_add(1);
+    }
+}
+
 impl Unit {
     /// A unit that was never looked at.
     pub(super) fn new(
@@ -113,7 +134,7 @@ impl Unit {
             members: BTreeSet::new(),
             zombies: BTreeSet::new(),
             buried: Buried::default(),
-            spawned: 0,
+            spawned: Births::default(),
             root_gone: None,
             gauges: gauges(&rule),
             want: want(&rule),
