@@ -20,7 +20,8 @@
 //! | [`memory`] | 37, 38, 39 |
 //! | [`answers`] | 48 |
 //! | [`spared`] | who is kept, protected or a boundary in the midst of a tree that is ended |
-//! | [`reuse`] | 42; a thousand rounds of reuse before a signal, and between a fork and the hold (C3) |
+//! | [`reuse`] | a thousand rounds of reuse before a signal, and between a fork and the hold (C3) |
+//! | [`flood`] | 42 |
 //!
 //! Not played: 2 and 33 to 35 (a daemon that dies and comes back) and 7 to 9 (the CPU time of the dead) come with what
 //! they are about; 47 (who holds a lock) with locks.
@@ -35,6 +36,8 @@
 
 mod answers;
 mod births;
+mod children;
+mod flood;
 mod identity;
 mod memory;
 mod realms;
