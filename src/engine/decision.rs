@@ -12,7 +12,7 @@ use super::rule::{Mode, Origin, RuleName, RuleSet, Scope, Signal};
 use super::snapshot::{Ask, Snapshot};
 use super::survey::{Findings, Survey};
 use super::units::{Mono, Tier};
-use super::warrant::{EventCount, Report, Warrant, WarrantId};
+use super::warrant::{Certainty, EventCount, Report, Warrant, WarrantId};
 
 /// Something the judge is told.
 #[derive(Clone, Debug)]
@@ -199,8 +199,8 @@ pub enum Closing {
     Recovered,
     /// The unit went away by itself.
     Exited,
-    /// We ended it.
-    Ended,
+    /// We ended it: so surely.
+    Ended(Certainty),
     /// The kernel refused our signal.
     Denied,
     /// A person answered.
@@ -219,12 +219,26 @@ impl Closing {
         match self {
             Self::Recovered => "recovered",
             Self::Exited => "exited",
-            Self::Ended => "ended",
+            Self::Ended(_) => "ended",
             Self::Denied => "denied",
             Self::Answered => "answered",
             Self::Merged => "merged",
             Self::Unmatched => "unmatched",
             Self::RuleRemoved => "rule removed",
+        }
+    }
+
+    /// How sure the end is, where it is our doing.
+    pub const fn certainty(self) -> Option<Certainty> {
+        match self {
+            Self::Ended(certainty) => Some(certainty),
+            Self::Recovered
+            | Self::Exited
+            | Self::Denied
+            | Self::Answered
+            | Self::Merged
+            | Self::Unmatched
+            | Self::RuleRemoved => None,
         }
     }
 }

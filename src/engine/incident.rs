@@ -12,7 +12,7 @@ use super::decision::{Closing, Rest};
 use super::evidence::{IncidentId, Verdict};
 use super::rule::{Mode, Rule, Signal, Stage, StageAct};
 use super::units::Mono;
-use super::warrant::WarrantId;
+use super::warrant::{Certainty, WarrantId};
 
 /// How long every limit must be clear.
 pub const RECOVERY: Duration = Duration::from_secs(10);
@@ -41,6 +41,8 @@ pub struct Incident {
     pub told: Option<Mono>,
     /// Whether any signal of ours was sent.
     pub signalled: bool,
+    /// How surely each of them was known of that signals were for.
+    pub certainty: Certainty,
     /// Whether a stage was refused by the kernel.
     pub denied: bool,
     /// What was said to be withheld already.
@@ -115,6 +117,7 @@ impl Incident {
             clear: None,
             told: None,
             signalled: false,
+            certainty: Certainty::Heard,
             denied: false,
             said: false,
             retry: Mono::BOOT,

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::decision::Hearing;
 use super::event::Event;
 use super::evidence::{Evidence, IncidentId, UnitKey};
 use super::guard::Reason;
@@ -290,6 +291,34 @@ pub struct Survivor {
     pub state: char,
 }
 
+/// How sure it is that nobody lives on whom nobody knows of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Certainty {
+    /// As far as looks can tell: who was born and hid between two of them was never seen.
+    Looked,
+    /// Every birth was heard.
+    Heard,
+}
+
+impl Certainty {
+    /// How it is told.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Looked => "looked",
+            Self::Heard => "heard",
+        }
+    }
+}
+
+impl From<Hearing> for Certainty {
+    fn from(hearing: Hearing) -> Self {
+        match hearing {
+            Hearing::Events => Self::Heard,
+            Hearing::Nothing => Self::Looked,
+        }
+    }
+}
+
 /// What came of a warrant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
@@ -302,8 +331,10 @@ pub struct Report {
     /// Births, execs and exits that were heard during the act and are not in the stream yet. Empty where the same
     /// stream reaches the judge anyway.
     pub heard: Vec<Event>,
-    /// Who outlived it.
+    /// Who outlived it, as far as is known.
     pub left: Vec<Survivor>,
+    /// How sure it is that these are all.
+    pub certainty: Certainty,
     /// When the first signal was sent; `None` when none was.
     pub first: Option<Mono>,
     /// When it was settled.

@@ -280,7 +280,7 @@ impl Watchman {
             What::Closed { how, .. } => {
                 *self.closings.entry(how.word()).or_default() += 1;
                 self.spoken.remove(&root);
-                if *how == Closing::Ended {
+                if how.certainty().is_some() {
                     self.endings.push(Ending {
                         at: now,
                         rule: evidence.rule.clone(),

@@ -443,6 +443,7 @@ impl Shells {
             continued: Vec::new(),
             heard: Vec::new(),
             left: survivors,
+            certainty: self.ways.hearing.into(),
             first: act.first,
             at: machine.now,
             took: machine.now.since(act.began),

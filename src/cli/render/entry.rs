@@ -56,6 +56,7 @@ impl Entry {
                     state: survivor.state,
                 })
                 .collect(),
+            certainty: Some(Safe::word(report.certainty.word())),
             first: report.first.map(moment),
             took: seconds(report.took),
         };
@@ -177,6 +178,7 @@ impl From<&What> for Event {
             What::Closed { how, lasted } => Self::Close {
                 how: Safe::word(how.word()),
                 lasted: seconds(*lasted),
+                certainty: how.certainty().map(|it| Safe::word(it.word())),
             },
         }
     }

@@ -120,9 +120,13 @@ pub(super) fn deed(event: &Event, case: &Case) -> String {
             each,
             continued,
             left,
+            certainty,
             took,
             ..
-        } => outcome(signal, each, continued, left, *took),
+        } => {
+            let came = outcome(signal, each, continued, left, unsure(certainty.as_ref()));
+            format!("{came} (in {}).", instant(*took))
+        }
         Event::Withheld {
             signal,
             targets,
@@ -132,7 +136,11 @@ pub(super) fn deed(event: &Event, case: &Case) -> String {
             words::rest(rests),
             words::processes(u64::from(*targets))
         ),
-        Event::Close { how, lasted } => close(how, *lasted),
+        Event::Close {
+            how,
+            lasted,
+            certainty,
+        } => close(how, *lasted, unsure(certainty.as_ref())),
         Event::Fault { .. } | Event::Reload { .. } | Event::Start(_) | Event::Stop { .. } => {
             ours(event)
         }
@@ -150,7 +158,21 @@ fn nudge(case: &Case, next: Option<&Next>, rests: Option<&Rest>, again: bool) ->
     format!("{again}{figures}; {then}.")
 }
 
-fn outcome(signal: &Safe, each: &[Fate], continued: &[u32], left: &[Left], took: f64) -> String {
+/// What is to be said of an end that nobody can be sure of.
+fn unsure(certainty: Option<&Safe>) -> &'static str {
+    match certainty.map(Safe::as_str) {
+        Some("looked") => ", as far as looks can tell",
+        Some(_) | None => "",
+    }
+}
+
+fn outcome(
+    signal: &Safe,
+    each: &[Fate],
+    continued: &[u32],
+    left: &[Left],
+    unsure: &str,
+) -> String {
     let of = |word: &str| -> Vec<u32> {
         each.iter()
             .filter(|fate| fate.outcome.as_str() == word)
@@ -201,13 +223,17 @@ fn outcome(signal: &Safe, each: &[Fate], continued: &[u32], left: &[Left], took:
             .collect();
         parts.push(format!("still there: {}", left.join(", ")));
     } else if signal.as_str() == "KILL" && sent.len() + gone.len() == each.len() {
-        parts.push("none left".to_owned());
+        parts.push(format!("none left{unsure}"));
     }
-    let took = match words::span(took) {
+    format!("SIG{signal} {}", parts.join(", "))
+}
+
+/// A span that may be too short to tell.
+fn instant(took: f64) -> String {
+    match words::span(took) {
         Span(Duration::ZERO) => "less than 1 ms".to_owned(),
         took => took.to_string(),
-    };
-    format!("SIG{signal} {} (in {took}).", parts.join(", "))
+    }
 }
 
 /// Why a signal was held back.
@@ -221,7 +247,7 @@ pub(super) fn held_back(why: &str) -> &str {
     }
 }
 
-fn close(how: &Safe, lasted: f64) -> String {
+fn close(how: &Safe, lasted: f64, unsure: &str) -> String {
     let lasted = words::span(lasted);
     match how.as_str() {
         "exited" => format!("gone by itself after {lasted}."),
@@ -232,7 +258,7 @@ fn close(how: &Safe, lasted: f64) -> String {
             format!("after {lasted} it runs something else, which the rule does not mean.")
         }
         "rule removed" => format!("after {lasted} the rule is gone."),
-        how => format!("{how} after {lasted}."),
+        how => format!("{how} after {lasted}{unsure}."),
     }
 }
 

@@ -81,6 +81,9 @@ pub enum Event {
         continued: Vec<u32>,
         /// Who outlived a KILL.
         left: Vec<Left>,
+        /// How sure it is that these are all: `heard` or `looked`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        certainty: Option<Safe>,
         /// When the first signal was sent: seconds of awake time since boot; absent when none was.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         first: Option<f64>,
@@ -102,6 +105,9 @@ pub enum Event {
         how: Safe,
         /// Seconds that it was open.
         lasted: f64,
+        /// Of a tree that was ended, how sure that is: `heard` or `looked`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        certainty: Option<Safe>,
     },
     /// Something does not work, or works again.
     Fault {

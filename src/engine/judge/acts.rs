@@ -15,7 +15,7 @@ use crate::engine::rule::{Mode, Rule, Signal, StageAct};
 use crate::engine::snapshot::RunState;
 use crate::engine::units::Mono;
 use crate::engine::warrant::{
-    Epoch, Newborn, Order, Outcome, Report, Target, Unbound, Warrant, WarrantId, Withheld,
+    Certainty, Epoch, Newborn, Order, Outcome, Report, Target, Unbound, Warrant, WarrantId, Withheld,
 };
 
 /// How long after a warrant's end its report is waited for.
@@ -222,6 +222,7 @@ impl Judge {
         }
         let tally = Tally::of(report);
         incident.signalled |= tally.sent > 0;
+        incident.certainty = incident.certainty.min(report.certainty);
         if !flight.is_of(unit.key, incident, &unit.rule) {
             // The ladder, or the tree, is another one since: what was sent is no stage of it.
             incident.called_off();
@@ -280,6 +281,7 @@ impl Judge {
             };
             if incident.phase == Phase::Acting(id) && flight.is_of(unit.key, incident, &unit.rule) {
                 incident.signalled = true;
+                incident.certainty = Certainty::Looked;
                 incident.done(now);
             } else if [Phase::Acting(id), Phase::Preparing(id)].contains(&incident.phase) {
                 incident.called_off();

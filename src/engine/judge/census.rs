@@ -375,13 +375,12 @@ impl Judge {
         let ours = unit
             .incident
             .as_ref()
-            .is_some_and(|incident| incident.signalled);
-        self.stirred = true;
-        let how = if ours {
-            Closing::Ended
-        } else {
-            Closing::Exited
+            .filter(|incident| incident.signalled);
+        let how = match ours {
+            Some(incident) => Closing::Ended(incident.certainty.min(self.hearing.into())),
+            None => Closing::Exited,
         };
+        self.stirred = true;
         self.close(id, how, out);
         self.dissolve(id);
     }

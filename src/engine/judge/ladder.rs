@@ -214,7 +214,7 @@ impl Judge {
     pub(super) fn close(&mut self, id: UnitId, how: Closing, out: &mut Vec<Decision>) {
         match how {
             // Nobody is left to spare, and the act still has to make sure of that.
-            Closing::Ended | Closing::Exited | Closing::Recovered | Closing::Denied => {}
+            Closing::Ended(_) | Closing::Exited | Closing::Recovered | Closing::Denied => {}
             Closing::Answered | Closing::Merged | Closing::Unmatched | Closing::RuleRemoved => {
                 self.withdraw(id, out);
             }
@@ -239,7 +239,7 @@ impl Judge {
             what: What::Closed { how, lasted },
         };
         out.push(Decision::Tell(notice));
-        if how == Closing::Ended {
+        if how.certainty().is_some() {
             self.note_ending(id);
         }
     }

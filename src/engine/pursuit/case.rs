@@ -4,12 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::roll::{Member, Roll, Standing};
-use super::{Act, Glimpse, Look, Sighting, Slot, Turn, Wire};
+use super::{Act, Glimpse, Look, Queue, Sighting, Slot, Turn, Wire};
+use crate::engine::decision::Hearing;
 use crate::engine::evidence::{Evidence, Quantity};
 use crate::engine::process::ProcKey;
 use crate::engine::rule::Metric;
 use crate::engine::units::{Bytes, Mono};
-use crate::engine::warrant::{Order, Outcome, Report, Survivor, Warrant, Withheld};
+use crate::engine::warrant::{
+    Certainty, Order, Outcome, Report, Survivor, Warrant, Withheld,
+};
 
 /// How long an end may go on without getting anywhere. A process of 3 GiB needs a quarter of a second to be taken down.
 ///
@@ -34,12 +37,14 @@ pub(super) struct Case {
     span: Duration,
     /// Why nothing more may be sent.
     pub(super) void: Option<Withheld>,
+    /// Whether all that happened was told so far.
+    pub(super) certainty: Certainty,
     first: Option<Mono>,
     continued: Vec<ProcKey>,
 }
 
 impl Case {
-    pub(super) fn new(warrant: Arc<Warrant>, now: Mono) -> Self {
+    pub(super) fn new(warrant: Arc<Warrant>, hearing: Hearing, now: Mono) -> Self {
         let span = match warrant.order {
             Order::Ask(_) => ASK,
             Order::End if is_large(&warrant.evidence) => LARGE_END,
@@ -50,6 +55,7 @@ impl Case {
             started: now,
             span,
             void: None,
+            certainty: Certainty::from(hearing),
             first: None,
             continued: Vec::new(),
             warrant,
@@ -65,6 +71,9 @@ impl Case {
     pub(super) fn take_in(&mut self, turn: &Turn<'_>) {
         if turn.now > self.warrant.expires {
             self.void.get_or_insert(Withheld::Expired);
+        }
+        if let Queue::Lost | Queue::Deaf = turn.queue {
+            self.certainty = Certainty::Looked;
         }
         for sighting in turn.sightings {
             match sighting {
@@ -302,6 +311,7 @@ impl Case {
             continued: self.continued.clone(),
             heard: Vec::new(),
             left,
+            certainty: self.certainty,
             first: self.first,
             at: now,
             took: now.since(self.started),

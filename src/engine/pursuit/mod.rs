@@ -258,7 +258,7 @@ impl Pursuit {
             (Order::End, Hearing::Nothing) => Course::Walk(Walk::new(now)),
         };
         Self {
-            case: Case::new(warrant, now),
+            case: Case::new(warrant, hearing, now),
             course,
             report: None,
         }

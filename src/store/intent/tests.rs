@@ -4,7 +4,7 @@ use std::time::Duration;
 use super::*;
 use crate::engine::process::{Mark, Pid, ProcKey};
 use crate::engine::units::Mono;
-use crate::engine::warrant::Outcome;
+use crate::engine::warrant::{Certainty, Outcome};
 use crate::store::tiny::Tiny;
 
 const BOOT: &str = "4e0b1c7e-7d8f-4a8e-9a51-6f5a1d0c2b3a\n";
@@ -35,6 +35,7 @@ fn report(warrant: u64) -> Report {
         continued: Vec::new(),
         heard: Vec::new(),
         left: Vec::new(),
+        certainty: Certainty::Heard,
         first: Some(Mono::from_secs(5)),
         at: Mono::from_secs(6),
         took: Duration::from_millis(1234),

@@ -17,7 +17,7 @@ use crate::engine::process::{ExecGen, Mark, Pid, ProcKey, StartTicks, Text, Uid}
 use crate::engine::rule::{Metric, Mode, Origin, Scope, Signal};
 use crate::engine::units::{Bytes, Millicores, Mono, PerSecond, Range, Tier};
 use crate::engine::warrant::{
-    Epoch, EventCount, HardTie, Newborn, Order, Outcome, Report, Spare, Survivor, Target, Warrant,
+    Certainty, Epoch, EventCount, HardTie, Newborn, Order, Outcome, Report, Spare, Survivor, Target, Warrant,
     WarrantId, Withheld,
 };
 
@@ -143,6 +143,7 @@ pub(super) fn report(each: &[(u32, Outcome)]) -> Report {
         continued: Vec::new(),
         heard: Vec::new(),
         left: Vec::new(),
+        certainty: Certainty::Heard,
         first: Some(Mono::from_secs(5_004)),
         at: Mono::from_secs(5_004),
         took: Duration::from_micros(3_400),
@@ -196,7 +197,8 @@ pub(super) fn notices() -> Vec<Notice> {
     let ways = [
         Closing::Recovered,
         Closing::Exited,
-        Closing::Ended,
+        Closing::Ended(Certainty::Heard),
+        Closing::Ended(Certainty::Looked),
         Closing::Denied,
         Closing::Answered,
         Closing::Merged,
@@ -271,6 +273,10 @@ pub(super) fn outcomes() -> Vec<Entry> {
         ..asked
     };
     let ended = report(&[4711, 4712, 4715].map(|n| (n, Outcome::Sent)));
+    let searched = Report {
+        certainty: Certainty::Looked,
+        ..ended.clone()
+    };
     let stuck = Report {
         left: vec![Survivor {
             key: key(4712),
@@ -293,6 +299,7 @@ pub(super) fn outcomes() -> Vec<Entry> {
     [
         (&term, asked),
         (&kill, ended),
+        (&kill, searched),
         (&kill, stuck),
         (&kill, held),
     ]

@@ -12,7 +12,7 @@ use crate::engine::process::{ExecGen, StartTicks, Text};
 use crate::engine::rule::{Mode, Signal};
 use crate::engine::units::Mono;
 use crate::engine::warrant::{
-    HardTie, Image, Member, Order, Outcome, Shelter, Spare, Target, Unbound, Warrant, WarrantId,
+    Certainty, HardTie, Image, Member, Order, Outcome, Shelter, Spare, Target, Unbound, Warrant, WarrantId,
     Withheld,
 };
 
@@ -146,7 +146,7 @@ fn whole() -> Story {
     ];
     let tell = ["journal", "/dev/pts/4"].map(Safe::word).to_vec();
     let closed = What::Closed {
-        how: Closing::Ended,
+        how: Closing::Ended(Certainty::Heard),
         lasted: super::fixtures::secs(90_000),
     };
     Story {

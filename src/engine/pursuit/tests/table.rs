@@ -9,7 +9,7 @@ use crate::engine::evidence::{Finding, Quantity, Reading};
 use crate::engine::process::StartTicks;
 use crate::engine::rule::{Metric, Signal};
 use crate::engine::units::{Bytes, Range, Tier};
-use crate::engine::warrant::{Order, Outcome, Survivor, Withheld};
+use crate::engine::warrant::{Certainty, Order, Outcome, Survivor, Withheld};
 
 const TERM: Order = Order::Ask(Signal::Term);
 
@@ -32,6 +32,11 @@ fn asking_goes_from_parents_to_children_and_continues_the_stopped_the_other_way(
         assert!(world.got(Wire::Stop).is_empty());
         let continued = [grandchild, child, root].map(|soul| world.key(soul));
         assert_eq!(report.continued, continued);
+        let certainty = match world.scan_tier {
+            true => Certainty::Looked,
+            false => Certainty::Heard,
+        };
+        assert_eq!(report.certainty, certainty);
         assert!(
             report
                 .each
@@ -83,6 +88,7 @@ fn every_newborn_is_ended_also_those_of_newborns_that_are_dead() {
     assert_eq!(world.got(Wire::Kill), [root, hop]);
     assert_eq!(world.outcome(&report, hop), Some(Outcome::Sent));
     assert_eq!(report.each.len(), 2);
+    assert_eq!(report.certainty, Certainty::Heard);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::super::{Act, Sighting, Wire};
 use super::world::{millis, scan_tier};
-use crate::engine::warrant::{Order, Outcome, Spare};
+use crate::engine::warrant::{Certainty, Order, Outcome, Spare};
 
 #[test]
 fn a_scan_that_names_a_dead_parent_proves_nothing() {
@@ -105,7 +105,8 @@ fn a_bystander_in_the_midst_of_a_tree_is_left_alone_with_what_it_starts() {
         });
         let mut pursuit = world.pursue(warrant);
         world.queue.clear();
-        world.run(&mut pursuit);
+        let report = world.run(&mut pursuit);
+        assert_eq!(report.certainty, Certainty::Looked);
         for spared in [kept, below, orphan] {
             assert!(
                 world.sent.iter().all(|(soul, _)| *soul != spared),
