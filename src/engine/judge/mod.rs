@@ -24,6 +24,8 @@ mod bystanders;
 mod census;
 mod dossier;
 mod enrol;
+#[cfg(test)]
+mod fixtures;
 mod ladder;
 mod looks;
 mod roster;
