@@ -80,10 +80,14 @@ fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
         faults,
         unfinished,
         history,
+        legacy,
     } = Keeper::open(&places(options, user), &boot, &post);
     let keeping = loaded.rules.keeping;
     let historian = Historian::new(history, keeping, &boot, options.only_under, &post);
     let shells = Shells::start(Path::new("/proc"), pursuer, keeper, &post)?;
+    if let Some(legacy) = legacy {
+        inbox.defer(Input::Inherit(Box::new(legacy)));
+    }
     // Until the ear says otherwise nothing is heard; it says so at once or within a moment.
     inbox.defer(Input::Hearing(Hearing::Nothing));
     let settings = Settings {

@@ -20,6 +20,7 @@
 //! Membership is inherited at the moment of the fork, from a parent that is then alive, and is kept by the judge.
 //! Nothing has to be looked up through the dead afterwards.
 
+mod kin;
 mod sight;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU64;
 
 use super::event::{Event, Happening};
+use super::legacy::Kin;
 use super::process::{ExecGen, Pid, ProcKey, StartTicks, Uid};
 use super::units::Mono;
 use super::warrant::HardTie;
@@ -47,6 +49,8 @@ pub struct Forest {
     made: u64,
     /// How far the stream of events has come.
     heard: Mono,
+    /// Whom an earlier beadle knew, while they were not found.
+    left: BTreeMap<ProcKey, Kin>,
     /// Those whom a look found dead ahead of the events.
     missing: Vec<Serial>,
     /// When the look that is being taken in began.
@@ -434,8 +438,7 @@ impl Forest {
     }
 
     fn plant(&mut self, node: Node) -> Serial {
-        self.made = self.made.saturating_add(1);
-        let serial = Serial(NonZeroU64::MIN.saturating_add(self.made));
+        let serial = self.next_serial();
         self.holders.insert(node.pid, serial);
         if let Some(parent) = node.awaits {
             self.waiting.entry(parent).or_default().insert(serial);
@@ -445,6 +448,11 @@ impl Forest {
         }
         self.nodes.insert(serial, Box::new(node));
         serial
+    }
+
+    fn next_serial(&mut self) -> Serial {
+        self.made = self.made.saturating_add(1);
+        Serial(NonZeroU64::MIN.saturating_add(self.made))
     }
 
     fn adopt(

@@ -70,6 +70,7 @@ impl Judge {
                 | Seen::Unread(_) => {}
             }
         }
+        self.settle_estate();
         if self.forest.is_behind() {
             out.push(Decision::Flush);
         }

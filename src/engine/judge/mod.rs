@@ -27,6 +27,7 @@ mod enrol;
 #[cfg(test)]
 mod fixtures;
 mod ladder;
+mod legacy;
 mod looks;
 mod roster;
 mod shelf;
@@ -43,6 +44,7 @@ use super::event::{Event, Happening};
 use super::evidence::{IncidentId, UnitKey};
 use super::forest::{Forest, Serial};
 use super::incident::Past;
+use super::legacy::Ending;
 use super::matcher::Answer;
 use super::process::{Pid, ProcKey, Text, Uid};
 use super::rule::{RuleName, RuleSet};
@@ -50,6 +52,7 @@ use super::snapshot::{Ask, Machine};
 use super::units::{Mono, Tier};
 use super::warrant::{EventCount, Spare, Warrant, WarrantId};
 use dossier::Dossier;
+use legacy::Estate;
 use shelf::Filing;
 use unit::{Unit, UnitId};
 pub use view::Case;
@@ -119,20 +122,12 @@ pub struct Judge {
     flights: BTreeMap<WarrantId, Flight>,
     /// What incidents left behind whose unit is no more while its root lives: it runs something else for now.
     pasts: BTreeMap<(RuleName, UnitKey), Past>,
+    /// What an earlier beadle left and nobody has taken up yet.
+    estate: Option<Estate>,
     last_incident: u64,
     last_warrant: u64,
     last_unit: u64,
     last_survey: u64,
-}
-
-/// A tree that we ended.
-#[derive(Clone, Debug)]
-struct Ending {
-    at: Mono,
-    rule: RuleName,
-    owner: Option<Uid>,
-    program: Text,
-    starter: Option<ProcKey>,
 }
 
 /// A warrant under way.
@@ -179,6 +174,7 @@ impl Judge {
             endings: VecDeque::new(),
             flights: BTreeMap::new(),
             pasts: BTreeMap::new(),
+            estate: None,
             last_warrant: 0,
             last_unit: 0,
             last_survey: 0,
@@ -221,6 +217,7 @@ impl Judge {
             Input::LastCall(warrant) => self.last_call(warrant, &mut out),
             Input::Rules(rules) => self.take_rules(rules, &mut out),
             Input::Answer(answer) => self.take_answer(answer),
+            Input::Inherit(legacy) => self.inherit(*legacy),
             Input::Numbering(IncidentId(first)) => {
                 self.last_incident = self.last_incident.max(first.saturating_sub(1));
             }
