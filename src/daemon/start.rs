@@ -17,6 +17,7 @@ use crate::sys::heap;
 use crate::sys::ourselves;
 use crate::sys::pidfd::PidFd;
 use crate::sys::procfs::Procfs;
+use crate::sys::signaller::Signaller;
 use crate::sys::users::Users;
 
 use super::historian::Historian;
@@ -139,7 +140,9 @@ fn start_pursuer(tier: TierChoice, post: &Post) -> Result<Pursuer, StartError> {
         // The loop is gone: nobody listens any more.
         let _ = deliver.send(Mail::Heard(heard));
     };
-    Pursuer::start(want, sink).map_err(|source| StartError::Thread {
+    // Our own program, whatever has become of its file since.
+    let signaller = Signaller::default().guarded_by(PathBuf::from("/proc/self/exe"));
+    Pursuer::start_with(signaller, want, sink).map_err(|source| StartError::Thread {
         what: "the event reader",
         source,
     })

@@ -10,12 +10,13 @@ use rustix::process::Signal;
 use crate::e2e::case::{Case, rules, rules_with};
 use crate::e2e::daemon::Daemon;
 use crate::e2e::in_both_tiers;
-use crate::e2e::launch::{Order, Started};
+use crate::e2e::launch::{Order, Started, state};
 use crate::e2e::report::{Promise, Tier};
 use crate::e2e::wait::wait_until;
 
 in_both_tiers!(after_the_nudge);
 in_both_tiers!(after_the_request);
+in_both_tiers!(in_the_act);
 in_both_tiers!(a_tree_whose_root_is_gone_is_known_again);
 in_both_tiers!(what_was_paused_stays_paused);
 
@@ -87,6 +88,40 @@ fn after_the_request(tier: Tier) {
     dies(daemon);
     let daemon = case.watch().rules(&rules(&program)).start();
     goes_on(&case, &daemon, &villain, "KILL", Duration::from_secs(2));
+}
+
+/// Scenario 33, while everyone is stopped to be ended: the guardian lets them go on, and the successor ends them. With events
+/// nobody is stopped, and the daemon dies right before its KILL.
+fn in_the_act(tier: Tier) {
+    let mut case = Case::new("stopped", tier);
+    let program = case.program("stopped");
+    case.canaries(&program);
+    let mut daemon = case.watch().rules(&rules(&program)).start();
+    let villain = case.start(Order::new(&program, "crowd").number(60));
+    daemon.log.signal(villain.pid, "TERM");
+    if tier == Tier::Scan {
+        let late = Instant::now() + Duration::from_secs(20);
+        while state(villain.pid) != Some('T') {
+            assert!(Instant::now() < late, "it is never stopped");
+            std::hint::spin_loop();
+        }
+    }
+    daemon.signal(Signal::KILL);
+    daemon.ended();
+    let died = Instant::now();
+    let stands = || {
+        case.oracle()
+            .living()
+            .into_iter()
+            .any(|pid| state(pid) == Some('T'))
+    };
+    wait_until("nobody to stand still", || !stands());
+    println!("{:?} until nobody stands still", died.elapsed());
+    let daemon = case.watch().rules(&rules(&program)).start();
+    let kill = daemon.log.signal(villain.pid, "KILL");
+    let story = "the daemon is killed in the act";
+    let row = case.row("33", story, kill.at);
+    row.holds(&daemon.log.text());
 }
 
 /// A root that is gone, whose children are nobody's: the limit on what is left over still finds them.
