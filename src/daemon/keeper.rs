@@ -155,14 +155,17 @@ impl Keeper {
         };
         let (shelf, legacy) = match (&intent, &places.intent) {
             // Whoever holds the record of intent holds its folder.
-            (Some(_), Some(path)) => match Shelf::open(&path.with_file_name(LEGACY), boot) {
-                Ok((shelf, legacy)) => (Some(shelf), legacy),
-                Err(error) => {
-                    faults.push((Part::Legacy, unremembered(&error)));
-                    (None, None)
+            (Some(_), Some(path)) if !boot.trim().is_empty() => {
+                match Shelf::open(&path.with_file_name(LEGACY), boot) {
+                    Ok((shelf, legacy)) => (Some(shelf), legacy),
+                    Err(error) => {
+                        faults.push((Part::Legacy, unremembered(&error)));
+                        (None, None)
+                    }
                 }
-            },
-            (None, _) | (_, None) => (None, None),
+            }
+            // Without the name of the boot nobody could tell what is of it.
+            (Some(_), Some(_)) | (None, _) | (_, None) => (None, None),
         };
         let keeper = Self {
             numbers,

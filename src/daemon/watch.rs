@@ -176,7 +176,10 @@ impl Watch {
         let decisions = self.judge.step(now, input);
         // Before anything is said: who takes over from us must not say it again.
         let tells = |decision: &Decision| matches!(decision, Decision::Tell(_));
-        if settles || decisions.iter().any(tells) || self.shells.keeper.is_leaving(now) {
+        let acts = |decision: &Decision| matches!(decision, Decision::Carry(_));
+        let (tells, acts) = (decisions.iter().any(tells), decisions.iter().any(acts));
+        let leaves = settles || tells || self.shells.keeper.is_leaving(now);
+        if leaves && !acts {
             self.leave_word();
         }
         for decision in decisions {
@@ -202,6 +205,10 @@ impl Watch {
                 let kept = self.historian.warrant(&warrant, now, &wall);
                 self.check_history(kept);
             }
+        }
+        // A warrant does not wait: nothing comes between the last call and the act.
+        if leaves && acts {
+            self.leave_word();
         }
         for (pid, ask, facts) in inquiries {
             let answer = self.why(pid.number(), Some(&facts));

@@ -52,7 +52,7 @@ pub struct Forest {
     /// Whom an earlier beadle knew, while they were not found.
     left: BTreeMap<ProcKey, Kin>,
     /// Those whom a look found dead ahead of the events.
-    missing: Vec<Serial>,
+    missing: BTreeSet<Serial>,
     /// When the look that is being taken in began.
     look: Mono,
     /// When events were found to be lost, last.

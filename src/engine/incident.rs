@@ -145,17 +145,28 @@ impl Incident {
             id: self.id,
             opened: self.opened,
             next: self.next,
+            mode: rule.mode,
             ladder: rule.ladder.iter().map(|stage| stage.act).collect(),
             told: self.told,
-            signalled: self.signalled,
+            // What became of an act under way, nobody will know: the tree is taken to have been signalled.
+            signalled: self.signalled || matches!(self.phase, Phase::Acting(_)),
             denied: self.denied,
             said: self.said,
         }
     }
 
     /// The same case, after a restart: at its stage, its clock at zero, and nothing is said again. An act that was under
-    /// way then is a stage that was not carried out.
+    /// way then is a stage that was not carried out. In another mode it begins at the foot of the ladder.
     pub fn resume(stand: &Stand, now: Mono, rule: &Rule) -> Self {
+        if stand.mode != rule.mode {
+            return Self {
+                clock: now,
+                signalled: stand.signalled,
+                certainty: Certainty::Looked,
+                denied: stand.denied,
+                ..Self::open(stand.id, stand.opened)
+            };
+        }
         Self {
             next: same_stage(stand.next, stand.ladder.iter().copied(), &rule.ladder),
             clock: now,
@@ -361,6 +372,14 @@ impl Incident {
 }
 
 impl Past {
+    /// The stages are those of another beadle's ladder: where that is another one now, what was served does not count.
+    pub fn resume(&mut self, old: &[StageAct], new: &[Stage]) {
+        if !new.iter().map(|stage| stage.act).eq(old.iter().copied()) {
+            self.next = same_stage(self.next, old.iter().copied(), new);
+            self.served = Duration::ZERO;
+        }
+    }
+
     /// The ladder is another one now: what [`Incident::restart`] does to an open incident.
     pub fn restart(&mut self, old: &[Stage], new: &[Stage]) {
         self.next = same_stage(self.next, old.iter().map(|stage| stage.act), new);

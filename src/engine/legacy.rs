@@ -16,7 +16,7 @@ use super::evidence::{IncidentId, Subject, UnitKey};
 use super::forest::Starter;
 use super::incident::Past;
 use super::process::{ProcKey, Text, Uid};
-use super::rule::{RuleName, StageAct};
+use super::rule::{Mode, RuleName, StageAct};
 use super::units::Mono;
 use super::usage::Buried;
 use super::warrant::HardTie;
@@ -28,10 +28,12 @@ pub struct Legacy {
     pub at: Mono,
     /// How members are related.
     pub kin: Vec<Kin>,
+    /// Who has left the trees of which rules for good.
+    pub kept: Vec<(ProcKey, Vec<RuleName>)>,
     /// The units.
     pub units: Vec<Bequest>,
     /// What closed incidents left behind for the cooldown of living roots.
-    pub pasts: Vec<(RuleName, UnitKey, Past)>,
+    pub pasts: Vec<Remainder>,
     /// Trees that were ended.
     pub endings: Vec<Ending>,
     /// Pauses.
@@ -80,6 +82,19 @@ pub struct Bequest {
     pub incident: Option<Stand>,
 }
 
+/// What a closed incident left behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remainder {
+    /// The rule.
+    pub rule: RuleName,
+    /// The unit.
+    pub unit: UnitKey,
+    /// The ladder that its stages are of.
+    pub ladder: Vec<StageAct>,
+    /// What was left.
+    pub past: Past,
+}
+
 /// Where an incident stood.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stand {
@@ -89,6 +104,8 @@ pub struct Stand {
     pub opened: Mono,
     /// How many stages were carried out.
     pub next: usize,
+    /// The mode they were carried out in: in another one, nothing of it was said to the same people.
+    pub mode: Mode,
     /// The ladder they were of.
     pub ladder: Vec<StageAct>,
     /// The last time people were told.

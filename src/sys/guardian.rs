@@ -75,19 +75,22 @@ impl Guardian {
         let _ = self.words.write_all(format!("{word}\n").as_bytes());
     }
 
-    /// Sends it home. It goes by itself, and at once.
-    pub fn dismiss(self) {
-        let Self { mut child, words } = self;
-        drop(words);
-        let _ = child.wait();
+    /// Its number, while it is not waited for.
+    pub fn pid(&self) -> Option<Pid> {
+        Pid::new(self.child.id())
+    }
+
+    /// Sends it home. It goes by itself; whoever sends it waits for it later, if at all: it may be stopped itself.
+    pub fn dismiss(self) -> Child {
+        self.child
     }
 }
 
 /// What a guardian does: reads who is stopped until nobody writes any more, and continues who is left.
 pub fn keep(words: impl BufRead) {
     let mut stopped = BTreeSet::new();
-    for line in words.lines() {
-        match line.ok().and_then(|line| Word::from_str(&line).ok()) {
+    for line in words.lines().map_while(Result::ok) {
+        match Word::from_str(&line).ok() {
             Some(Word::Stops(key)) => {
                 stopped.insert(key);
             }

@@ -16,6 +16,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::process::Child;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -110,6 +111,10 @@ pub struct Signaller {
     program: Option<PathBuf>,
     /// The guardian, while anybody is stopped.
     guardian: Option<Guardian>,
+    /// There was none to be had for what is under way.
+    unguarded: bool,
+    /// Guardians that were sent home.
+    dismissed: Vec<Child>,
 }
 
 impl Default for Signaller {
@@ -127,6 +132,8 @@ impl Signaller {
             stopped: BTreeSet::new(),
             program: None,
             guardian: None,
+            unguarded: false,
+            dismissed: Vec::new(),
         }
     }
 
@@ -140,9 +147,11 @@ impl Signaller {
     /// Nothing is under way any more: holds and guardian are let go.
     pub fn rest(&mut self) {
         self.holds.clear();
-        if let Some(guardian) = self.guardian.take_if(|_| self.stopped.is_empty()) {
-            guardian.dismiss();
-        }
+        self.unguarded = false;
+        let guardian = self.guardian.take_if(|_| self.stopped.is_empty());
+        self.dismissed.extend(guardian.map(Guardian::dismiss));
+        self.dismissed
+            .retain_mut(|child| matches!(child.try_wait(), Ok(None)));
     }
 
     /// The pidfds it keeps.
@@ -185,9 +194,11 @@ impl Signaller {
 
     /// Tells the guardian before it happens. Where none can be had, the record of intent has to do.
     fn forewarn(&mut self, key: ProcKey) {
-        if self.guardian.is_none() {
+        if self.guardian.is_none() && !self.unguarded {
             let program = self.program.as_deref();
             self.guardian = program.and_then(|program| Guardian::post(program).ok());
+            // In the midst of a fork bomb there may be no process to be had, and each try takes its time.
+            self.unguarded = self.guardian.is_none();
         }
         if let Some(guardian) = &mut self.guardian {
             guardian.stops(key);
@@ -206,12 +217,22 @@ impl Signaller {
                     guardian.frees(key);
                 }
             }
+            (Wire::Stop, Outcome::Denied | Outcome::Withheld(_)) => {
+                let theirs = !self.stopped.contains(&key);
+                if let Some(guardian) = self.guardian.as_mut().filter(|_| theirs) {
+                    guardian.frees(key);
+                }
+            }
             (Wire::Ask | Wire::Kill | Wire::Stop | Wire::Cont, _) => {}
         }
     }
 
     fn is_spared(&self, warrant: &Warrant, key: ProcKey) -> bool {
-        key.pid() == Pid::INIT || self.own.contains(&key.pid()) || warrant.spare.spares(key)
+        let guardian = self.guardian.as_ref().and_then(Guardian::pid);
+        key.pid() == Pid::INIT
+            || guardian == Some(key.pid())
+            || self.own.contains(&key.pid())
+            || warrant.spare.spares(key)
     }
 }
 

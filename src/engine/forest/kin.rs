@@ -3,9 +3,10 @@
 //! A process whose parents are dead hangs from init, or from whoever adopts orphans there; its session may be its own. What
 //! was known of it by its fork is known to nobody else.
 
-use super::{Forest, Serial};
+use super::{Forest, Serial, Starter};
 use crate::engine::legacy::Kin;
 use crate::engine::process::ProcKey;
+use crate::engine::units::Mono;
 use crate::engine::warrant::HardTie;
 
 impl Forest {
@@ -17,6 +18,23 @@ impl Forest {
     /// Nobody is found any more whom an earlier beadle knew.
     pub fn forget_inheritance(&mut self) {
         self.left.clear();
+    }
+
+    /// Those who were not found yet.
+    pub fn left(&self) -> impl Iterator<Item = &Kin> {
+        self.left.values()
+    }
+
+    /// What started a process, directly or not, is gone; whoever adopts it is nothing to it.
+    pub fn mourn(&mut self, serial: Serial, gone: ProcKey, at: Mono) {
+        let starter = Starter {
+            pid: gone.pid(),
+            key: Some(gone),
+            died: at,
+        };
+        if let Some(node) = self.nodes.get_mut(&serial) {
+            node.starter.get_or_insert_with(|| Box::new(starter));
+        }
     }
 
     /// What is to be left of a process.

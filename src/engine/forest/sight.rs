@@ -86,14 +86,14 @@ impl Forest {
             node.life = Life::Leaving;
             changes.push(Change::Leaving(serial));
         }
-        if meant && !self.missing.contains(&serial) {
-            self.missing.push(serial);
+        if meant {
+            self.missing.insert(serial);
         }
         false
     }
 
     /// Whether looks found somebody dead of whom events may still be on their way.
-    pub const fn is_behind(&self) -> bool {
+    pub fn is_behind(&self) -> bool {
         !self.missing.is_empty()
     }
 
@@ -104,7 +104,9 @@ impl Forest {
             let missed = self.node(serial).and_then(|node| node.missed);
             match missed {
                 Some(first) if first <= upto => self.die(serial, first, changes),
-                Some(_) => self.missing.push(serial),
+                Some(_) => {
+                    self.missing.insert(serial);
+                }
                 None => {}
             }
         }
@@ -265,7 +267,11 @@ impl Forest {
             key: Some(key),
             seen_at: sample.at,
             parent: tied.map(|(parent, _)| parent),
-            tie: tied.map(|(_, tie)| tie),
+            // By its fork it was known better than by what hangs from whom now.
+            tie: left
+                .as_ref()
+                .and_then(|kin| kin.tie)
+                .or(tied.map(|(_, tie)| tie)),
             threaded: figures.threads > 1,
             session: figures.session == Some(sample.pid)
                 || left.as_ref().is_some_and(|kin| kin.session),

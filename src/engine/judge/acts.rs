@@ -137,12 +137,14 @@ impl Judge {
     /// The warrant, if everything still holds.
     fn sign(&mut self, id: WarrantId, unit_id: UnitId) -> Option<Arc<Warrant>> {
         let evidence = self.testify(unit_id)?;
-        let fetching = self.awaits_facts(self.units.get(&unit_id)?.members.iter().copied());
+        let unit = self.units.get(&unit_id)?;
+        let fetching = self.awaits_facts(unit.members.iter().copied());
+        let meeting = self.is_meeting(unit);
         let unit = self.units.get_mut(&unit_id)?;
         let incident = unit.incident.as_mut()?;
         let root = self.dossiers.get(&unit.root);
         let unsettled = root.is_some_and(|root| root.learning != Learning::Settled);
-        if (unsettled || fetching) && incident.hold() {
+        if (unsettled || fetching || meeting) && incident.hold() {
             // It runs another image: whether that matches is not known yet. Or there are new rules, and whether they spare
             // some member is not.
             return None;

@@ -157,7 +157,7 @@ impl Judge {
             dossier.latest_mut().note_reaped(figures.reaped);
             for id in dossier.units.clone() {
                 let perhaps = self.may_be_kept(serial, id);
-                if let Some(unit) = self.units.get_mut(&id) {
+                if let Some(unit) = self.units.get_mut(&id).filter(|unit| !unit.inherited) {
                     unit.buried.note_reaped(figures.reaped, perhaps);
                 }
             }

@@ -56,7 +56,20 @@ impl Judge {
         if let Some(parent) = node.parent {
             dossier.leashed = self.leashed_below(parent);
         }
-        let (seen, born, above) = (node.seen, node.born, node.parent);
+        let (seen, born, above, key) = (node.seen, node.born, node.parent, node.key);
+        dossier.keep_from(&self.kept_before(key));
+        let units = &self.units;
+        let apart = |id: &UnitId| {
+            let index = units.get(id).map(|unit| unit.index);
+            index.is_some_and(|index| dossier.is_kept_from(index))
+        };
+        let own = dossier
+            .units
+            .iter()
+            .copied()
+            .filter(|id| !apart(id))
+            .collect();
+        dossier.units = own;
         for id in &dossier.units {
             let perhaps = above.is_some_and(|above| self.may_be_kept(above, *id));
             if let Some(unit) = self.units.get_mut(id) {
@@ -212,8 +225,11 @@ impl Judge {
                 dossier.standing =
                     std::mem::replace(&mut dossier.standing, Standing::Plain).for_member();
             }
-            let reaped = dossier.latest().reaped();
-            unit.buried.at_least = unit.buried.at_least.saturating_add(reaped);
+            // Those whom members of a tree that was left to us had waited for are among the dead that were left.
+            if !unit.inherited {
+                let reaped = dossier.latest().reaped();
+                unit.buried.at_least = unit.buried.at_least.saturating_add(reaped);
+            }
             if let UnitKey::Tree(_) = unit.key {
                 open.extend(
                     self.forest

@@ -8,12 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::Judge;
+use super::dossier::Learning;
 use super::unit::{Births, Unit, UnitId};
 use crate::engine::evidence::UnitKey;
-use crate::engine::forest::Serial;
-use crate::engine::incident::Incident;
-use crate::engine::legacy::{Bequest, Legacy};
-use crate::engine::process::ProcKey;
+use crate::engine::forest::{FirstSign, Serial};
+use crate::engine::incident::{Incident, Past};
+use crate::engine::legacy::{Bequest, Legacy, Remainder};
+use crate::engine::process::{Pid, ProcKey};
+use crate::engine::rule::{Rule, RuleName, Scope};
 use crate::engine::units::Mono;
 use crate::engine::usage::Bound;
 
@@ -26,10 +28,12 @@ const KIN: usize = 16_384;
 #[derive(Debug)]
 pub(super) struct Estate {
     units: Vec<Bequest>,
+    /// Who has left the trees of which rules, until found.
+    kept: BTreeMap<ProcKey, Vec<RuleName>>,
     /// When it was left.
     at: Mono,
-    /// Whether there was a listing since: once everyone on it was looked at, who was not found is gone.
-    listed: bool,
+    /// Who was listed last: once everyone of them was looked at, who is not among them is gone.
+    listed: Option<BTreeSet<Pid>>,
     /// When the rest is let go.
     until: Mono,
 }
@@ -51,13 +55,19 @@ impl Judge {
         self.forest.inherit(legacy.kin);
         self.pauses.extend(legacy.pauses);
         self.endings.extend(legacy.endings);
-        for (rule, unit, past) in legacy.pasts {
-            self.pasts.insert((rule, unit), past);
+        for left in legacy.pasts {
+            let mut past = left.past;
+            let mut rules = self.rules.rules.iter();
+            if let Some(rule) = rules.find(|rule| rule.name == left.rule) {
+                past.resume(&left.ladder, &rule.ladder);
+                self.pasts.insert((left.rule, left.unit), past);
+            }
         }
         self.estate = Some(Estate {
             units: legacy.units,
+            kept: legacy.kept.into_iter().collect(),
             at: legacy.at,
-            listed: false,
+            listed: None,
             until: now.after(PATIENCE),
         });
     }
@@ -70,25 +80,66 @@ impl Judge {
             let members = unit.members.iter().take(room);
             kin.extend(members.filter_map(|member| self.forest.kin(*member)));
         }
+        // Whom nobody has found yet, the next one may.
+        kin.extend(self.forest.left().cloned());
         kin.sort_by_key(|kin| kin.key);
         kin.dedup_by_key(|kin| kin.key);
         let waiting = self.estate.iter().flat_map(|estate| &estate.units);
-        let pasts = self.pasts.iter();
         Legacy {
             at: self.now,
             kin,
+            kept: self.kept_apart(),
             units: self
                 .units
                 .values()
                 .map(|unit| self.bequest(unit))
                 .chain(waiting.cloned())
                 .collect(),
-            pasts: pasts
-                .map(|((rule, unit), past)| (rule.clone(), *unit, past.clone()))
-                .collect(),
+            pasts: self.remainders(),
             endings: self.endings.iter().cloned().collect(),
             pauses: self.pauses.clone(),
         }
+    }
+
+    /// Who has left the trees of which rules for good.
+    fn kept_apart(&self) -> Vec<(ProcKey, Vec<RuleName>)> {
+        let name = |index: &usize| Some(self.rules.rules.get(*index)?.name.clone());
+        let found = self.dossiers.iter().filter_map(|(serial, dossier)| {
+            let kept = dossier.kept.as_ref()?;
+            let key = self.forest.node(*serial)?.key?;
+            Some((key, kept.iter().filter_map(name).collect()))
+        });
+        let waiting = self.estate.iter().flat_map(|estate| estate.kept.clone());
+        found.chain(waiting).collect()
+    }
+
+    /// What closed incidents left behind, of units that are and of those that are no more.
+    fn remainders(&self) -> Vec<Remainder> {
+        let left = |rule: &Rule, unit: UnitKey, past: &Past| Remainder {
+            rule: rule.name.clone(),
+            unit,
+            ladder: rule.ladder.iter().map(|stage| stage.act).collect(),
+            past: past.clone(),
+        };
+        let units = self.units.values();
+        let present =
+            units.filter_map(|unit| Some(left(&unit.rule, unit.key, unit.past.as_ref()?)));
+        let gone = self.pasts.iter().filter_map(|((name, unit), past)| {
+            let mut rules = self.rules.rules.iter();
+            let rule = rules.find(|rule| rule.name == *name)?;
+            Some(left(rule, *unit, past))
+        });
+        present.chain(gone).collect()
+    }
+
+    /// The rules, by index, whose trees a process had left for good when it was known last.
+    pub(super) fn kept_before(&mut self, key: Option<ProcKey>) -> Vec<usize> {
+        let names = key
+            .zip(self.estate.as_mut())
+            .and_then(|(key, estate)| estate.kept.remove(&key));
+        let rules = &self.rules.rules;
+        let index = |name: &RuleName| rules.iter().position(|rule| rule.name == *name);
+        names.iter().flatten().filter_map(index).collect()
     }
 
     fn bequest(&self, unit: &Unit) -> Bequest {
@@ -113,10 +164,21 @@ impl Judge {
     }
 
     /// Everyone there is was listed.
-    pub(super) const fn note_listing(&mut self) {
+    pub(super) fn note_listing(&mut self, listed: &[Pid]) {
         if let Some(estate) = &mut self.estate {
-            estate.listed = true;
+            estate.listed = Some(listed.iter().copied().collect());
         }
+    }
+
+    /// Whether members of a tree that was left to us are not known yet: each may be a boundary, or one to be kept.
+    pub(super) fn is_meeting(&self, unit: &Unit) -> bool {
+        let unknown = |serial: &Serial| {
+            let found = self.forest.node(*serial);
+            let found = found.is_some_and(|node| node.seen == FirstSign::Found);
+            let dossier = self.dossiers.get(serial);
+            found && dossier.is_some_and(|dossier| dossier.learning != Learning::Settled)
+        };
+        unit.inherited && unit.members.iter().any(unknown)
     }
 
     /// A process was found to be a root: the unit goes on where an earlier beadle left it.
@@ -136,11 +198,19 @@ impl Judge {
     /// After a look: units whose root is gone are made again from their members, and what stays without heirs is let go.
     pub(super) fn settle_estate(&mut self) {
         let met = self.strangers.is_empty();
-        let Some(estate) = self.estate.as_mut().filter(|estate| estate.listed && met) else {
+        let Some(estate) = self.estate.as_mut().filter(|_| met) else {
+            return;
+        };
+        let Some(listed) = &estate.listed else {
             return;
         };
         let (at, until) = (estate.at, estate.until);
-        let gone = |left: &mut Bequest| self.forest.find(left.unit.root()).is_none();
+        // Who is listed and could not be read may be there all the same.
+        let gone = |left: &mut Bequest| {
+            let root = left.unit.root();
+            let another = || self.forest.holder(root.pid()).is_some();
+            self.forest.find(root).is_none() && (!listed.contains(&root.pid()) || another())
+        };
         let rootless: Vec<Bequest> = estate.units.extract_if(.., gone).collect();
         if until <= self.now {
             self.estate = None;
@@ -159,6 +229,9 @@ impl Judge {
         let (Some((index, rule)), UnitKey::Tree(_)) = (found, left.unit) else {
             return;
         };
+        if rule.scope != Scope::Tree {
+            return;
+        }
         let rule = rule.clone();
         let kin: Vec<Serial> = left
             .members
@@ -177,8 +250,10 @@ impl Judge {
         let unseen = self.now.since(at);
         take_over(&mut unit, left, unseen, self.machine.cores, self.now);
         let id: UnitId = self.new_unit();
+        let root = unit.key.root();
         self.units.insert(id, unit);
         for member in kin {
+            self.forest.mourn(member, root, self.now);
             self.join(id, member);
         }
     }
@@ -207,6 +282,7 @@ fn take_over(unit: &mut Unit, left: Bequest, unseen: Duration, cores: u32, now: 
     // Who died while nobody looked used no more than there was.
     let most = Bound::Known(unseen.saturating_mul(cores.max(1)));
     unit.buried.beyond = unit.buried.beyond.plus(most);
+    unit.inherited = true;
     unit.spawned = Births {
         sure: left.spawned.0,
         perhaps: left.spawned.1,

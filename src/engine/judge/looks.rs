@@ -248,7 +248,7 @@ impl Judge {
             let everyone = self.forest.iter().filter(living);
             self.doubtful = everyone.map(|(serial, _)| serial).collect();
         }
-        self.note_listing();
+        self.note_listing(listed);
         let (strangers, missing) = self.forest.differs(listed);
         self.strangers = strangers.iter().map(|pid| (*pid, self.now)).collect();
         if !strangers.is_empty() {

@@ -52,6 +52,8 @@ pub(super) struct Unit {
     pub(super) buried: Buried,
     /// Members that were born as such.
     pub(super) spawned: Births,
+    /// An earlier beadle left it: its members are known to us by looks, and what they run not at once.
+    pub(super) inherited: bool,
     /// When the root went away.
     pub(super) root_gone: Option<Mono>,
     /// One per limit, in the order of the clauses.
@@ -135,6 +137,7 @@ impl Unit {
             zombies: BTreeSet::new(),
             buried: Buried::default(),
             spawned: Births::default(),
+            inherited: false,
             root_gone: None,
             gauges: gauges(&rule),
             want: want(&rule),

@@ -14,7 +14,7 @@ use crate::engine::forest::Starter;
 use crate::engine::incident::Past;
 use crate::engine::legacy::{self, Bequest, Ending, Legacy, Stand};
 use crate::engine::process::{Pid, ProcKey, Text, Uid};
-use crate::engine::rule::{Signal, StageAct, To};
+use crate::engine::rule::{Mode, Signal, StageAct, To};
 use crate::engine::units::{Mono, nanos};
 use crate::engine::usage::{Bound, Buried};
 use crate::engine::warrant::HardTie;
@@ -27,6 +27,8 @@ pub(super) struct Written {
     pub(super) boot: String,
     at: u64,
     kin: Vec<Kin>,
+    #[serde(default)]
+    kept: Vec<(String, Vec<String>)>,
     units: Vec<Unit>,
     pasts: Vec<Remainder>,
     endings: Vec<End>,
@@ -117,6 +119,7 @@ struct Case {
     id: u64,
     opened: u64,
     next: usize,
+    mode: String,
     ladder: Vec<String>,
     told: Option<u64>,
     signalled: bool,
@@ -128,6 +131,7 @@ struct Case {
 struct Remainder {
     rule: String,
     unit: Whole,
+    ladder: Vec<String>,
     id: u64,
     opened: u64,
     until: u64,
@@ -161,11 +165,17 @@ impl Written {
             at: legacy.at.nanos(),
             kin: legacy.kin.iter().map(Kin::of).collect(),
             units: legacy.units.iter().map(Unit::of).collect(),
-            pasts: legacy
-                .pasts
+            kept: legacy
+                .kept
                 .iter()
-                .map(|(rule, unit, past)| Remainder::of(rule, *unit, past))
+                .map(|(key, rules)| {
+                    (
+                        key.to_string(),
+                        rules.iter().map(ToString::to_string).collect(),
+                    )
+                })
                 .collect(),
+            pasts: legacy.pasts.iter().map(Remainder::of).collect(),
             endings: legacy.endings.iter().map(End::of).collect(),
             pauses: legacy.pauses.iter().map(Pause::of).collect(),
         }
@@ -177,6 +187,13 @@ impl Written {
             at: Mono::from_nanos(self.at),
             kin: self.kin.into_iter().filter_map(Kin::read).collect(),
             units: self.units.into_iter().filter_map(Unit::read).collect(),
+            kept: self
+                .kept
+                .into_iter()
+                .filter_map(|(text, rules)| {
+                    Some((key(&text)?, rules.into_iter().map(Arc::from).collect()))
+                })
+                .collect(),
             pasts: self.pasts.into_iter().filter_map(Remainder::read).collect(),
             endings: self.endings.into_iter().map(End::read).collect(),
             pauses: pauses.collect(),
@@ -358,18 +375,36 @@ const NUDGE: &str = "nudge";
 /// What follows the name of one that is for the root alone.
 const TO_ROOT: &str = " to root";
 
+fn word(act: StageAct) -> String {
+    match act {
+        StageAct::Nudge => NUDGE.to_owned(),
+        StageAct::Signal(signal, To::Tree) => signal.word().to_owned(),
+        StageAct::Signal(signal, To::Root) => format!("{}{TO_ROOT}", signal.word()),
+    }
+}
+
+/// `None` where it is an act of some other beadle's.
+fn act(word: &String) -> Option<StageAct> {
+    if word == NUDGE {
+        return Some(StageAct::Nudge);
+    }
+    let (name, to) = match word.strip_suffix(TO_ROOT) {
+        Some(name) => (name, To::Root),
+        None => (word.as_str(), To::Tree),
+    };
+    let mut signals = Signal::ALL.into_iter();
+    let signal = signals.find(|one| one.word() == name)?;
+    Some(StageAct::Signal(signal, to))
+}
+
 impl Case {
     fn of(stand: &Stand) -> Self {
-        let word = |act: &StageAct| match act {
-            StageAct::Nudge => NUDGE.to_owned(),
-            StageAct::Signal(signal, To::Tree) => signal.word().to_owned(),
-            StageAct::Signal(signal, To::Root) => format!("{}{TO_ROOT}", signal.word()),
-        };
         Self {
             id: stand.id.0,
             opened: stand.opened.nanos(),
             next: stand.next,
-            ladder: stand.ladder.iter().map(word).collect(),
+            mode: stand.mode.word().to_owned(),
+            ladder: stand.ladder.iter().copied().map(word).collect(),
             told: stand.told.map(Mono::nanos),
             signalled: stand.signalled,
             denied: stand.denied,
@@ -379,19 +414,9 @@ impl Case {
 
     /// `None` where the ladder is one of some other beadle: at which stage it stood would be a guess.
     fn read(self) -> Option<Stand> {
-        let act = |word: &String| {
-            if word == NUDGE {
-                return Some(StageAct::Nudge);
-            }
-            let (name, to) = match word.strip_suffix(TO_ROOT) {
-                Some(name) => (name, To::Root),
-                None => (word.as_str(), To::Tree),
-            };
-            let mut signals = Signal::ALL.into_iter();
-            let signal = signals.find(|one| one.word() == name)?;
-            Some(StageAct::Signal(signal, to))
-        };
+        let mut modes = [Mode::Observe, Mode::Nudge, Mode::Enforce].into_iter();
         Some(Stand {
+            mode: modes.find(|mode| mode.word() == self.mode)?,
             id: IncidentId(self.id),
             opened: Mono::from_nanos(self.opened),
             next: self.next,
@@ -405,10 +430,12 @@ impl Case {
 }
 
 impl Remainder {
-    fn of(rule: &str, unit: UnitKey, past: &Past) -> Self {
+    fn of(left: &legacy::Remainder) -> Self {
+        let past = &left.past;
         Self {
-            rule: rule.to_owned(),
-            unit: Whole::of(unit),
+            rule: left.rule.to_string(),
+            unit: Whole::of(left.unit),
+            ladder: left.ladder.iter().copied().map(word).collect(),
             id: past.id.0,
             opened: past.opened.nanos(),
             until: past.until.nanos(),
@@ -419,7 +446,7 @@ impl Remainder {
         }
     }
 
-    fn read(self) -> Option<(Arc<str>, UnitKey, Past)> {
+    fn read(self) -> Option<legacy::Remainder> {
         let past = Past {
             id: IncidentId(self.id),
             opened: Mono::from_nanos(self.opened),
@@ -429,7 +456,12 @@ impl Remainder {
             denied: self.denied,
             told: self.told.map(Mono::from_nanos),
         };
-        Some((Arc::from(self.rule), self.unit.read()?, past))
+        Some(legacy::Remainder {
+            rule: Arc::from(self.rule),
+            unit: self.unit.read()?,
+            ladder: self.ladder.iter().map(act).collect::<Option<_>>()?,
+            past,
+        })
     }
 }
 

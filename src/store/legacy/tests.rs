@@ -3,9 +3,9 @@ use crate::engine::decision::PauseView;
 use crate::engine::evidence::{IncidentId, Subject, UnitKey};
 use crate::engine::forest::Starter;
 use crate::engine::incident::Past;
-use crate::engine::legacy::{Bequest, Ending, Kin, Stand};
+use crate::engine::legacy::{Bequest, Ending, Kin, Remainder, Stand};
 use crate::engine::process::{Mark, Pid, ProcKey, Text, Uid};
-use crate::engine::rule::{Signal, StageAct, To};
+use crate::engine::rule::{Mode, Signal, StageAct, To};
 use crate::engine::units::Mono;
 use crate::engine::usage::{Bound, Buried};
 use crate::engine::warrant::HardTie;
@@ -44,6 +44,7 @@ fn unit(root: ProcKey, member: ProcKey) -> Bequest {
             id: IncidentId(4),
             opened: Mono::from_secs(5),
             next: 2,
+            mode: Mode::Enforce,
             ladder: vec![
                 StageAct::Nudge,
                 StageAct::Signal(Signal::Term, To::Root),
@@ -91,7 +92,13 @@ fn legacy() -> Legacy {
             }),
         ],
         units: vec![unit(root, member)],
-        pasts: vec![("other".into(), UnitKey::Process(root), past)],
+        kept: vec![(member, vec!["other".into()])],
+        pasts: vec![Remainder {
+            rule: "other".into(),
+            unit: UnitKey::Process(root),
+            ladder: vec![StageAct::Nudge],
+            past,
+        }],
         endings: vec![Ending {
             at: Mono::from_secs(6),
             rule: "pytest".into(),
