@@ -32,6 +32,9 @@ mod escape;
 /// The incident beadle was built for, with real software.
 #[cfg(target_os = "linux")]
 mod incidents;
+/// Healthy, noisy work that is left alone, whatever happens to its neighbors.
+#[cfg(target_os = "linux")]
+mod innocents;
 /// Warrants carried out against real trees that the tests start themselves.
 #[cfg(target_os = "linux")]
 mod pursuit;

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use super::daemon::Watch;
-use super::launch::{Launcher, Order, Started};
+use super::launch::{LAUNCHER_LIFE, Launcher, Order, Started};
 use super::oracle::Oracle;
 use super::report::{Number, Promise, Row, Tier};
-use super::stage::{Stage, User};
+use super::stage::{Stage, User, give};
 use super::turn::Turn;
 use super::wait::{wait_for, wait_until};
 
@@ -35,20 +35,25 @@ impl Case {
 
     /// The same, where daemon and villains run as this user.
     pub(crate) fn of(name: &str, tier: Tier, user: User) -> Self {
-        Self::with(name, tier, user, Turn::shared())
+        Self::with(name, tier, user, Turn::shared(), LAUNCHER_LIFE)
     }
 
     /// The same, with the machine to itself.
     pub(crate) fn alone(name: &str, tier: Tier, user: User) -> Self {
-        Self::with(name, tier, user, Turn::alone())
+        Self::alone_for(name, tier, user, LAUNCHER_LIFE)
     }
 
-    fn with(name: &str, tier: Tier, user: User, turn: Turn) -> Self {
+    /// The same for so long.
+    pub(crate) fn alone_for(name: &str, tier: Tier, user: User, life: Duration) -> Self {
+        Self::with(name, tier, user, Turn::alone(), life)
+    }
+
+    fn with(name: &str, tier: Tier, user: User, turn: Turn, life: Duration) -> Self {
         let stage = Stage::enter();
         let folder = stage.folder(name, user);
         let oracle = Oracle::new();
         let log = File::create(folder.path().join("villains.log")).unwrap();
-        let launcher = Launcher::start(&stage.villain(), log, user, &oracle);
+        let launcher = Launcher::start(&stage.villain(), log, user, &oracle, life);
         Self {
             launcher,
             canaries: Vec::new(),
@@ -101,8 +106,20 @@ impl Case {
 
     /// A daemon for this stage, leashed, in its tier, not yet started.
     pub(crate) fn watch(&self) -> Watch {
-        Watch::new(&self.beadle(), self.folder.path(), self.user)
-            .tier(self.tier)
+        self.watch_from(self.folder.path(), self.tier)
+    }
+
+    /// The same in any tier and with a folder of its own, so that several may watch one stage.
+    pub(crate) fn watch_in(&self, tier: Tier) -> Watch {
+        let folder = self.path(tier.word());
+        fs::create_dir(&folder).unwrap();
+        give(&folder, self.user);
+        self.watch_from(&folder, tier)
+    }
+
+    fn watch_from(&self, folder: &Path, tier: Tier) -> Watch {
+        Watch::new(&self.beadle(), folder, self.user)
+            .tier(tier)
             .leash(self.leash())
     }
 

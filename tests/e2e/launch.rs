@@ -21,8 +21,8 @@ use super::villain::{self, BURN, FILE, FORKS, MANNER, NUMBER, OTHER, TRUTH, UNTI
 /// How long a villain lives at most.
 const LIFE: Duration = Duration::from_secs(45);
 
-/// How long a launcher does.
-const LAUNCHER_LIFE: Duration = Duration::from_secs(180);
+/// How long a launcher does, unless it is said.
+pub(super) const LAUNCHER_LIFE: Duration = Duration::from_secs(180);
 
 /// The process that starts villains, and that daemons are leashed to.
 pub(crate) struct Launcher {
@@ -33,14 +33,20 @@ pub(crate) struct Launcher {
 }
 
 impl Launcher {
-    /// Starts it as `user`, with `oracle` for its villains to register with.
-    pub(crate) fn start(program: &Path, log: File, user: User, oracle: &Oracle) -> Self {
+    /// Starts it as `user` for so long, with `oracle` for its villains to register with.
+    pub(crate) fn start(
+        program: &Path,
+        log: File,
+        user: User,
+        oracle: &Oracle,
+        life: Duration,
+    ) -> Self {
         let door = oracle.door();
         let mut command = Command::new(program);
         command
             .env_clear()
             .env(MANNER, "launcher")
-            .env(UNTIL, until(LAUNCHER_LIFE))
+            .env(UNTIL, until(life))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(log);

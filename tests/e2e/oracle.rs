@@ -107,18 +107,30 @@ impl Oracle {
         living.difference(spared).count() + hidden
     }
 
+    /// Whether somebody is one of them; `None` where that cannot be told, as of those who are gone.
+    pub(crate) fn knows(&self, pid: u32) -> Option<bool> {
+        if self.cgroup.is_none() {
+            return self.is_marked(pid);
+        }
+        let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+        let ours = format!("/{}", self.mark);
+        Some(groups.lines().any(|group| group.ends_with(&ours)))
+    }
+
     fn marked(&self) -> BTreeSet<u32> {
-        let mark = format!("{TRUTH}={}", self.mark);
         let numbers = fs::read_dir("/proc").unwrap().flatten();
         let numbers = numbers.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-        numbers
-            .filter(|pid| {
-                let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-                environment
-                    .split(|byte| *byte == 0)
-                    .any(|one| one == mark.as_bytes())
-            })
-            .collect()
+        let marked = |pid: &u32| self.is_marked(*pid).unwrap_or(false);
+        numbers.filter(marked).collect()
+    }
+
+    fn is_marked(&self, pid: u32) -> Option<bool> {
+        let mark = format!("{TRUTH}={}", self.mark);
+        let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
+        // A zombie shows none.
+        let shown = (!environment.is_empty()).then_some(environment)?;
+        let mut variables = shown.split(|byte| *byte == 0);
+        Some(variables.any(|one| one == mark.as_bytes()))
     }
 
     /// Ends whoever is left: processes that our own launcher started, by a hold on each.

@@ -111,14 +111,15 @@ impl Row {
     }
 }
 
-fn folder(name: &str) -> PathBuf {
+/// A folder of this name for what is told, under the tests' folder in `target`.
+pub(crate) fn folder(name: &str) -> PathBuf {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
     fs::create_dir_all(&folder).unwrap();
     folder
 }
 
 /// A name that a file can have.
-fn plain(name: &str) -> String {
+pub(crate) fn plain(name: &str) -> String {
     let letters = name.chars();
     letters
         .map(|letter| {

@@ -231,7 +231,7 @@ fn folder(case: &Case, name: &str, user: User) -> PathBuf {
 }
 
 /// The Python that has what the incident needs, as `tests/run` made it.
-fn python(user: User) -> PathBuf {
+pub(crate) fn python(user: User) -> PathBuf {
     let ours = || Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("venv/bin/python");
     let python = std::env::var_os("BEADLE_TEST_PYTHON").map_or_else(ours, PathBuf::from);
     let mut probe = Command::new(&python);
