@@ -31,4 +31,4 @@ mod watch;
 
 pub(crate) use glance::glance;
 pub(crate) use rules::Rules;
-pub use start::{LogForm, Options, StartError, TierChoice, watch};
+pub use start::{AccountingChoice, LogForm, Options, StartError, TierChoice, watch};

@@ -1,11 +1,15 @@
 //! Decisions carried out. What a shell finds is an input again.
 
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::engine::decision::{Decision, Input, Notice};
+use crate::engine::decision::{Decision, Hearing, Input, Notice};
+use crate::engine::snapshot::Snapshot;
 use crate::engine::units::Mono;
 use crate::engine::warrant::{Warrant, WarrantId};
+use crate::sys::accounting::cgroup::Groups;
 use crate::sys::clock::Clock;
 use crate::sys::learner::Learner;
 use crate::sys::measurer::Measurer;
@@ -17,13 +21,19 @@ use super::keeper::Keeper;
 use super::pursue::Pursuer;
 use super::start::StartError;
 
+/// A look waits no longer than this for the events from before it.
+const LOOKS_WAIT: Duration = Duration::from_millis(200);
+
 /// The parts of us that touch the machine.
 #[derive(Debug)]
 pub(super) struct Shells {
     pub(super) clock: Clock,
     sampler: Sampler,
+    groups: Groups,
     learner: Learner,
     measurer: Measurer,
+    /// Looks that wait for the events from before they were taken.
+    looks: VecDeque<(Mono, Snapshot)>,
     pub(super) pursuer: Pursuer,
     /// After the pursuer, so that what it lets go of at the end is closed.
     pub(super) keeper: Keeper,
@@ -46,6 +56,7 @@ impl Shells {
     /// Starts all shells.
     pub(super) fn start(
         proc_root: &Path,
+        groups: Groups,
         pursuer: Pursuer,
         keeper: Keeper,
         post: &Post,
@@ -66,6 +77,7 @@ impl Shells {
         Ok(Self {
             clock: Clock,
             sampler: Sampler::new(proc_root).map_err(unreadable)?,
+            groups,
             learner: Learner::start(proc_root, deliver).map_err(|source| StartError::Thread {
                 what: "the learner",
                 source,
@@ -74,6 +86,7 @@ impl Shells {
                 what: "the measurer",
                 source,
             })?,
+            looks: VecDeque::new(),
             pursuer,
             keeper,
             warrants: Vec::new(),
@@ -92,10 +105,27 @@ impl Shells {
                     );
                 }
             },
-            Decision::Sample { asks, by: _ } => {
-                let snapshot = self.sampler.look(&asks, &self.clock);
-                inbox.defer(Input::Snapshot(snapshot));
+            Decision::Sample {
+                asks,
+                groups,
+                by: _,
+            } => {
+                // What was born before the look is to be known when it is judged.
+                let began = self.clock.now();
+                let heard = self.keeper.hearing == Hearing::Events;
+                if heard {
+                    self.pursuer.flush();
+                }
+                let listed = self.groups.list(&groups, self.clock);
+                let mut snapshot = self.sampler.look(&asks, &self.clock);
+                snapshot.groups = self.groups.measure(listed, self.clock);
+                if heard {
+                    self.looks.push_back((began, snapshot));
+                } else {
+                    inbox.defer(Input::Snapshot(snapshot));
+                }
             }
+            Decision::Account(accounting) => self.pursuer.account(accounting),
             Decision::Learn(questions) => self.learner.ask(questions),
             Decision::Measure(survey) => self.measurer.ask(survey),
             // Nothing awaits between here and the warrant: what was accepted by now is all that counts.
@@ -114,6 +144,18 @@ impl Shells {
             Decision::Tell(notice) => return Aftermath::Tell(notice),
         }
         Aftermath::Done
+    }
+
+    /// The look that waited for the events from before it, which have come.
+    pub(super) fn look(&mut self) -> Option<Snapshot> {
+        self.looks.pop_front().map(|(_, snapshot)| snapshot)
+    }
+
+    /// A look that has waited for long enough: the watch goes on, whatever became of the events.
+    pub(super) fn overdue_look(&mut self) -> Option<Snapshot> {
+        let edge = self.now().before(LOOKS_WAIT);
+        let due = self.looks.front().is_some_and(|(began, _)| *began < edge);
+        if due { self.look() } else { None }
     }
 
     /// The warrant a report is about; it is over.

@@ -11,11 +11,13 @@ use crate::cli::render::Paint;
 use crate::config::{self, Refusal};
 use crate::control::server;
 use crate::control::socket::{self, Access, Claim, ClaimError};
+use crate::engine::account::Accounting;
 use crate::engine::decision::{Hearing, Input};
 use crate::engine::judge::{Judge, Settings};
 use crate::engine::process::{Pid, ProcKey, StartTicks, Uid};
 use crate::engine::rule::Mode;
 use crate::engine::warrant::Spare;
+use crate::sys::accounting::cgroup::Groups;
 use crate::sys::clock::Clock;
 use crate::sys::ourselves;
 use crate::sys::pidfd::PidFd;
@@ -48,6 +50,8 @@ pub struct Options {
     pub log: LogForm,
     /// Whether the kernel's events may be used.
     pub tier: TierChoice,
+    /// Which sources of CPU time may be used.
+    pub accounting: AccountingChoice,
     /// `$XDG_CONFIG_HOME`, or `~/.config`.
     pub config_home: Option<PathBuf>,
     /// `$XDG_STATE_HOME`, or `~/.local/state`.
@@ -76,6 +80,33 @@ pub enum TierChoice {
     Best,
     /// Not at all: scan.
     Scan,
+}
+
+/// Which sources of CPU time may be used besides `/proc`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccountingChoice {
+    /// All that can be had.
+    Best,
+    /// Records of the dead, and no control group.
+    Taskstats,
+    /// Neither.
+    Proc,
+}
+
+impl AccountingChoice {
+    fn groups(self) -> Groups {
+        match self {
+            Self::Best => Groups::open(),
+            Self::Taskstats | Self::Proc => Groups::none(),
+        }
+    }
+
+    const fn records(self) -> Accounting {
+        match self {
+            Self::Best | Self::Taskstats => Accounting::Wanted,
+            Self::Proc => Accounting::Unwanted,
+        }
+    }
 }
 
 /// Why the watch cannot begin. Every text says what, where and what to do.
@@ -178,7 +209,7 @@ fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
     let spare = Arc::new(Spare {
         keys: ourselves::lineage(&procfs),
     });
-    let pursuer = start_pursuer(options.tier, &post)?;
+    let pursuer = start_pursuer(options.tier, options.accounting.records(), &post)?;
     let places = Places::of(
         user,
         options.state.as_deref(),
@@ -191,7 +222,8 @@ fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
         faults,
         unfinished,
     } = Keeper::open(&places, &post);
-    let shells = Shells::start(Path::new("/proc"), pursuer, keeper, &post)?;
+    let groups = options.accounting.groups();
+    let shells = Shells::start(Path::new("/proc"), groups, pursuer, keeper, &post)?;
     // Until the ear says otherwise nothing is heard; it says so at once or within a moment.
     inbox.defer(Input::Hearing(Hearing::Nothing));
     let settings = Settings {
@@ -223,7 +255,11 @@ fn leash_of(pid: Pid) -> Result<ProcKey, StartError> {
     Ok(hold.key(pid, StartTicks(0)))
 }
 
-fn start_pursuer(tier: TierChoice, post: &Post) -> Result<Pursuer, StartError> {
+fn start_pursuer(
+    tier: TierChoice,
+    records: Accounting,
+    post: &Post,
+) -> Result<Pursuer, StartError> {
     let want = match tier {
         TierChoice::Best => Hearing::Events,
         TierChoice::Scan => Hearing::Nothing,
@@ -233,7 +269,7 @@ fn start_pursuer(tier: TierChoice, post: &Post) -> Result<Pursuer, StartError> {
         // The loop is gone: nobody listens any more.
         let _ = deliver.send(Mail::Heard(heard));
     };
-    Pursuer::start(want, sink).map_err(|source| StartError::Thread {
+    Pursuer::start(want, records, sink).map_err(|source| StartError::Thread {
         what: "the event reader",
         source,
     })

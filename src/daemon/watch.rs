@@ -111,6 +111,9 @@ impl Watch {
     }
 
     fn take(&mut self, mail: Mail, inbox: &mut Inbox) -> Next {
+        while let Some(snapshot) = self.shells.overdue_look() {
+            self.step(Input::Snapshot(snapshot), inbox);
+        }
         match mail {
             Mail::Input(input) => self.step(input, inbox),
             Mail::Heard(heard) => self.hear(heard, inbox),
@@ -167,8 +170,13 @@ impl Watch {
                 self.step(Input::Events { events, upto }, inbox);
                 self.shells.pursuer.applied(upto);
             }
+            Heard::Accounts(accounts) => self.step(Input::Accounts(accounts), inbox),
             Heard::Gap => self.step(Input::Gap, inbox),
-            Heard::Flushed(_) => {}
+            Heard::Flushed(_) => {
+                if let Some(snapshot) = self.shells.look() {
+                    self.step(Input::Snapshot(snapshot), inbox);
+                }
+            }
             Heard::Report(report) => self.step(Input::Report(report), inbox),
         }
     }

@@ -25,6 +25,7 @@ mod sight;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::event::{Event, Happening};
 use super::process::{ExecGen, Pid, ProcKey, StartTicks, Uid};
@@ -68,6 +69,8 @@ pub struct Node {
     pub tie: Option<HardTie>,
     /// Who started it, once that one is gone.
     pub starter: Option<Starter>,
+    /// Once it is dead, the process above it that took its children over.
+    pub heir: Option<Serial>,
     /// The living it started, and those it inherited from its dead children.
     pub children: BTreeSet<Serial>,
     /// Which image it runs.
@@ -80,6 +83,8 @@ pub struct Node {
     pub missed: Option<Mono>,
     /// More than one thread was ever seen: the exit of its leader is not its death.
     pub threaded: bool,
+    /// Threads it ever had, as far as their starts were heard.
+    pub threads: u32,
     /// It made a session of its own: whoever is in that session descends from it.
     pub session: bool,
     /// Effective user.
@@ -102,6 +107,7 @@ impl Node {
             parent: None,
             tie: None,
             starter: None,
+            heir: None,
             children: BTreeSet::new(),
             exec: ExecGen(0),
             exec_at: born,
@@ -111,11 +117,26 @@ impl Node {
             doubted: false,
             lineage: Lineage::Passes,
             threaded: false,
+            threads: 1,
             session: false,
             owner: None,
         }
     }
+
+    /// Surely no later than its start, in awake time, where the machine slept for so long since boot.
+    pub fn no_later_than_start(&self, slept: Duration) -> Mono {
+        match self.seen {
+            FirstSign::Heard => self.born,
+            FirstSign::Found => {
+                let boot = Mono::from_nanos(self.start.0.saturating_mul(NANOS_A_TICK));
+                boot.before(slept).min(self.born)
+            }
+        }
+    }
 }
+
+/// Start ticks are hundredths of a second.
+const NANOS_A_TICK: u64 = 10_000_000;
 
 /// How a birth became known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -218,6 +239,11 @@ impl Forest {
         self.nodes.is_empty()
     }
 
+    /// How far the stream of events has come.
+    pub const fn heard(&self) -> Mono {
+        self.heard
+    }
+
     /// The living above a process, nearest first.
     pub fn above(&self, serial: Serial) -> impl Iterator<Item = (Serial, &Node)> {
         let mut next = self.node(serial).and_then(|node| node.parent);
@@ -265,8 +291,11 @@ impl Forest {
                 child,
                 ticks,
             } => self.fork(event.at, parent, child, ticks, changes),
-            Happening::Thread { pid } => {
-                self.change(event.at, pid, |node| node.threaded = true);
+            Happening::Thread { pid, count } => {
+                self.change(event.at, pid, |node| {
+                    node.threaded = true;
+                    node.threads = node.threads.saturating_add(count);
+                });
             }
             Happening::Exec { pid } => {
                 let execed = self.change(event.at, pid, |node| {
@@ -294,7 +323,7 @@ impl Forest {
 
     /// Whom an event of that moment is about: the number's holder, unless a look found it and it is younger than the
     /// event, which then is of an earlier holder.
-    fn holder_at(&self, at: Mono, pid: Pid) -> Option<Serial> {
+    pub fn holder_at(&self, at: Mono, pid: Pid) -> Option<Serial> {
         let serial = self.holder(pid)?;
         let node = self.node(serial)?;
         (node.seen == FirstSign::Heard || at >= node.born).then_some(serial)
@@ -352,7 +381,7 @@ impl Forest {
             if found_before_heard {
                 // A look was quicker than the stream: this is the birth of the process it found. Whoever had adopted it
                 // by then is no parent.
-                self.part(holder);
+                self.part(holder, at);
                 if let Some(parent) = self.trusted(parent) {
                     self.adopt(holder, Some(parent), Some(tie), changes);
                 } else {
@@ -395,11 +424,12 @@ impl Forest {
     }
 
     /// Takes a process that a look found from the parent that the look gave it: its birth is heard now.
-    fn part(&mut self, serial: Serial) {
+    fn part(&mut self, serial: Serial, at: Mono) {
         let Some(node) = self.nodes.get_mut(&serial) else {
             return;
         };
         node.seen = FirstSign::Heard;
+        node.born = node.born.min(at);
         node.tie = None;
         let above = node.parent.take();
         if let Some(above) = above.and_then(|above| self.nodes.get_mut(&above)) {
@@ -476,6 +506,7 @@ impl Forest {
         };
         let above = node.parent.take();
         let heir = above.filter(|_| node.lineage == Lineage::Passes);
+        node.heir = heir;
         let awaited = node.awaits.take();
         let (pid, doubted) = (node.pid, node.doubted);
         let children = std::mem::take(&mut node.children);

@@ -26,6 +26,7 @@
     )
 )]
 
+pub mod account;
 pub mod decision;
 pub mod event;
 pub mod evidence;

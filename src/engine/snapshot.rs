@@ -21,6 +21,8 @@ pub struct Ask {
 /// Which figures beyond `/proc/PID/stat` a look must bring; each costs a read per process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Want {
+    /// CPU time to the nanosecond, and not in ticks of 10 ms (0.3 µs).
+    pub cpu: bool,
     /// The parts of memory (15 µs).
     pub memory: bool,
     /// The number of open files.
@@ -32,6 +34,7 @@ impl Want {
     #[must_use]
     pub const fn or(self, other: Self) -> Self {
         Self {
+            cpu: self.cpu || other.cpu,
             memory: self.memory || other.memory,
             open_files: self.open_files || other.open_files,
         }
@@ -43,6 +46,8 @@ impl Want {
 pub struct Snapshot {
     /// One per process asked about, in the order asked.
     pub samples: Vec<Sample>,
+    /// One per control group asked about that could be read.
+    pub groups: Vec<Group>,
     /// The machine at that moment.
     pub machine: Machine,
 }
@@ -58,6 +63,34 @@ pub struct Machine {
     pub memory: Bytes,
     /// Processors online; 0 when unknown.
     pub cores: u32,
+    /// The pace at which the kernel counts what a running thread uses: what it used since is in no figure yet.
+    pub tick: Duration,
+}
+
+/// One control group at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// Its path, as asked.
+    pub path: Text,
+    /// When its processes were listed: before any sample of the look.
+    pub listed: Mono,
+    /// Its processes then, the dead left out.
+    pub members: Vec<Pid>,
+    /// Whether all that it counts was used by processes in it, and none in a group below it.
+    pub depth: Depth,
+    /// When its CPU time was read: after every sample of the look.
+    pub at: Mono,
+    /// All the CPU time that was ever used in it, to the microsecond; what runs just then, as of the last tick.
+    pub used: Duration,
+}
+
+/// Whether a control group has others below it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// It has none.
+    Flat,
+    /// It has.
+    Deep,
 }
 
 /// What one look at one process found.
@@ -84,6 +117,8 @@ pub enum Seen {
         start: StartTicks,
         /// CPU time it used in all.
         cpu: Duration,
+        /// By how much that may fall short, for want of finer units.
+        grain: Duration,
         /// Its parent's number, who ought to wait for it.
         ppid: Option<Pid>,
     },
@@ -139,8 +174,10 @@ pub struct Figures {
     pub kernel_thread: bool,
     /// Run state.
     pub state: RunState,
-    /// CPU time used, its ended threads included.
+    /// CPU time used, its ended threads included; what runs just then, as of the last tick.
     pub cpu: Duration,
+    /// By how much that may fall short, for want of finer units.
+    pub grain: Duration,
     /// CPU time of children it has waited for.
     pub reaped: Duration,
     /// Threads.

@@ -159,6 +159,8 @@ impl fmt::Display for Span {
 pub enum Tier {
     /// Known exactly: counted by the engine itself, or by the kernel for just this unit.
     Exact,
+    /// The records that the kernel leaves of the dead, with births and deaths known from its events.
+    Taskstats,
     /// `/proc`, with births and deaths known from the kernel's own events.
     Events,
     /// `/proc`, shared pages divided among those who map them: some seconds old, corrected by newer figures.
@@ -178,6 +180,7 @@ impl Tier {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Exact => "exact",
+            Self::Taskstats => "taskstats",
             Self::Events => "events",
             Self::Shares => "shares",
             Self::Scan => "scan",

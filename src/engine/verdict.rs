@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::evidence::{Finding, Quantity, Reading, Verdict};
 use super::rule::{Amount, Bound, Clause, Limit, Measure, Metric};
 use super::units::{Bytes, Millicores, Mono, Range, Side};
+use super::usage::Spent;
 
 /// What a limit without `for:` takes as the window of a rate.
 pub const RATE_WINDOW: Duration = Duration::from_secs(5);
@@ -17,6 +18,10 @@ pub const RATE_WINDOW: Duration = Duration::from_secs(5);
 pub struct Measures {
     /// CPU time, the dead included.
     pub cpu_time: Option<Range<Duration>>,
+    /// The same, in a form whose differences tell a pace.
+    pub spent: Option<Spent>,
+    /// How far behind a figure of CPU time may be.
+    pub tick: Duration,
     /// Every member is stopped: how fast it works cannot be told.
     pub standing_still: bool,
     /// Every member was read in this look: only then does the sum of their CPU time tell a pace.
@@ -134,10 +139,10 @@ impl Gauge {
         lapse: Duration,
     ) -> Reading {
         let metric = self.limit.bound.metric();
-        if let (Some(window), Some(cpu), true) =
-            (&mut self.window, measures.cpu_time, measures.whole)
+        if let (Some(window), Some(spent), true) =
+            (&mut self.window, measures.spent, measures.whole)
         {
-            window.push(at, cpu);
+            window.push(at, spent, measures.tick);
         }
         let (mut now, threshold) = self.measure(measures);
         if metric == Metric::Cpu && (measures.standing_still || !measures.whole) {

@@ -7,10 +7,10 @@
 use std::time::Duration;
 
 use jiff::{Timestamp, tz::TimeZone};
-use rustix::time::{ClockId, Timespec, clock_gettime};
+use rustix::time::{ClockId, Timespec, clock_getres, clock_gettime};
 
 use super::stat::TICKS_A_SECOND;
-use crate::engine::process::StartTicks;
+use crate::engine::process::{Pid, StartTicks};
 use crate::engine::units::{Mono, nanos};
 
 /// Nanoseconds in one clock tick of `/proc`.
@@ -18,6 +18,9 @@ const NANOS_A_TICK: u64 = 1_000_000_000 / TICKS_A_SECOND;
 
 /// Two readings further apart than this were not taken together: something ran in between.
 const TOGETHER: Duration = Duration::from_micros(50);
+
+/// The kernel's look at processors without ticks comes once a second; this leaves it another.
+const TICKLESS: Duration = Duration::from_secs(2);
 
 /// The clocks of this machine.
 #[derive(Clone, Copy, Debug, Default)]
@@ -53,6 +56,36 @@ impl Clock {
     /// CPU time that the calling thread has used.
     pub fn spent(self) -> Duration {
         Duration::from_nanos(read(ClockId::ThreadCPUTime))
+    }
+
+    /// CPU time that a process has used, its ended threads included; to the nanosecond, and what runs just then as of
+    /// the last tick. Anybody may ask for anybody's. `None` where the number is nobody's.
+    pub fn spent_by(self, pid: Pid) -> Option<Duration> {
+        // `CPUCLOCK_SCHED` of a process, as `clock_getcpuclockid` makes it.
+        let clock = !pid.number().cast_signed() << 3 | 2;
+        let mut time = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        // SAFETY: `time` is a place for the answer.
+        let outcome = unsafe { libc::clock_gettime(clock, &raw mut time) };
+        let secs = u64::try_from(time.tv_sec).ok()?;
+        let part = u32::try_from(time.tv_nsec).ok()?;
+        (outcome == 0).then(|| Duration::new(secs, part))
+    }
+
+    /// The pace at which the kernel counts what a running thread uses.
+    pub fn tick(self) -> Duration {
+        let coarse = clock_getres(ClockId::MonotonicCoarse);
+        let tick = Duration::try_from(coarse).unwrap_or_default();
+        // Processors that are kept free of ticks are looked at once a second.
+        let tickless = std::fs::read_to_string("/sys/devices/system/cpu/nohz_full");
+        let none = |list: String| ["", "(null)"].contains(&list.trim());
+        if tickless.is_ok_and(|list| !none(list)) {
+            TICKLESS
+        } else {
+            tick
+        }
     }
 
     /// Wall time, for text alone.
@@ -93,7 +126,6 @@ fn read(clock: ClockId) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::process::Pid;
     use crate::sys::stat::Stat;
 
     #[test]
@@ -121,6 +153,32 @@ mod tests {
         assert!(
             before.0 <= start.0 + 2 && start.0 <= after.0 + 2,
             "{before:?} {start:?} {after:?}"
+        );
+    }
+
+    #[test]
+    fn the_time_of_a_process_is_its_own() {
+        let own = Pid::new(std::process::id()).unwrap();
+        let before = Clock.spent_by(own).unwrap();
+        let end = Clock.spent().saturating_add(Duration::from_millis(20));
+        while Clock.spent() < end {}
+        let after = Clock.spent_by(own).unwrap();
+        assert!(after.saturating_sub(before) >= Duration::from_millis(20));
+        assert_eq!(Clock.spent_by(Pid::new(0x7fff_ffff).unwrap()), None);
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let pid = Pid::new(child.id()).unwrap();
+        // As a zombie it still has it.
+        assert!(Clock.spent_by(pid).is_some());
+        child.wait().unwrap();
+        assert_eq!(Clock.spent_by(pid), None);
+    }
+
+    #[test]
+    fn ticks_are_as_long_as_kernels_make_them() {
+        let tick = Clock.tick();
+        assert!(
+            tick >= Duration::from_millis(1) && tick <= Duration::from_secs(2),
+            "{tick:?}"
         );
     }
 

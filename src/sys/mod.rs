@@ -1,5 +1,6 @@
 //! The machine: everything unsafe and everything that differs between systems.
 
+pub mod accounting;
 pub mod clock;
 pub mod events;
 #[cfg(test)]

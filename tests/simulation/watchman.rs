@@ -122,7 +122,8 @@ impl Watchman {
             match decision {
                 Decision::Tell(notice) => self.notice(scene, notice)?,
                 Decision::Carry(warrant) => self.warrant(scene, warrant)?,
-                Decision::List
+                Decision::Account(_)
+                | Decision::List
                 | Decision::Sample { .. }
                 | Decision::Learn(_)
                 | Decision::Measure(_)

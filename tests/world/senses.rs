@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use beadle::engine::facts::{Facts, Hangup, Namespace, Place, Question, Read};
 use beadle::engine::process::{Gid, Pid, StartTicks, Text, Uid};
-use beadle::engine::snapshot::{Ask, Figures, Memory, RunState, Sample, Seen, Snapshot, Why};
+use beadle::engine::snapshot::{
+    Ask, Depth, Figures, Group, Memory, RunState, Sample, Seen, Snapshot, Why,
+};
 use beadle::engine::units::{Bytes, Mono};
 
 use super::body::{Body, State};
@@ -19,6 +21,30 @@ pub const CORES: u32 = 4;
 pub struct Sight {
     /// Whether memory by part can be read.
     pub memory: Parts,
+    /// In which units CPU time can be read.
+    pub units: Units,
+}
+
+/// In which units CPU time can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Units {
+    /// Nanoseconds.
+    Nanos,
+    /// Ticks of `/proc`, except where finer figures are wanted.
+    Ticks,
+    /// Those always.
+    TicksOnly,
+}
+
+/// CPU time as it is read, and by how much it may fall short.
+fn units(ask: &Ask, sight: Sight) -> (fn(Duration) -> Duration, Duration) {
+    match (sight.units, ask.want.cpu) {
+        (Units::Nanos, _) | (Units::Ticks, true) => (|cpu| cpu, Duration::ZERO),
+        (Units::Ticks, false) | (Units::TicksOnly, _) => (
+            |cpu| Duration::from_millis(u64::try_from(cpu.as_millis()).unwrap() / 10 * 10),
+            Duration::from_millis(20),
+        ),
+    }
 }
 
 /// Whether memory can be read by part.
@@ -32,6 +58,7 @@ pub enum Parts {
 pub fn snapshot(
     machine: &Machine,
     asks: &[Ask],
+    groups: &[Text],
     dim: &mut dyn FnMut() -> bool,
     sight: Sight,
 ) -> Snapshot {
@@ -48,12 +75,28 @@ pub fn snapshot(
         .collect();
     Snapshot {
         samples,
+        groups: groups.iter().map(|path| group(machine, path)).collect(),
         machine: beadle::engine::snapshot::Machine {
             slept: machine.slept,
             local_minute: 0,
             memory: Bytes::gib(64),
             cores: CORES,
+            tick: machine.tick,
         },
+    }
+}
+
+fn group(machine: &Machine, path: &Text) -> Group {
+    let name = path.to_string();
+    let inside = machine.living().filter(|body| body.group == name);
+    let micros = machine.used_in(&name).as_micros();
+    Group {
+        path: path.clone(),
+        listed: machine.now,
+        members: inside.map(|body| body.pid).collect(),
+        depth: Depth::Flat,
+        at: machine.now,
+        used: Duration::from_micros(u64::try_from(micros).unwrap()),
     }
 }
 
@@ -77,7 +120,8 @@ fn look(machine: &Machine, ask: &Ask, sight: Sight) -> Sample {
     let seen = match body.state {
         State::Zombie => Seen::Zombie {
             start,
-            cpu: body.used,
+            cpu: units(ask, sight).0(body.used),
+            grain: units(ask, sight).1,
             ppid: pid_of(machine, body),
         },
         State::Running | State::Stopped => Seen::Alive(figures(machine, body, ask, sight)),
@@ -113,8 +157,9 @@ fn figures(machine: &Machine, body: &Body, ask: &Ask, sight: Sight) -> Figures {
             State::Stopped => RunState::Stopped,
             State::Running | State::Zombie => RunState::Running,
         },
-        cpu: body.cpu(machine.now),
-        reaped: body.reaped,
+        cpu: units(ask, sight).0(body.counted(machine.now, machine.tick)),
+        grain: units(ask, sight).1,
+        reaped: units(ask, sight).0(body.reaped),
         threads: body.plan.threads,
         rss: memory,
         memory: (ask.want.memory && sight.memory == Parts::Readable).then_some(Memory {
@@ -157,7 +202,7 @@ pub fn facts(machine: &Machine, question: &Question) -> Facts {
     Facts {
         key: Some(machine.key(body)),
         start: StartTicks(body.ticks),
-        cpu: body.cpu(machine.now),
+        cpu: body.counted(machine.now, machine.tick),
         comm: comm(&body.program),
         exe: Read::Known(Place::existing(&format!("/usr/bin/{}", body.program))),
         args: Read::Known(args),
@@ -168,7 +213,7 @@ pub fn facts(machine: &Machine, question: &Question) -> Facts {
         cwd: Read::Known(Place::existing("/home/x")),
         // Shells are interactive here; nobody else has a terminal.
         tty: Read::Known((body.program == "bash").then(|| Place::existing("/dev/pts/0"))),
-        cgroup: Read::Known(Text::from("/user.slice")),
+        cgroup: Read::Known(Text::from(body.group.as_str())),
         container: Read::Known(None),
         namespace: Read::Known(Namespace::Ours),
         hangup: Read::Known(if body.plan.nohup {

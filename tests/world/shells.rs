@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use beadle::engine::account::{Accounting, Accounts};
 use beadle::engine::decision::{Decision, Hearing, Input};
 use beadle::engine::facts::{Question, Read};
 use beadle::engine::forest::Forest;
-use beadle::engine::process::{ProcKey, StartTicks, Uid};
+use beadle::engine::process::{ProcKey, StartTicks, Text, Uid};
 use beadle::engine::rule::Signal;
 use beadle::engine::snapshot::Ask;
 use beadle::engine::units::Mono;
@@ -18,7 +19,7 @@ use beadle::engine::warrant::{
 use super::body::{Body, Consent, Id, State};
 use super::chance::Chance;
 use super::machine::{Machine, Reach};
-use super::senses::{self, Parts, Sight};
+use super::senses::{self, Parts, Sight, Units};
 
 /// How the shells behave. Shares are per thousand; spans in milliseconds.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +41,16 @@ pub struct Ways {
     pub gaps: u64,
     /// Whether memory by part can be read.
     pub parts: Parts,
+    /// In which units CPU time can be read.
+    pub units: Units,
+    /// Whether the kernel writes records of the dead.
+    pub records: Records,
+    /// Batches of records that are lost, with word of it.
+    pub lost_records: u64,
+    /// Batches of records that are read only with the next.
+    pub late_records: u64,
+    /// Whether a look is judged after all that happened before it was heard.
+    pub flushes: bool,
     /// Whom we may signal; root may everyone.
     pub user: u32,
 }
@@ -57,9 +68,21 @@ impl Ways {
             lost_reports: 0,
             gaps: 0,
             parts: Parts::Readable,
+            units: Units::Nanos,
+            records: Records::None,
+            lost_records: 0,
+            late_records: 0,
+            flushes: true,
             user: 0,
         }
     }
+}
+
+/// Whether the kernel writes records of the dead for us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Records {
+    None,
+    Kept,
 }
 
 /// A signal as it was sent, to a true process.
@@ -77,7 +100,8 @@ pub struct Sent {
 enum Job {
     Deliver(Input),
     List,
-    Look(Vec<Ask>),
+    Look(Vec<Ask>, Vec<Text>),
+    Account(Accounting),
     Learn(Vec<Question>),
     Begin(Arc<Warrant>),
     Chase(WarrantId),
@@ -108,6 +132,8 @@ pub struct Shells {
     entered: u64,
     acts: BTreeMap<WarrantId, Act>,
     recalled: BTreeSet<WarrantId>,
+    /// Records are kept, and were last read then.
+    recording: Option<Mono>,
     /// Whose reports never come.
     pub lost: BTreeSet<WarrantId>,
 }
@@ -124,6 +150,7 @@ impl Shells {
             entered: 0,
             acts: BTreeMap::new(),
             recalled: BTreeSet::new(),
+            recording: None,
             lost: BTreeSet::new(),
         }
     }
@@ -172,10 +199,14 @@ impl Shells {
                     let at = self.soon(now);
                     self.enter(at, Job::List);
                 }
-                Decision::Sample { asks, .. } => {
+                Decision::Account(wanted) => {
+                    let at = self.soon(now);
+                    self.enter(at, Job::Account(*wanted));
+                }
+                Decision::Sample { asks, groups, .. } => {
                     if !self.chance.permille(self.ways.lost_looks) {
                         let at = self.soon(now);
-                        self.enter(at, Job::Look(asks.clone()));
+                        self.enter(at, Job::Look(asks.clone(), groups.clone()));
                     }
                 }
                 Decision::Learn(questions) => {
@@ -224,12 +255,15 @@ impl Shells {
                 let at = self.soon(now);
                 self.post(at, Input::Listing(machine.listing()));
             }
-            Job::Look(asks) => {
+            Job::Account(wanted) => return Some(self.account(machine, wanted)),
+            Job::Look(asks, groups) => {
                 let (chance, share) = (&mut self.chance, self.ways.unread);
                 let sight = Sight {
                     memory: self.ways.parts,
+                    units: self.ways.units,
                 };
-                let found = senses::snapshot(machine, &asks, &mut || chance.permille(share), sight);
+                let mut dim = || chance.permille(share);
+                let found = senses::snapshot(machine, &asks, &groups, &mut dim, sight);
                 let at = self.soon(now);
                 self.post(at, Input::Snapshot(found));
             }
@@ -238,6 +272,45 @@ impl Shells {
             Job::Chase(id) => self.chase(machine, id),
         }
         None
+    }
+
+    /// Whether the next thing to do is a look.
+    pub fn looks_next(&self) -> bool {
+        let next = self.jobs.values().next();
+        matches!(next, Some(Job::Look(..)))
+    }
+
+    fn account(&mut self, machine: &mut Machine, wanted: Accounting) -> Input {
+        self.recording = match self.ways.records {
+            Records::Kept if wanted == Accounting::Wanted => Some(machine.now),
+            Records::Kept | Records::None => None,
+        };
+        machine.records.clear();
+        Input::Accounts(self.recording.map_or(Accounts::Closed, Accounts::Open))
+    }
+
+    /// Takes what was written of the dead to the judge, leaves it for the next time, or loses it.
+    pub fn mourn(&mut self, machine: &mut Machine) -> Option<Input> {
+        let (now, Some(since)) = (machine.now, self.recording) else {
+            machine.records.clear();
+            return None;
+        };
+        if machine.records.is_empty() || self.chance.permille(self.ways.late_records) {
+            return None;
+        }
+        self.recording = Some(now);
+        let records = std::mem::take(&mut machine.records);
+        Some(Input::Accounts(
+            if self.chance.permille(self.ways.lost_records) {
+                Accounts::Lost(now)
+            } else {
+                Accounts::Batch {
+                    since,
+                    upto: now,
+                    records,
+                }
+            },
+        ))
     }
 
     fn learn(&mut self, machine: &Machine, questions: &[Question]) {

@@ -1,6 +1,6 @@
 //! What looks tell of births, identities and deaths: the other half of lineage, where nothing was heard or not yet.
 
-use super::{Change, FirstSign, Forest, Life, Node, Serial};
+use super::{Change, FirstSign, Forest, Life, NANOS_A_TICK, Node, Serial};
 use crate::engine::decision::Hearing;
 use crate::engine::process::{Pid, ProcKey, StartTicks, Uid};
 use crate::engine::snapshot::{Figures, Sample, Seen};
@@ -217,12 +217,13 @@ impl Forest {
             None => in_session(),
         };
         // Ticks count from boot, sleep included; taking all sleep as slept by it makes it no older than it is.
-        let started = Mono::from_nanos(figures.start.0.saturating_mul(10_000_000)).min(sample.at);
+        let started = Mono::from_nanos(figures.start.0.saturating_mul(NANOS_A_TICK)).min(sample.at);
         let serial = self.plant(Node {
             key: Some(key),
             parent: tied.map(|(parent, _)| parent),
             tie: tied.map(|(_, tie)| tie),
             threaded: figures.threads > 1,
+            threads: figures.threads.max(1),
             session: figures.session == Some(sample.pid),
             owner: figures.owner,
             ..Node::new(sample.pid, figures.start, started, FirstSign::Found)

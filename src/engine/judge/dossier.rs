@@ -8,7 +8,7 @@ use crate::engine::guard::Standing;
 use crate::engine::matcher::Answer;
 use crate::engine::process::Text;
 use crate::engine::units::Mono;
-use crate::engine::usage::Latest;
+use crate::engine::usage::{Buried, Latest};
 
 use super::unit::UnitId;
 
@@ -37,8 +37,18 @@ pub(super) struct Dossier {
     pub(super) zombie: Option<Mono>,
     /// Its last figures.
     pub(super) latest: Latest,
-    /// CPU time of children it had waited for when it was first seen.
-    pub(super) reaped: Duration,
+    /// Those of its descendants that are gone; most have none.
+    pub(super) estate: Option<Box<Estate>>,
+}
+
+/// CPU time of the dead below a living process: whatever unit it comes to belong to, they belong to too.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Estate {
+    /// What they used.
+    pub(super) dead: Buried,
+    /// When children it had waited for were counted that nobody had known: it is among those that anybody was who died
+    /// before this.
+    pub(super) counted: Option<Mono>,
 }
 
 /// How far the facts of the present image are.
@@ -84,7 +94,15 @@ impl Dossier {
             leashed: parent.map_or(Leashed::Outside, |parent| parent.leashed),
             zombie: None,
             latest: Latest::default(),
-            reaped: Duration::ZERO,
+            estate: None,
+        }
+    }
+
+    /// Takes over some of the dead.
+    pub(super) fn inherit(&mut self, dead: Buried) {
+        if dead.count > 0 || dead.at_least > Duration::ZERO {
+            let estate = self.estate.get_or_insert_default();
+            estate.dead.absorb(dead);
         }
     }
 

@@ -4,6 +4,7 @@
 //! of an image that is no longer run change nothing.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Judge;
 use super::census::YOUTH;
@@ -20,6 +21,9 @@ use crate::engine::process::{ExecGen, ProcKey, Text, Uid};
 use crate::engine::program;
 use crate::engine::redact;
 use crate::engine::rule::Scope;
+
+/// Facts tell CPU time in ticks of 10 ms, user and system time each cut down to whole ones.
+const GRAIN: Duration = Duration::from_millis(20);
 
 /// How much of a command line is kept for people.
 pub(super) const COMMAND_SHOWN: usize = 160;
@@ -294,6 +298,7 @@ impl Judge {
             Scope::Process => UnitKey::Process(key),
         };
         let (since, born) = (node.exec_at, node.born);
+        let began = node.no_later_than_start(self.machine.slept);
         let execed = node.exec != ExecGen::default();
         let mut unit = Unit::new(
             unit_key,
@@ -321,9 +326,11 @@ impl Judge {
                 .dossiers
                 .get(&serial)
                 .and_then(|dossier| dossier.facts.as_ref())
-                .map(|facts| facts.cpu);
-            unit.before = learnt.unwrap_or_default().min(since.since(born));
+                .map(|facts| facts.cpu.saturating_add(GRAIN));
+            let lived = since.since(born);
+            unit.before = learnt.map_or(lived, |learnt| learnt.min(lived));
         }
+        (unit.began, unit.silence) = (began, self.silence.share(began, self.now));
         if unit.counts_zombies() {
             // Those that died before it was judged are found by their numbers only.
             self.next_list = self.now;
@@ -357,14 +364,11 @@ impl Judge {
                 .get(&inner)
                 .and_then(|unit| Some(unit.incident.clone()?.taken_over(&unit.rule)));
             self.close(inner, Closing::Merged, out);
-            let Some(gone) = self.units.get(&inner).cloned() else {
-                continue;
-            };
+            // Its dead came with its living: whoever is above them inherited them.
             self.dissolve(inner);
             let Some(unit) = self.units.get_mut(&id) else {
                 return;
             };
-            unit.buried.absorb(gone.buried);
             if let (Some(stage), None) = (stage, &unit.incident) {
                 if let Phase::Acting(_) = stage.phase {
                     // Until its report comes nothing else is done to these processes.

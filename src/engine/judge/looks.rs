@@ -9,18 +9,21 @@ use std::time::Duration;
 use super::dossier::Learning;
 use super::unit::UnitId;
 use super::{Judge, dossier};
+use crate::engine::account::Accounting;
 use crate::engine::decision::{Decision, Hearing};
 use crate::engine::evidence::Verdict;
 use crate::engine::facts::Question;
 use crate::engine::forest::{Life, Node, Serial};
 use crate::engine::matcher::{Answer, Volatility};
-use crate::engine::process::Pid;
+use crate::engine::process::{Pid, Text};
 use crate::engine::rule::Rule;
 use crate::engine::snapshot::{Ask, Want};
 use crate::engine::units::Mono;
 
 /// How often all numbers are listed while events are heard.
 const LIST_WITH_EVENTS: Duration = Duration::from_secs(60);
+/// Records of the dead are kept for so long after nobody needs them.
+const RECORDS_LAST: Duration = Duration::from_secs(60);
 /// A unit is looked at this often at the latest, and the scan tier re-checks every process within it.
 const AT_THE_LATEST: Duration = Duration::from_secs(10);
 
@@ -36,11 +39,28 @@ impl Judge {
             self.next_list = self.now.after(pace);
             out.push(Decision::List);
         }
+        self.ask_for_records(out);
         self.ask_facts(out);
         if listing && self.hearing == Hearing::Nothing {
             self.recheck();
         }
         self.ask_figures(out);
+    }
+
+    /// Has records of the dead kept while something is judged by its CPU time, and a while longer.
+    fn ask_for_records(&mut self, out: &mut Vec<Decision>) {
+        if self.units.values().any(super::unit::Unit::counts_cpu) {
+            self.accounting_until = self.now.after(RECORDS_LAST);
+        }
+        let wanted = match self.hearing {
+            // Without events nobody would know whose they are.
+            Hearing::Events if self.now < self.accounting_until => Accounting::Wanted,
+            Hearing::Events | Hearing::Nothing => Accounting::Unwanted,
+        };
+        if self.accounting != wanted {
+            self.accounting = wanted;
+            out.push(Decision::Account(wanted));
+        }
     }
 
     /// When `step` must be called again if nothing else happens.
@@ -134,7 +154,8 @@ impl Judge {
         let mut asks = std::mem::take(&mut self.asks);
         let mut whom: std::collections::BTreeMap<Serial, Want> = std::collections::BTreeMap::new();
         let (now, patience) = (self.now, self.patience());
-        for unit in self.units.values_mut() {
+        let mut looked = Vec::new();
+        for (id, unit) in &mut self.units {
             if unit.asked.is_some_and(|asked| now.since(asked) >= patience) {
                 // The sample did not come: what was is not known to be so still.
                 unit.asked = None;
@@ -147,6 +168,7 @@ impl Judge {
                 continue;
             }
             unit.asked = Some(now);
+            looked.push(*id);
             for &serial in unit.members.iter().chain(&unit.zombies) {
                 let want = whom.entry(serial).or_default();
                 *want = want.or(unit.want);
@@ -160,7 +182,10 @@ impl Judge {
         }
         if !asks.is_empty() {
             let by = now.after(patience);
-            out.push(Decision::Sample { asks, by });
+            let looked = looked.iter().filter_map(|id| self.units.get(id));
+            let groups: BTreeSet<Text> = looked.filter_map(|unit| self.group(unit)).collect();
+            let groups = groups.into_iter().collect();
+            out.push(Decision::Sample { asks, groups, by });
         }
     }
 
@@ -199,13 +224,20 @@ impl Judge {
 
     /// Compares a listing with what is known; whoever differs is looked at.
     pub(super) fn compare(&mut self, listed: &[Pid]) {
-        if std::mem::take(&mut self.missed) {
+        // A look that did not come back is taken again.
+        let again = self.hearing == Hearing::Events && self.silence.lasts();
+        let missed = std::mem::take(&mut self.missed) || again;
+        if missed {
             let living = |node: &&Node| !matches!(node.life, Life::Dead(_));
             let everyone = self.forest.iter().map(|(_, node)| node).filter(living);
             self.asks
                 .extend(everyone.map(|node| ask(node, Want::default())));
         }
         let (strangers, missing) = self.forest.differs(listed);
+        if missed {
+            let known = self.asks.iter().map(|ask| ask.pid);
+            self.silence.count(known.chain(strangers.iter().copied()));
+        }
         self.strangers = strangers.iter().map(|pid| (*pid, self.now)).collect();
         for pid in strangers {
             self.asks.push(Ask {

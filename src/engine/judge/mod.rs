@@ -8,6 +8,10 @@
 //! | `census` | births and deaths: who belongs to which unit |
 //! | `enrol` | facts: how a process stands, which rules it is the root of |
 //! | `looks` | when to list, to learn and to look: pay only for what is judged |
+//! | `reckon` | CPU time: of one of the dead, of a unit |
+//! | `ledger` | whose record is whose |
+//! | `exclusive` | control groups that a unit has to itself |
+//! | `silence` | how long nothing was heard |
 //! | `survey` | when memory is worth counting with shared pages once |
 //! | `bench` | a snapshot's verdicts, and what they set in motion |
 //! | `ladder` | the stages: openings, nudges, closings |
@@ -21,8 +25,12 @@ mod bench;
 mod census;
 mod dossier;
 mod enrol;
+mod exclusive;
 mod ladder;
+mod ledger;
 mod looks;
+mod reckon;
+mod silence;
 mod survey;
 mod unit;
 mod view;
@@ -31,6 +39,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::account::{Accounting, Accounts};
 use super::decision::{Decision, Hearing, Input, PauseView};
 use super::event::{Event, Happening};
 use super::evidence::{IncidentId, UnitKey};
@@ -41,7 +50,10 @@ use super::rule::{RuleName, RuleSet};
 use super::snapshot::{Ask, Machine};
 use super::units::{Mono, Tier};
 use super::warrant::{EventCount, Spare, Warrant, WarrantId};
+use census::Debt;
 use dossier::Dossier;
+use ledger::Ledger;
+use silence::Silence;
 use unit::{Unit, UnitId};
 
 /// After waking, nothing fires for so long.
@@ -86,6 +98,13 @@ pub struct Judge {
     gaps: u64,
     /// Events were lost and not everyone was looked at since.
     missed: bool,
+    silence: Silence,
+    ledger: Ledger<Debt>,
+    /// When somebody's children waited for before were last counted.
+    last_counted: Mono,
+    /// Whether records of the dead were asked for, and until when at least.
+    accounting: Accounting,
+    accounting_until: Mono,
     seen: EventCount,
     next_list: Mono,
     /// Matchers that ripen or drift are looked at again then.
@@ -145,6 +164,11 @@ impl Judge {
             hearing: Hearing::Nothing,
             gaps: 0,
             missed: false,
+            silence: Silence::default(),
+            ledger: Ledger::default(),
+            last_counted: Mono::BOOT,
+            accounting: Accounting::Unwanted,
+            accounting_until: Mono::BOOT,
             seen: EventCount::default(),
             next_list: Mono::BOOT,
             next_review: Mono::BOOT,
@@ -175,6 +199,8 @@ impl Judge {
                 // What happened while nothing was heard is as good as lost.
                 if self.hearing != hearing {
                     self.doubt();
+                    // Whoever tells of events begins anew, and keeps records only while it is asked to.
+                    self.accounting = Accounting::Unwanted;
                 }
                 self.hearing = hearing;
                 self.next_list = now;
@@ -185,6 +211,7 @@ impl Judge {
                 // At most one listing a second, however often events are lost.
                 self.next_list = self.next_list.min(now.after(Duration::from_secs(1)));
             }
+            Input::Accounts(accounts) => self.take_accounts(accounts),
             Input::Listing(listed) => self.compare(&listed),
             Input::Snapshot(snapshot) => self.look_at(&snapshot, &mut out),
             Input::Facts(facts) => self.learn(facts, &mut out),
@@ -209,6 +236,8 @@ impl Judge {
     /// Births and deaths may have been missed: at the next listing everyone is looked at.
     fn doubt(&mut self) {
         self.missed = true;
+        self.silence.begin(self.forest.heard().min(self.now));
+        self.ledger.spoil(self.now);
         self.forest.doubt();
     }
 
@@ -218,6 +247,10 @@ impl Judge {
         for event in events {
             if let Happening::Exit { pid } = event.what {
                 self.strangers.remove(&pid);
+                self.silence.saw(pid);
+                if self.forest.holder_at(event.at, pid).is_none() {
+                    self.ledger.discard(pid);
+                }
             }
             self.forest.apply(std::slice::from_ref(event), &mut changes);
             self.settle(&changes, out);
@@ -241,7 +274,20 @@ impl Judge {
         if self.snapshots > 0 && slept > Duration::from_secs(1) {
             self.quiet_until = self.now.after(AFTER_WAKING);
         }
-        self.machine = machine;
+        self.machine = Machine {
+            // A bound on what can have been used is good for all the time since.
+            cores: machine.cores.max(self.machine.cores),
+            ..machine
+        };
+    }
+
+    /// Takes in records of the dead: those that come after their death was noted narrow what was noted.
+    fn take_accounts(&mut self, accounts: Accounts) {
+        let forest = &self.forest;
+        let holder = |pid| Some(forest.node(forest.holder(pid)?)?.born);
+        for (_, debt, account) in self.ledger.receive(accounts, self.now, holder) {
+            self.pay(&debt, &account);
+        }
     }
 
     /// How births and deaths are known.

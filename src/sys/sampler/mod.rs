@@ -85,6 +85,8 @@ impl Sampler {
         }
         Snapshot {
             samples,
+            // Who looks adds them: they frame this look.
+            groups: Vec::new(),
             machine: self.gauge.machine(&self.reader.proc, *clock),
         }
     }

@@ -1,6 +1,7 @@
 //! Reading one process, through its open stat file.
 
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use rustix::fs::{AtFlags, statat};
 
@@ -11,6 +12,9 @@ use crate::sys::clock::Clock;
 use crate::sys::procfs::{Entry, Missing, Numbers, Procfs, STAT_LINE, read_long, read_short};
 use crate::sys::stat::Stat;
 use crate::sys::status::Status;
+
+/// A stat file tells CPU time in ticks of 10 ms; user and system time are each cut down to whole ones.
+const GRAIN: Duration = Duration::from_millis(20);
 
 /// A status file is 1.5 KiB; a process with very many groups has a longer one.
 const MOST_STATUS: usize = 1 << 20;
@@ -83,12 +87,18 @@ impl Reader {
             None
         };
         let at = clock.now();
+        let finer = match (want.cpu, self.proc.numbers()) {
+            (true, Numbers::Ours) => clock.spent_by(pid),
+            (true, Numbers::Foreign) | (false, _) => None,
+        };
         let mut line = [0; STAT_LINE];
         let found = parse(read_short(stat, &mut line)?)?;
+        let (cpu, grain) = spent(&found, finer);
         let seen = if found.dead() {
-            dead(&found)
+            dead(&found, cpu, grain)
         } else {
             let mut figures = self.figures(&found);
+            (figures.cpu, figures.grain) = (cpu, grain);
             figures.memory = memory;
             figures.open_files = open_files;
             if found.state == b'Z' {
@@ -123,6 +133,7 @@ impl Reader {
             kernel_thread: stat.kernel_thread,
             state: run_state(stat.state),
             cpu: stat.cpu,
+            grain: GRAIN,
             reaped: stat.reaped,
             threads: stat.threads,
             rss: Bytes(stat.rss_pages.saturating_mul(self.page)),
@@ -165,7 +176,7 @@ impl Reader {
         // Read once more, to prove that the threads were this process's own.
         let found = parse(read_short(stat, &mut line)?)?;
         Ok(if found.dead() {
-            dead(&found)
+            dead(&found, figures.cpu.max(found.cpu), figures.grain)
         } else {
             Seen::Alive(figures)
         })
@@ -210,11 +221,20 @@ pub(super) fn parse(line: &[u8]) -> Result<Stat<'_>, Missing> {
     Stat::parse(line).ok_or(Missing::Unread(Why::Short))
 }
 
-fn dead(stat: &Stat<'_>) -> Seen {
+/// CPU time used, and by how much it may fall short: by nothing, where the clock of the process was read.
+fn spent(stat: &Stat<'_>, finer: Option<Duration>) -> (Duration, Duration) {
+    match finer {
+        Some(finer) => (stat.cpu.max(finer), Duration::ZERO),
+        None => (stat.cpu, GRAIN),
+    }
+}
+
+fn dead(stat: &Stat<'_>, cpu: Duration, grain: Duration) -> Seen {
     match stat.state {
         b'Z' => Seen::Zombie {
             start: stat.start,
-            cpu: stat.cpu,
+            cpu,
+            grain,
             ppid: stat.parent(),
         },
         // Being released at this moment: nobody has to wait for it.

@@ -9,6 +9,7 @@ use crate::sys::villain::{Leaderless, Sleeper, wait_until};
 use rustix::process::Signal;
 
 const ALL: Want = Want {
+    cpu: true,
     memory: true,
     open_files: true,
 };
@@ -226,7 +227,7 @@ mod fake {
         let ask = Ask {
             want: Want {
                 memory: true,
-                open_files: false,
+                ..Want::default()
             },
             ..first(pid(3))
         };

@@ -154,7 +154,11 @@ impl World {
                     memory: Bytes::gib(64),
                     ..Machine::default()
                 };
-                Some(Input::Snapshot(Snapshot { samples, machine }))
+                Some(Input::Snapshot(Snapshot {
+                    samples,
+                    machine,
+                    ..Snapshot::default()
+                }))
             }
             Decision::Learn(questions) => {
                 let known = questions.iter().map(|question| self.facts(question));
@@ -185,6 +189,7 @@ impl World {
                 comm: Text::from("python3"),
                 owner: Some(Uid(1000)),
                 kernel_thread: false,
+                grain: Duration::ZERO,
                 state: RunState::Running,
                 cpu: Duration::ZERO,
                 reaped: Duration::ZERO,
