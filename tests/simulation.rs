@@ -1,6 +1,7 @@
 //! Seeded worlds: thousands of small machines on which everything goes wrong, and invariants that hold after every
 //! step. A seed that fails is printed with how to run it again.
 
+mod auditor;
 mod story;
 mod watchman;
 
@@ -17,6 +18,7 @@ use beadle::engine::warrant::Spare;
 use crate::world::chance::Chance;
 use crate::world::machine::Machine;
 use crate::world::shells::Shells;
+use auditor::Auditor;
 use story::{Story, Trouble};
 use watchman::{Pause, Scene, Watchman};
 
@@ -31,6 +33,7 @@ struct Run {
     shells: Shells,
     judge: Judge,
     watchman: Watchman,
+    auditor: Auditor,
     chance: Chance,
     /// Since when events wait to be heard, and until when.
     pending: Option<Mono>,
@@ -49,6 +52,7 @@ impl Run {
             judge,
             shells,
             watchman: Watchman::default(),
+            auditor: Auditor::default(),
             chance: Chance::new(seed ^ 0xc1a0),
             pending: None,
             inputs: Vec::new(),
@@ -66,6 +70,12 @@ impl Run {
             let next = self.next();
             self.story.machine.advance(next);
             self.trouble()?;
+            if self.chance.permille(self.story.early_records) {
+                self.mourn()?;
+            }
+            if self.story.machine.events.is_empty() {
+                self.auditor.heard = self.story.machine.now;
+            }
             if let (None, false) = (self.pending, self.story.machine.events.is_empty()) {
                 let lag = self.chance.within(0, self.story.lag);
                 self.pending = Some(self.story.machine.now.after(Duration::from_millis(lag)));
@@ -81,6 +91,9 @@ impl Run {
                 .next()
                 .is_some_and(|at| at <= self.story.machine.now)
             {
+                if self.story.ways.flushes && self.shells.looks_next() {
+                    self.hear()?;
+                }
                 if let Some(input) = self.shells.turn(&mut self.story.machine) {
                     // The loop takes in everything that is there before the last call.
                     if matches!(input, Input::LastCall(_) | Input::Report(_)) {
@@ -125,13 +138,23 @@ impl Run {
 
     fn hear(&mut self) -> Result<(), String> {
         self.pending = None;
+        self.mourn()?;
+        self.auditor.heard = self.story.machine.now;
         match self.shells.hear(&mut self.story.machine) {
             Some(input) => {
                 if matches!(input, Input::Gap) {
                     self.watchman.gaps += 1;
+                    self.auditor.gaps += 1;
                 }
                 self.step(input)
             }
+            None => Ok(()),
+        }
+    }
+
+    fn mourn(&mut self) -> Result<(), String> {
+        match self.shells.mourn(&mut self.story.machine) {
+            Some(input) => self.step(input),
             None => Ok(()),
         }
     }
@@ -182,6 +205,7 @@ impl Run {
                 Trouble::Reload(seed) => {
                     self.story.rules = story::make_rules(&mut Chance::new(seed));
                     self.watchman.reloaded();
+                    self.auditor.reloads += 1;
                     self.step(Input::Rules(Arc::new(self.story.rules.clone())))?;
                 }
             }
@@ -196,6 +220,7 @@ impl Run {
             self.watchman.machine_told(now, snapshot.machine.slept);
         }
         self.shells.told(self.judge.forest(), &input);
+        let looked = matches!(input, Input::Snapshot(_));
         if let Input::Report(report) = &input {
             self.watchman.report(report);
         }
@@ -223,6 +248,9 @@ impl Run {
         self.watchman.decisions(&scene, &decisions)?;
         self.watchman
             .beliefs(&scene, self.trace.is_some() || self.steps.is_multiple_of(8))?;
+        if looked {
+            self.auditor.audit(&scene)?;
+        }
         self.shells.carry_out(&decisions, now);
         Ok(())
     }
@@ -298,6 +326,7 @@ fn nothing_that_must_not_happen_happens() {
         std::collections::BTreeMap::new();
     let (mut steps, mut signals, mut kills, mut nudges) = (0, 0, 0, 0);
     let mut closings = std::collections::BTreeMap::<&str, u64>::new();
+    let mut audits = std::collections::BTreeMap::<&str, (u64, Duration)>::new();
     for seed in first..first + count {
         let mut run = Run::new(seed, false);
         if let Err(what) = run.go() {
@@ -317,6 +346,11 @@ fn nothing_that_must_not_happen_happens() {
         signals += run.watchman.signals;
         kills += run.watchman.kills;
         nudges += run.watchman.nudges;
+        for (tier, (n, width)) in run.auditor.audits {
+            let (count, sum) = audits.entry(tier).or_default();
+            *count += n;
+            *sum += width;
+        }
         for (how, n) in run.watchman.closings {
             *closings.entry(how).or_default() += n;
         }
@@ -324,6 +358,13 @@ fn nothing_that_must_not_happen_happens() {
     let mut words = format!(
         "{count} seeds, {steps} steps, {nudges} nudges, {signals} signals, {kills} KILL, closings {closings:?}\n"
     );
+    for (tier, (count, width)) in audits {
+        let mean = width / u32::try_from(count).unwrap();
+        let _ = writeln!(
+            words,
+            "{count} figures of CPU time by {tier}, {mean:?} wide"
+        );
+    }
     for (what, seeds) in &failures {
         let _ = writeln!(
             words,

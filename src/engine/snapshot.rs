@@ -78,10 +78,21 @@ pub struct Group {
     pub members: Vec<Pid>,
     /// Whether all that it counts was used by processes in it, and none in a group below it.
     pub depth: Depth,
+    /// Whether anybody came in from elsewhere since it was last looked at.
+    pub entered: Entered,
     /// When its CPU time was read: after every sample of the look.
     pub at: Mono,
     /// All the CPU time that was ever used in it, to the microsecond; what runs just then, as of the last tick.
     pub used: Duration,
+}
+
+/// Whether a process was moved into a control group, or a group made below it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entered {
+    /// Not as far as can be seen: whoever is in it was born in it.
+    Nobody,
+    /// Yes; it may have left again.
+    Somebody,
 }
 
 /// Whether a control group has others below it.

@@ -61,8 +61,11 @@ impl Clock {
     /// CPU time that a process has used, its ended threads included; to the nanosecond, and what runs just then as of
     /// the last tick. Anybody may ask for anybody's. `None` where the number is nobody's.
     pub fn spent_by(self, pid: Pid) -> Option<Duration> {
-        // `CPUCLOCK_SCHED` of a process, as `clock_getcpuclockid` makes it.
-        let clock = !pid.number().cast_signed() << 3 | 2;
+        // `CPUCLOCK_SCHED` of a process, as `clock_getcpuclockid` makes it. Three bits are not the number's.
+        if pid.number() >> 28 != 0 {
+            return None;
+        }
+        let clock = (!pid.number().cast_signed() << 3) | 2;
         let mut time = libc::timespec {
             tv_sec: 0,
             tv_nsec: 0,

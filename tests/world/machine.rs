@@ -86,6 +86,8 @@ pub struct Machine {
     pub events: Vec<Event>,
     /// What it has written of the dead since this was last taken.
     pub records: Vec<Account>,
+    /// Who was moved where and when: the groups.
+    pub entries: Vec<(Mono, String)>,
     /// How often it counts what is used; zero is always.
     pub tick: Duration,
     /// How many events there were in all.
@@ -95,7 +97,8 @@ pub struct Machine {
     keys: BTreeMap<ProcKey, Id>,
     cursor: u32,
     inode: u64,
-    agenda: BTreeMap<(Mono, u64), (Id, Deed)>,
+    /// What will be done when, and by whom.
+    pub agenda: BTreeMap<(Mono, u64), (Id, Deed)>,
     entered: u64,
 }
 
@@ -119,6 +122,7 @@ impl Machine {
             kin: Vec::new(),
             events: Vec::new(),
             records: Vec::new(),
+            entries: Vec::new(),
             tick: Duration::ZERO,
             told: 0,
             holders: BTreeMap::new(),
@@ -603,6 +607,7 @@ impl Machine {
                 self.stretch(id);
             }
             Deed::Enter(group) => {
+                self.entries.push((now, group.clone()));
                 body.settle(now);
                 body.group = group;
                 self.stretch(id);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use beadle::engine::facts::{Facts, Hangup, Namespace, Place, Question, Read};
 use beadle::engine::process::{Gid, Pid, StartTicks, Text, Uid};
 use beadle::engine::snapshot::{
-    Ask, Depth, Figures, Group, Memory, RunState, Sample, Seen, Snapshot, Why,
+    Ask, Depth, Entered, Figures, Group, Memory, RunState, Sample, Seen, Snapshot, Why,
 };
 use beadle::engine::units::{Bytes, Mono};
 
@@ -58,7 +58,7 @@ pub enum Parts {
 pub fn snapshot(
     machine: &Machine,
     asks: &[Ask],
-    groups: &[Text],
+    groups: &[(Text, Entered)],
     dim: &mut dyn FnMut() -> bool,
     sight: Sight,
 ) -> Snapshot {
@@ -75,7 +75,10 @@ pub fn snapshot(
         .collect();
     Snapshot {
         samples,
-        groups: groups.iter().map(|path| group(machine, path)).collect(),
+        groups: groups
+            .iter()
+            .map(|(path, entered)| group(machine, path, *entered))
+            .collect(),
         machine: beadle::engine::snapshot::Machine {
             slept: machine.slept,
             local_minute: 0,
@@ -86,7 +89,7 @@ pub fn snapshot(
     }
 }
 
-fn group(machine: &Machine, path: &Text) -> Group {
+fn group(machine: &Machine, path: &Text, entered: Entered) -> Group {
     let name = path.to_string();
     let inside = machine.living().filter(|body| body.group == name);
     let micros = machine.used_in(&name).as_micros();
@@ -95,6 +98,7 @@ fn group(machine: &Machine, path: &Text) -> Group {
         listed: machine.now,
         members: inside.map(|body| body.pid).collect(),
         depth: Depth::Flat,
+        entered,
         at: machine.now,
         used: Duration::from_micros(u64::try_from(micros).unwrap()),
     }

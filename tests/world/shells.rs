@@ -10,7 +10,7 @@ use beadle::engine::facts::{Question, Read};
 use beadle::engine::forest::Forest;
 use beadle::engine::process::{ProcKey, StartTicks, Text, Uid};
 use beadle::engine::rule::Signal;
-use beadle::engine::snapshot::Ask;
+use beadle::engine::snapshot::{Ask, Entered};
 use beadle::engine::units::Mono;
 use beadle::engine::warrant::{
     EventCount, Newborn, Order, Outcome, Report, Survivor, Warrant, WarrantId, Withheld,
@@ -134,6 +134,8 @@ pub struct Shells {
     recalled: BTreeSet<WarrantId>,
     /// Records are kept, and were last read then.
     recording: Option<Mono>,
+    /// When groups were last looked at.
+    looked: BTreeMap<Text, Mono>,
     /// Whose reports never come.
     pub lost: BTreeSet<WarrantId>,
 }
@@ -151,6 +153,7 @@ impl Shells {
             acts: BTreeMap::new(),
             recalled: BTreeSet::new(),
             recording: None,
+            looked: BTreeMap::new(),
             lost: BTreeSet::new(),
         }
     }
@@ -257,11 +260,12 @@ impl Shells {
             }
             Job::Account(wanted) => return Some(self.account(machine, wanted)),
             Job::Look(asks, groups) => {
-                let (chance, share) = (&mut self.chance, self.ways.unread);
                 let sight = Sight {
                     memory: self.ways.parts,
                     units: self.ways.units,
                 };
+                let groups = self.groups_asked(machine, &groups);
+                let (chance, share) = (&mut self.chance, self.ways.unread);
                 let mut dim = || chance.permille(share);
                 let found = senses::snapshot(machine, &asks, &groups, &mut dim, sight);
                 let at = self.soon(now);
@@ -272,6 +276,25 @@ impl Shells {
             Job::Chase(id) => self.chase(machine, id),
         }
         None
+    }
+
+    /// Groups, and whether somebody came in since the last look at each.
+    fn groups_asked(&mut self, machine: &Machine, paths: &[Text]) -> Vec<(Text, Entered)> {
+        let now = machine.now;
+        let mut asked = |path: &Text| {
+            let last = self.looked.insert(path.clone(), now);
+            let name = path.to_string();
+            let came = |(at, group): &(Mono, String)| {
+                *group == name && last.is_some_and(|last| *at > last)
+            };
+            let entered = if machine.entries.iter().any(came) {
+                Entered::Somebody
+            } else {
+                Entered::Nobody
+            };
+            (path.clone(), entered)
+        };
+        paths.iter().map(&mut asked).collect()
     }
 
     /// Whether the next thing to do is a look.

@@ -2,11 +2,13 @@
 //!
 //! **Invariants.** What is used of the group is only how much it *grew* since it was first seen to be the unit's alone;
 //! what the unit had used by then is known from elsewhere. The result is never outside the bounds that are known from
-//! elsewhere: should somebody slip in and out again between two looks, no harm is done.
+//! elsewhere.
 //!
 //! # When it is the unit's alone
-//! Every process listed is a member, every member that was read after the list is in it, and no group lies below it.
-//! Whoever is listed and not known was most likely born a moment ago; one that stays unknown is a stranger.
+//! Every process listed is a member, every member that was read after the list is in it, no group lies below it, and
+//! nobody was moved in since the last look. Whoever is listed and not known was most likely born a moment ago; one that
+//! stays unknown is a stranger. What cannot be seen is a stranger that is *born* in the group, by a parent outside, and
+//! dies between two looks.
 //!
 //! # Why a difference of two moments
 //! Between what a unit used and what its group shows lies something that stays the same while the group is the unit's
@@ -21,7 +23,7 @@ use super::unit::{Unit, UnitId};
 use crate::engine::facts::Read;
 use crate::engine::forest::Life;
 use crate::engine::process::{Pid, Text};
-use crate::engine::snapshot::{Depth, Group};
+use crate::engine::snapshot::{Depth, Entered, Group};
 use crate::engine::units::{Mono, Range, Tier, nanos};
 
 /// A range no wider than this is as good as exact: what `/proc` shows of a single process is no finer.
@@ -88,6 +90,9 @@ impl Judge {
         let exclusive = &mut unit.exclusive;
         let narrowed = match (finding, bounds) {
             (Finding::Own { unknown }, Some(bounds)) => {
+                if group.entered == Entered::Somebody {
+                    *exclusive = Exclusive::default();
+                }
                 exclusive.unknown = unknown;
                 exclusive.take(group, bounds)
             }
@@ -236,6 +241,7 @@ mod tests {
             listed: Mono::BOOT,
             members: Vec::new(),
             depth: Depth::Flat,
+            entered: Entered::Nobody,
             at: Mono::BOOT,
             used: ms(used),
         }

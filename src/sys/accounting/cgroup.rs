@@ -1,20 +1,25 @@
 //! Control groups of version 2: who is in one, and what was used in it. It needs no controller.
 //!
+//! Who is moved in between two looks is told by the kernel: whoever moves a process writes its number into the group's
+//! file.
+//!
 //! Nothing here waits: both files are made by the kernel as they are read.
 //!
 //! **Invariants.** A path is followed only below the mount of the whole hierarchy, and never upwards. What is cut short
 //! is not told.
 
 use std::fs;
-use std::os::fd::{AsFd, OwnedFd};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Duration;
 
 use procfs::FromRead;
 use procfs::process::MountInfos;
+use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::fs::{Mode, OFlags, fstat, open, openat};
 
 use crate::engine::process::{Pid, Text};
-use crate::engine::snapshot::{Depth, Group};
+use crate::engine::snapshot::{Depth, Entered, Group};
 use crate::engine::units::Mono;
 use crate::sys::clock::Clock;
 use crate::sys::procfs::{file_in, read_long};
@@ -24,11 +29,13 @@ const MOST: usize = 64 << 10;
 /// Folders that nobody asked for in so long are closed.
 const IDLE: Duration = Duration::from_secs(30);
 
+const QUIET: CreateFlags = CreateFlags::CLOEXEC.union(CreateFlags::NONBLOCK);
+
 /// The groups that are asked about.
 #[derive(Debug)]
 pub struct Groups {
-    /// The root of the hierarchy; `None` where there is none, or it is not wanted.
-    root: Option<OwnedFd>,
+    /// The root of the hierarchy, and what tells of changes; `None` where there is none, or it is not wanted.
+    root: Option<(OwnedFd, OwnedFd)>,
     kept: Vec<Kept>,
     text: Vec<u8>,
 }
@@ -41,6 +48,9 @@ struct Kept {
     members: OwnedFd,
     stat: OwnedFd,
     asked: Mono,
+    /// The kernel's numbers for the file that newcomers are written into, and for the folder.
+    watches: [i32; 2],
+    entered: Entered,
 }
 
 /// A look at some groups that is half done: their processes are listed.
@@ -51,7 +61,7 @@ impl Groups {
     /// All groups of this machine, as far as they can be seen from here.
     pub fn open() -> Self {
         Self {
-            root: mount(),
+            root: mount().zip(inotify::init(QUIET).ok()),
             ..Self::none()
         }
     }
@@ -68,7 +78,8 @@ impl Groups {
     /// Lists the processes of groups; one that is not there, or not ours to read, is left out.
     pub fn list(&mut self, paths: &[Text], clock: Clock) -> Listed {
         let now = clock.now();
-        self.kept.retain(|kept| now.since(kept.asked) < IDLE);
+        self.forget(|kept| now.since(kept.asked) >= IDLE);
+        self.hear();
         let groups = paths.iter().filter_map(|path| self.list_one(path, clock));
         Listed(groups.collect())
     }
@@ -79,7 +90,8 @@ impl Groups {
         let at = match at {
             Some(at) => at,
             None => {
-                let kept = Kept::open(self.root.as_ref()?, path, listed)?;
+                let (root, changes) = self.root.as_ref()?;
+                let kept = Kept::open(root, changes, path, listed)?;
                 self.kept.push(kept);
                 self.kept.len().checked_sub(1)?
             }
@@ -89,14 +101,16 @@ impl Groups {
         let found = kept.members(&mut self.text).zip(kept.depth());
         let Some((members, depth)) = found else {
             // It was removed; one of the same name is another.
-            self.kept.swap_remove(at);
+            self.forget(|kept| kept.path == *path);
             return None;
         };
+        let entered = std::mem::replace(&mut kept.entered, Entered::Nobody);
         Some(Group {
             path: path.clone(),
             listed,
             members,
             depth,
+            entered,
             at: listed,
             used: Duration::ZERO,
         })
@@ -116,12 +130,48 @@ impl Groups {
                 None => false,
             }
         });
+        self.hear();
+        // Whoever came in meanwhile is in the time that was read, and in no list.
+        let still = |group: &Group| {
+            let mut kept = self.kept.iter();
+            kept.any(|kept| kept.path == group.path && kept.entered == Entered::Nobody)
+        };
+        groups.retain(still);
         groups
+    }
+
+    /// Notes who came in.
+    fn hear(&mut self) {
+        let Some((_, changes)) = &self.root else {
+            return;
+        };
+        let mut room = [MaybeUninit::uninit(); 4096];
+        let mut reader = inotify::Reader::new(changes, &mut room);
+        while let Ok(event) = reader.next() {
+            let all = event.events().contains(ReadFlags::QUEUE_OVERFLOW);
+            for kept in &mut self.kept {
+                if all || kept.watches.contains(&event.wd()) {
+                    kept.entered = Entered::Somebody;
+                }
+            }
+        }
+    }
+
+    fn forget(&mut self, which: impl Fn(&Kept) -> bool) {
+        let Some((_, changes)) = &self.root else {
+            return;
+        };
+        for kept in self.kept.extract_if(.., |kept| which(kept)) {
+            for watch in kept.watches {
+                // With a group that is gone its watches went too.
+                let _ = inotify::remove_watch(changes, watch);
+            }
+        }
     }
 }
 
 impl Kept {
-    fn open(root: &OwnedFd, path: &Text, asked: Mono) -> Option<Self> {
+    fn open(root: &OwnedFd, changes: &OwnedFd, path: &Text, asked: Mono) -> Option<Self> {
         let below = path.bytes().strip_prefix(b"/")?;
         let mut parts = below.split(|byte| *byte == b'/');
         if below.is_empty() || parts.any(|part| part.is_empty() || part == b".." || part == b".") {
@@ -129,12 +179,23 @@ impl Kept {
         }
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let folder = openat(root, below, flags, Mode::empty()).ok()?;
+        let members = file_in(&folder, b"cgroup.procs").ok()?;
+        let watch = |file: &OwnedFd, what| {
+            let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+            inotify::add_watch(changes, path, what).ok()
+        };
+        let watches = [
+            watch(&members, WatchFlags::MODIFY)?,
+            watch(&folder, WatchFlags::CREATE)?,
+        ];
         Some(Self {
             path: path.clone(),
-            members: file_in(&folder, b"cgroup.procs").ok()?,
+            members,
             stat: file_in(&folder, b"cpu.stat").ok()?,
             folder,
             asked,
+            watches,
+            entered: Entered::Nobody,
         })
     }
 
@@ -241,8 +302,21 @@ mod tests {
         });
         let seen = look(&mut groups, &own.path()).remove(0);
         assert_eq!(seen.members, [Pid::new(child.id()).unwrap()]);
-        assert_eq!(seen.depth, Depth::Flat);
+        assert_eq!((seen.depth, seen.entered), (Depth::Flat, Entered::Nobody));
         assert!(seen.listed <= seen.at);
+        // Whoever is moved in is noticed, also if they are gone at the next look.
+        let mut other = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
+        for group in [&own.0, own.0.parent().unwrap()] {
+            fs::write(group.join("cgroup.procs"), other.id().to_string()).unwrap();
+        }
+        let seen = look(&mut groups, &own.path()).remove(0);
+        assert_eq!((seen.members.len(), seen.entered), (1, Entered::Somebody));
+        assert_eq!(look(&mut groups, &own.path())[0].entered, Entered::Nobody);
+        other.kill().unwrap();
+        other.wait().unwrap();
         fs::create_dir(own.0.join("below")).unwrap();
         assert_eq!(look(&mut groups, &own.path())[0].depth, Depth::Deep);
         drop(child.stdin.take());
