@@ -86,6 +86,8 @@ impl Story {
         let only_user = chance.permille(150).then_some(1000);
         ways.user = only_user.unwrap_or(0);
         let calm_start = chance.permille(600);
+        // As many as there may be spinners.
+        machine.cores = 80;
         machine.tick = Duration::from_millis(records.one_of(&[0, 4, 10]));
         populate(&mut machine, &mut chance, calm_start);
         if ways.flushes {

@@ -88,6 +88,8 @@ pub struct Machine {
     pub records: Vec<Account>,
     /// Who was moved where and when: the groups.
     pub entries: Vec<(Mono, String)>,
+    /// How many processors it has. Nobody waits for one here: there must be enough.
+    pub cores: u32,
     /// How often it counts what is used; zero is always.
     pub tick: Duration,
     /// How many events there were in all.
@@ -123,6 +125,7 @@ impl Machine {
             events: Vec::new(),
             records: Vec::new(),
             entries: Vec::new(),
+            cores: 4,
             tick: Duration::ZERO,
             told: 0,
             holders: BTreeMap::new(),

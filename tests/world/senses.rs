@@ -13,9 +13,6 @@ use beadle::engine::units::{Bytes, Mono};
 use super::body::{Body, State};
 use super::machine::Machine;
 
-/// How many processors the machine has.
-pub const CORES: u32 = 4;
-
 /// How well the machine can be read.
 #[derive(Clone, Copy, Debug)]
 pub struct Sight {
@@ -83,7 +80,7 @@ pub fn snapshot(
             slept: machine.slept,
             local_minute: 0,
             memory: Bytes::gib(64),
-            cores: CORES,
+            cores: machine.cores,
             tick: machine.tick,
         },
     }

@@ -294,10 +294,10 @@ impl Judge {
         let whole = living.processes > 0 && stopped == living.processes;
         let zombies = self.zombies(unit, counts);
         let memory_unread = living.memory_unread > 0;
-        let reckoning = self.reckon(unit, counts);
+        let reckoning = unit.counts_cpu().then(|| self.reckon(unit, counts));
         Measures {
-            cpu_time: Some(reckoning.range),
-            spent: Some(reckoning.spent),
+            cpu_time: reckoning.map(|reckoning| reckoning.range),
+            spent: reckoning.map(|reckoning| reckoning.spent),
             tick: self.tick(),
             standing_still: whole,
             whole: missed == 0,

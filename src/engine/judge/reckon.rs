@@ -4,6 +4,7 @@
 //! for the moment they are of). A process is counted once: the dead are counted where they died, or in their parent's
 //! figure of children waited for, never in both.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Judge;
@@ -149,7 +150,6 @@ impl Judge {
     /// CPU time of a unit, counting only the members that `counts` lets through.
     pub(super) fn reckon(&self, unit: &Unit, counts: &dyn Fn(Serial) -> bool) -> Reckoning {
         let (mut read, mut open, mut lost) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
-        let mut reaped = Duration::ZERO;
         let tick = self.tick();
         for serial in unit.members.iter().filter(|serial| counts(**serial)) {
             let Some((node, dossier)) = self.forest.node(*serial).zip(self.dossiers.get(serial))
@@ -158,7 +158,6 @@ impl Judge {
             };
             let latest = &dossier.latest;
             read = read.saturating_add(latest.cpu);
-            reaped = reaped.saturating_add(latest.reaped);
             open = open.saturating_add(latest.grain);
             lost = lost.saturating_add(tick.saturating_mul(ended(node, dossier)));
             if latest.at.is_none_or(|at| at < unit.looked) {
@@ -178,7 +177,7 @@ impl Judge {
             open,
             tier: unit.buried.tier(self.cpu_tier(unit)),
         };
-        let waited = self.waited(unit, read.saturating_add(reaped));
+        let waited = self.waited(unit, counts);
         let at_least = spent
             .at_least
             .saturating_add(unit.late.gained)
@@ -201,13 +200,37 @@ impl Judge {
 
     /// What the living used, and those they waited for: a lower bound that knows nothing of the others, and much of
     /// those who died unseen.
-    fn waited(&self, unit: &Unit, living: Duration) -> Duration {
-        // Who left the unit may be waited for by a member, and counts no more.
-        match (unit.key, unit.departed) {
-            (UnitKey::Tree(_), false) => {
-                living.saturating_sub(unit.reaped_before.unwrap_or(living))
+    fn waited(&self, unit: &Unit, counts: &dyn Fn(Serial) -> bool) -> Duration {
+        let (UnitKey::Tree(_), false, Some(before)) = (unit.key, unit.departed, unit.reaped_before)
+        else {
+            // Who left the unit may be waited for by a member, and counts no more.
+            return Duration::ZERO;
+        };
+        let (mut sum, mut waited) = (Duration::ZERO, false);
+        // When somebody above each member was last read who had waited for somebody: parents come before children.
+        let mut above: BTreeMap<Serial, Mono> = BTreeMap::new();
+        for serial in unit.members.iter().filter(|serial| counts(**serial)) {
+            let Some((node, dossier)) = self.forest.node(*serial).zip(self.dossiers.get(serial))
+            else {
+                continue;
+            };
+            let (latest, over) = (
+                &dossier.latest,
+                node.parent.and_then(|parent| above.get(&parent)).copied(),
+            );
+            // Read before that one was, it may be dead since, and among those waited for.
+            if latest.at >= over {
+                sum = sum.saturating_add(latest.cpu);
             }
-            (UnitKey::Tree(_) | UnitKey::Process(_), _) => Duration::ZERO,
+            sum = sum.saturating_add(latest.reaped);
+            let waits = latest.at.filter(|_| !latest.reaped.is_zero());
+            waited |= waits.is_some();
+            above.extend(over.max(waits).map(|at| (*serial, at)));
+        }
+        if waited {
+            sum.saturating_sub(before)
+        } else {
+            Duration::ZERO
         }
     }
 
