@@ -189,6 +189,8 @@ pub struct Figures {
     pub cpu: Duration,
     /// By how much that may fall short, for want of finer units.
     pub grain: Duration,
+    /// It was seen not to run when that was read: it is all it had used, and not only as of the last tick.
+    pub at_rest: bool,
     /// CPU time of children it has waited for.
     pub reaped: Duration,
     /// Threads.

@@ -114,6 +114,20 @@ impl Millicores {
     }
 }
 
+impl Millicores {
+    /// Mean use, rounded up: for an upper bound.
+    pub fn over_at_most(used: Duration, elapsed: Duration) -> Option<Self> {
+        let down = Self::over(used, elapsed)?;
+        let exact = used.as_nanos().saturating_mul(1000);
+        let shown = u128::from(down.0).saturating_mul(elapsed.as_nanos());
+        Some(if shown < exact {
+            Self(down.0.saturating_add(1))
+        } else {
+            down
+        })
+    }
+}
+
 impl fmt::Display for Millicores {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} %", self.0.wrapping_add(5).wrapping_div(10))

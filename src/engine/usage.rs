@@ -29,6 +29,8 @@ pub struct Latest {
     pub cpu: Duration,
     /// By how much that may fall short, for want of finer units.
     pub grain: Duration,
+    /// It did not run when it was last read.
+    pub at_rest: bool,
     /// CPU time of children it has waited for.
     pub reaped: Duration,
     /// Threads.
@@ -48,6 +50,7 @@ impl Latest {
     pub fn update(&mut self, at: Mono, figures: &Figures) {
         self.at = Some(at);
         self.spend(figures.cpu, figures.grain);
+        self.at_rest = figures.at_rest;
         self.reaped = self.reaped.max(figures.reaped);
         self.threads = figures.threads;
         self.rss = figures.rss;
@@ -290,7 +293,7 @@ impl Window {
         );
         Some(Range {
             at_least: Millicores::over(grown.saturating_sub(then.open), longest)?,
-            at_most: Millicores::over(most, shortest),
+            at_most: Millicores::over_at_most(most, shortest),
             tier: now.tier.worse(then.tier),
         })
     }
@@ -372,7 +375,7 @@ mod tests {
         assert_eq!(mean(end(0, 0, 0), end(500, 70, 30), 0), (500, 600));
         assert_eq!(mean(end(0, 0, 200), end(500, 0, 0), 0), (300, 500));
         // The tick before either end may have been counted within it.
-        assert_eq!(mean(end(0, 0, 0), end(500, 0, 0), 4), (498, 502));
+        assert_eq!(mean(end(0, 0, 0), end(500, 0, 0), 4), (498, 503));
     }
 
     #[test]

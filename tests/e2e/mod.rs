@@ -28,6 +28,7 @@ pub(crate) mod stage;
 mod villain;
 pub(crate) mod wait;
 
+mod accounting;
 mod answers;
 mod identity;
 mod lineage;

@@ -160,6 +160,7 @@ fn figures(machine: &Machine, body: &Body, ask: &Ask, sight: Sight) -> Figures {
         },
         cpu: units(ask, sight).0(body.counted(machine.now, machine.tick)),
         grain: units(ask, sight).1,
+        at_rest: units(ask, sight).1.is_zero() && rests(body),
         reaped: units(ask, sight).0(body.reaped),
         threads: body.plan.threads,
         rss: memory,
@@ -169,6 +170,10 @@ fn figures(machine: &Machine, body: &Body, ask: &Ask, sight: Sight) -> Figures {
         }),
         open_files: ask.want.open_files.then_some(3),
     }
+}
+
+fn rests(body: &Body) -> bool {
+    body.state == State::Stopped || body.plan.cpu == 0
 }
 
 fn comm(program: &str) -> Text {

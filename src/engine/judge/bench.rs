@@ -105,6 +105,8 @@ impl Judge {
             .is_some_and(|node| node.key.is_none() || node.key == sample.key);
         if let Some(dossier) = self.dossiers.get_mut(&serial).filter(|_| ours) {
             dossier.latest.spend(cpu, grain);
+            // It may be about its last steps.
+            dossier.latest.at_rest = false;
             dossier.latest.at = Some(sample.at);
             dossier.zombie = Some(sample.at);
         }

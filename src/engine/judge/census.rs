@@ -6,13 +6,11 @@
 use std::time::Duration;
 
 use super::dossier::{Dossier, Learning, Leashed};
-use super::reckon::Dying;
 use super::unit::UnitId;
 use super::{Ending, Judge};
-use crate::engine::account::Account;
 use crate::engine::decision::{Closing, Decision};
 use crate::engine::evidence::UnitKey;
-use crate::engine::forest::{Change, FirstSign, Life, Node, Serial};
+use crate::engine::forest::{Change, FirstSign, Life, Serial};
 use crate::engine::guard::Standing;
 use crate::engine::incident::Phase;
 use crate::engine::units::Mono;
@@ -22,16 +20,6 @@ use crate::engine::usage::Buried;
 pub(super) const YOUTH: Duration = Duration::from_secs(1);
 /// Members of a unit with an open incident are known sooner: what is about to be signalled may be a boundary.
 const YOUTH_IN_TROUBLE: Duration = Duration::from_millis(50);
-
-/// What is remembered of a death whose record has not come.
-#[derive(Clone, Debug)]
-pub(super) struct Debt {
-    dying: Dying,
-    /// What was noted without it.
-    given: Buried,
-    /// Where.
-    units: Vec<UnitId>,
-}
 
 impl Judge {
     /// Draws the consequences of what changed in the forest.
@@ -314,104 +302,6 @@ impl Judge {
         }
         for id in units {
             self.close_if_empty(id, out);
-        }
-    }
-
-    /// What one of the dead used, and whether that may have been counted already.
-    fn account(&mut self, serial: Serial) -> Buried {
-        let Some((node, dossier)) = self.forest.node(serial).zip(self.dossiers.get(&serial)) else {
-            return Buried::default();
-        };
-        let Life::Dead(died) = node.life else {
-            return Buried::default();
-        };
-        let dying = self.dying(node, dossier, died);
-        let given = dying.reckon(None);
-        let doubtful = self.may_be_counted(node, dossier);
-        let debt = || Debt {
-            dying,
-            given,
-            units: if doubtful {
-                Vec::new()
-            } else {
-                dossier.units.clone()
-            },
-        };
-        let record = self.ledger.settle(dying.death(node.pid), debt);
-        let account = record.map_or(given, |record| dying.reckon(Some(&record)));
-        if doubtful {
-            account.in_doubt()
-        } else {
-            account
-        }
-    }
-
-    /// Whether somebody above had waited for it when that one's own children were first counted.
-    fn may_be_counted(&self, node: &Node, dossier: &Dossier) -> bool {
-        let lived = dossier.latest.at.unwrap_or(node.born);
-        if lived >= self.last_counted {
-            return false;
-        }
-        let heir = node.heir;
-        let above = heir.into_iter().flat_map(|heir| self.forest.above(heir));
-        let mut all = heir.into_iter().chain(above.map(|(above, _)| above));
-        all.any(|above| {
-            let estate = self
-                .dossiers
-                .get(&above)
-                .and_then(|above| above.estate.as_ref());
-            estate.and_then(|estate| estate.counted) > Some(lived)
-        })
-    }
-
-    /// Whoever takes over the children of one of the dead takes over its account and those of its dead.
-    fn bequeath(&mut self, serial: Serial, account: Buried) {
-        let heir = self.forest.node(serial).and_then(|node| node.heir);
-        let Some(dossier) = self.dossiers.get_mut(&serial) else {
-            return;
-        };
-        let mut dead = dossier
-            .estate
-            .take()
-            .map(|estate| estate.dead)
-            .unwrap_or_default();
-        dead.absorb(account);
-        // What a rule keeps out of its trees is no certain part of any.
-        let dead = if dossier.kept.is_empty() {
-            dead
-        } else {
-            dead.in_doubt()
-        };
-        if let Some(heir) = heir.and_then(|heir| self.dossiers.get_mut(&heir)) {
-            heir.inherit(dead);
-        }
-    }
-
-    /// A process runs another image: its dead of before are those of whoever is above it.
-    fn hand_up(&mut self, serial: Serial) {
-        let above = self.forest.node(serial).and_then(|node| node.parent);
-        let estate = self
-            .dossiers
-            .get_mut(&serial)
-            .and_then(|dossier| dossier.estate.take());
-        let above = above.and_then(|above| self.dossiers.get_mut(&above));
-        if let Some((above, estate)) = above.zip(estate) {
-            above.inherit(estate.dead);
-        }
-    }
-
-    /// A record came after its death was noted: what was given is made good.
-    pub(super) fn pay(&mut self, debt: &Debt, record: &Account) {
-        let account = debt.dying.reckon(Some(record));
-        for id in &debt.units {
-            let Some(unit) = self.units.get_mut(id) else {
-                continue;
-            };
-            let gained = account.at_least.saturating_sub(debt.given.at_least);
-            let narrowed = debt.given.at_most().saturating_sub(account.at_most());
-            unit.late.gained = unit.late.gained.saturating_add(gained);
-            unit.late.narrowed = unit.late.narrowed.saturating_add(narrowed);
-            unit.buried.unrecorded = unit.buried.unrecorded.saturating_sub(1);
         }
     }
 

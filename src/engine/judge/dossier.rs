@@ -10,6 +10,7 @@ use crate::engine::process::Text;
 use crate::engine::units::Mono;
 use crate::engine::usage::{Buried, Latest};
 
+use super::estate::Estate;
 use super::unit::UnitId;
 
 /// The file on one process.
@@ -39,16 +40,6 @@ pub(super) struct Dossier {
     pub(super) latest: Latest,
     /// Those of its descendants that are gone; most have none.
     pub(super) estate: Option<Box<Estate>>,
-}
-
-/// CPU time of the dead below a living process: whatever unit it comes to belong to, they belong to too.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Estate {
-    /// What they used.
-    pub(super) dead: Buried,
-    /// When children it had waited for were counted that nobody had known: it is among those that anybody was who died
-    /// before this.
-    pub(super) counted: Option<Mono>,
 }
 
 /// How far the facts of the present image are.

@@ -4,7 +4,6 @@
 //! of an image that is no longer run change nothing.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::Judge;
 use super::census::YOUTH;
@@ -21,9 +20,6 @@ use crate::engine::process::{ExecGen, ProcKey, Text, Uid};
 use crate::engine::program;
 use crate::engine::redact;
 use crate::engine::rule::Scope;
-
-/// Facts tell CPU time in ticks of 10 ms, user and system time each cut down to whole ones.
-const GRAIN: Duration = Duration::from_millis(20);
 
 /// How much of a command line is kept for people.
 pub(super) const COMMAND_SHOWN: usize = 160;
@@ -326,7 +322,7 @@ impl Judge {
                 .dossiers
                 .get(&serial)
                 .and_then(|dossier| dossier.facts.as_ref())
-                .map(|facts| facts.cpu.saturating_add(GRAIN));
+                .map(|facts| facts.cpu);
             let lived = since.since(born);
             unit.before = learnt.map_or(lived, |learnt| learnt.min(lived));
         }

@@ -7,7 +7,8 @@
 //! # When it is the unit's alone
 //! Every process listed is a member, every member that was read after the list is in it, no group lies below it, and
 //! nobody was moved in since the last look. Whoever is listed and not known was most likely born a moment ago; one that
-//! stays unknown is a stranger. What cannot be seen is a stranger that is *born* in the group, by a parent outside, and
+//! stays unknown is a stranger. Whoever lives and is not listed is most likely about to die, which begins with leaving
+//! the list; one that lives on is elsewhere. What cannot be seen is a stranger that is *born* in the group, by a parent outside, and
 //! dies between two looks.
 //!
 //! # Why a difference of two moments
@@ -21,7 +22,7 @@ use std::time::Duration;
 use super::Judge;
 use super::unit::{Unit, UnitId};
 use crate::engine::facts::Read;
-use crate::engine::forest::Life;
+use crate::engine::forest::{Life, Serial};
 use crate::engine::process::{Pid, Text};
 use crate::engine::snapshot::{Depth, Entered, Group};
 use crate::engine::units::{Mono, Range, Tier, nanos};
@@ -38,6 +39,8 @@ pub(super) struct Exclusive {
     retry: Mono,
     /// Listed last time, and known to nobody.
     unknown: BTreeSet<Pid>,
+    /// Members that lived last time and were not listed.
+    absent: BTreeSet<Serial>,
     /// The last look, while the group is the unit's alone.
     last: Option<(Mono, Duration)>,
     /// What the unit used less what the group shows: no less and no more than so many nanoseconds.
@@ -47,8 +50,11 @@ pub(super) struct Exclusive {
 /// Whose a group is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Finding {
-    /// The unit's, as far as these are members too.
-    Own { unknown: BTreeSet<Pid> },
+    /// The unit's, as far as these are members too, and those were about to die.
+    Own {
+        unknown: BTreeSet<Pid>,
+        absent: BTreeSet<Serial>,
+    },
     /// Not the unit's alone, or not all of it.
     Shared,
 }
@@ -89,11 +95,11 @@ impl Judge {
         };
         let exclusive = &mut unit.exclusive;
         let narrowed = match (finding, bounds) {
-            (Finding::Own { unknown }, Some(bounds)) => {
+            (Finding::Own { unknown, absent }, Some(bounds)) => {
                 if group.entered == Entered::Somebody {
                     *exclusive = Exclusive::default();
                 }
-                exclusive.unknown = unknown;
+                (exclusive.unknown, exclusive.absent) = (unknown, absent);
                 exclusive.take(group, bounds)
             }
             (Finding::Own { .. }, None) | (Finding::Shared, _) => None,
@@ -110,14 +116,16 @@ impl Judge {
 
     fn whose(&self, unit: &Unit, group: &Group) -> Finding {
         let listed: BTreeSet<Pid> = group.members.iter().copied().collect();
-        let outside = unit.members.iter().any(|serial| {
-            let both = self.forest.node(*serial).zip(self.dossiers.get(serial));
+        let outside = |serial: &&Serial| {
+            let both = self.forest.node(**serial).zip(self.dossiers.get(*serial));
             both.is_some_and(|(node, dossier)| {
                 let read = dossier.latest.at.is_some_and(|at| at >= group.listed);
                 read && dossier.zombie.is_none() && !listed.contains(&node.pid)
             })
-        });
-        if group.depth == Depth::Deep || outside || listed.is_empty() {
+        };
+        let absent: BTreeSet<Serial> = unit.members.iter().filter(outside).copied().collect();
+        let away = !absent.is_disjoint(&unit.exclusive.absent);
+        if group.depth == Depth::Deep || away || listed.is_empty() {
             return Finding::Shared;
         }
         let mut unknown = BTreeSet::new();
@@ -135,27 +143,19 @@ impl Judge {
                 }
             }
         }
-        Finding::Own { unknown }
+        Finding::Own { unknown, absent }
     }
 
     /// What this look says of the difference between the unit's time and the group's.
     fn bounds(&self, unit: &Unit, group: &Group, range: Range<Duration>) -> Option<(i64, i64)> {
         let cores = self.machine.cores.max(1);
-        let tick = self.tick();
-        // What is in the unit's figures was used by now: in the group it shows after a tick.
-        let idle = unit.exclusive.last.is_some_and(|(at, used)| {
-            used == group.used && group.at.since(at) >= tick.saturating_mul(2)
-        });
-        let late = self.now.since(group.at);
-        let uncounted = if idle {
-            late
-        } else {
-            late.saturating_add(tick)
-        };
-        let soon = group.used.saturating_add(uncounted.saturating_mul(cores));
-        // An upper bound is of a moment a tick before the oldest figure. What was used in the group by then is no less
-        // than what it showed before, and no less than what can have been used since.
-        let edge = unit.sampled.before(tick);
+        let (uncounted, behind) = self.uncounted(unit, group);
+        // What is in the unit's figures was used by now: some of it shows in the group a little later.
+        let late = self.now.since(group.at).saturating_mul(cores);
+        let soon = group.used.saturating_add(uncounted).saturating_add(late);
+        // An upper bound is of the oldest figure, and a figure may be behind. What was used in the group by then is no
+        // less than what it showed before, and no less than what can have been used since.
+        let edge = unit.sampled.before(behind);
         let most = group.at.since(edge).saturating_mul(cores);
         let before = unit.exclusive.last.filter(|(at, _)| *at <= edge);
         let then = before
@@ -165,6 +165,31 @@ impl Judge {
             signed(range.at_least)?.checked_sub(signed(soon)?)?,
             signed(range.at_most?)?.checked_sub(signed(then)?)?,
         ))
+    }
+
+    /// What members had used that the group did not show yet, at most, and how far their figures may be behind.
+    fn uncounted(&self, unit: &Unit, group: &Group) -> (Duration, Duration) {
+        let tick = self.tick();
+        let (mut sum, mut behind) = (Duration::ZERO, Duration::ZERO);
+        for serial in &unit.members {
+            let Some(latest) = self.dossiers.get(serial).map(|dossier| &dossier.latest) else {
+                continue;
+            };
+            let fresh = latest.at.filter(|at| *at >= group.listed);
+            sum = sum.saturating_add(match fresh {
+                // It can have run since, and no longer.
+                Some(at) if latest.at_rest => group.at.since(at).min(tick),
+                Some(_) | None => {
+                    behind = tick;
+                    tick.saturating_mul(latest.threads.max(1))
+                }
+            });
+        }
+        // Whoever is listed and not known may run too.
+        let unknown = u32::try_from(group.members.len().saturating_sub(unit.members.len()));
+        sum = sum.saturating_add(tick.saturating_mul(unknown.unwrap_or(u32::MAX)));
+        let all = tick.saturating_mul(self.machine.cores.max(1));
+        (sum.min(all), behind)
     }
 }
 

@@ -8,6 +8,7 @@
 //! | `census` | births and deaths: who belongs to which unit |
 //! | `enrol` | facts: how a process stands, which rules it is the root of |
 //! | `looks` | when to list, to learn and to look: pay only for what is judged |
+//! | `estate` | what the dead leave behind |
 //! | `reckon` | CPU time: of one of the dead, of a unit |
 //! | `ledger` | whose record is whose |
 //! | `exclusive` | control groups that a unit has to itself |
@@ -25,6 +26,7 @@ mod bench;
 mod census;
 mod dossier;
 mod enrol;
+mod estate;
 mod exclusive;
 mod ladder;
 mod ledger;
@@ -50,8 +52,8 @@ use super::rule::{RuleName, RuleSet};
 use super::snapshot::{Ask, Machine};
 use super::units::{Mono, Tier};
 use super::warrant::{EventCount, Spare, Warrant, WarrantId};
-use census::Debt;
 use dossier::Dossier;
+use estate::Debt;
 use ledger::Ledger;
 use silence::Silence;
 use unit::{Unit, UnitId};

@@ -31,6 +31,7 @@ pub(super) struct Dying {
     sampled: Option<Mono>,
     cpu: Duration,
     grain: Duration,
+    at_rest: bool,
     /// Threads that had ended when it was read, and all it ever had.
     ended: u32,
     threads: u32,
@@ -79,8 +80,13 @@ impl Dying {
     /// Since it was read it ran on all it could, and what it used within the last tick was not in the figure.
     fn by_its_sample(&self) -> Option<Duration> {
         let unread = self.died.since(self.sampled?);
+        let behind = if self.at_rest {
+            Duration::ZERO
+        } else {
+            self.tick
+        };
         let since = unread
-            .saturating_add(self.tick)
+            .saturating_add(behind)
             .saturating_add(LAST_STEPS)
             .saturating_mul(self.width);
         let read = self.cpu.saturating_add(self.grain);
@@ -139,6 +145,7 @@ impl Judge {
             sampled: latest.at,
             cpu: latest.cpu,
             grain: latest.grain,
+            at_rest: latest.at_rest,
             ended: ended(node, dossier),
             threads: node.threads,
             width: self.width(node),

@@ -99,6 +99,7 @@ impl Reader {
         } else {
             let mut figures = self.figures(&found);
             (figures.cpu, figures.grain) = (cpu, grain);
+            figures.at_rest = at_rest(&found) && finer == Some(cpu) && finer == clock.spent_by(pid);
             figures.memory = memory;
             figures.open_files = open_files;
             if found.state == b'Z' {
@@ -134,6 +135,7 @@ impl Reader {
             state: run_state(stat.state),
             cpu: stat.cpu,
             grain: GRAIN,
+            at_rest: false,
             reaped: stat.reaped,
             threads: stat.threads,
             rss: Bytes(stat.rss_pages.saturating_mul(self.page)),
@@ -227,6 +229,12 @@ fn spent(stat: &Stat<'_>, finer: Option<Duration>) -> (Duration, Duration) {
         Some(finer) => (stat.cpu.max(finer), Duration::ZERO),
         None => (stat.cpu, GRAIN),
     }
+}
+
+/// Whether it had one thread, which did not run. It may have run a moment before: only the same time on both sides of
+/// this tells that all of it is counted.
+fn at_rest(stat: &Stat<'_>) -> bool {
+    stat.threads == 1 && matches!(stat.state, b'S' | b'D' | b'T' | b't')
 }
 
 fn dead(stat: &Stat<'_>, cpu: Duration, grain: Duration) -> Seen {

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use std::time::Duration;
 
 use super::bounds::{Forked, burn, exit, fork, linger, nap, number, over};
-use super::{BURN, FILE, MANNER, NUMBER, OTHER, launcher, terminal};
+use super::{BURN, FILE, MANNER, NUMBER, OTHER, launcher, storms, terminal};
 
 /// Memory that the leaderless one holds: 64 MiB.
 const HELD: usize = 64 << 20;
@@ -22,6 +22,7 @@ static NOTE: AtomicPtr<libc::c_char> = AtomicPtr::new(ptr::null_mut());
 
 /// Lives in a manner, and ends.
 pub(super) fn live(manner: &str) -> ! {
+    storms::live(manner);
     match manner {
         "launcher" => launcher::serve(),
         "canary" => linger(),

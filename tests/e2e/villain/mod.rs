@@ -7,6 +7,7 @@
 mod bounds;
 mod launcher;
 mod manners;
+mod storms;
 mod terminal;
 
 use std::env;

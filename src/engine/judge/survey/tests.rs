@@ -190,6 +190,7 @@ impl World {
                 owner: Some(Uid(1000)),
                 kernel_thread: false,
                 grain: Duration::ZERO,
+                at_rest: true,
                 state: RunState::Running,
                 cpu: Duration::ZERO,
                 reaped: Duration::ZERO,
