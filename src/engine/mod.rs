@@ -26,6 +26,7 @@
     )
 )]
 
+pub mod account;
 pub mod decision;
 pub mod event;
 pub mod evidence;
@@ -35,6 +36,7 @@ pub mod guard;
 pub mod incident;
 pub mod judge;
 pub mod matcher;
+pub mod pace;
 pub mod pattern;
 pub mod process;
 pub mod program;

@@ -66,12 +66,19 @@ fn before_the_signal(tier: Tier) {
     };
     let mut desk = Desk::open(want);
     if desk.tier != want {
-        return cannot_show("reuse between decision and signal", "no events are told here");
+        return cannot_show(
+            "reuse between decision and signal",
+            "no events are told here",
+        );
     }
     let mut tally = Tally::default();
     for round in 0..ROUNDS {
         let target = Child::idle();
-        let end = warrant(Order::End, Forest::rooted(target.pid()).targets(), desk.upto);
+        let end = warrant(
+            Order::End,
+            Forest::rooted(target.pid()).targets(),
+            desk.upto,
+        );
         let key = end.targets[0].key;
         let under_way = round % 2 == 1;
         if under_way {
@@ -81,7 +88,11 @@ fn before_the_signal(tier: Tier) {
         let number = target.pid();
         target.end();
         let heir = Child::numbered(number);
-        let report = if under_way { desk.report() } else { desk.carry(end) };
+        let report = if under_way {
+            desk.report()
+        } else {
+            desk.carry(end)
+        };
         desk.events.clear();
         let (_, outcome) = report.each[0];
         assert_eq!(report.each.len(), 1, "{report:?}");
@@ -184,7 +195,11 @@ fn known_by_its_birth_while_under_way(desk: &mut Desk, tally: &mut Tally) {
 fn born_since_the_decision(desk: &mut Desk, tally: &mut Tally) {
     let mut parent = Parent::start();
     desk.flush();
-    let end = warrant(Order::End, Forest::rooted(parent.pid()).targets(), desk.upto);
+    let end = warrant(
+        Order::End,
+        Forest::rooted(parent.pid()).targets(),
+        desk.upto,
+    );
     let number = parent.have_child();
     parent.lose_child();
     let heir = Child::numbered(number);
@@ -196,7 +211,11 @@ fn born_since_the_decision(desk: &mut Desk, tally: &mut Tally) {
 fn born_and_gone_all_the_time(desk: &mut Desk, tally: &mut Tally, round: u32) {
     let mut parent = Parent::start();
     desk.flush();
-    let end = warrant(Order::End, Forest::rooted(parent.pid()).targets(), desk.upto);
+    let end = warrant(
+        Order::End,
+        Forest::rooted(parent.pid()).targets(),
+        desk.upto,
+    );
     let number = parent.have_child();
     parent.have_it_again_and_again();
     pass(Duration::from_micros(u64::from(round % 40) * 25));

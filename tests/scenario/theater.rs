@@ -169,6 +169,9 @@ impl Theater {
 
     fn hear(&mut self) {
         self.mourn();
+        if let Some(input) = self.shells.mourn(&mut self.machine) {
+            self.step(input);
+        }
         if let Some(input) = self.shells.hear(&mut self.machine) {
             self.step(input);
         }

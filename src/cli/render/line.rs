@@ -166,13 +166,7 @@ fn unsure(certainty: Option<&Safe>) -> &'static str {
     }
 }
 
-fn outcome(
-    signal: &Safe,
-    each: &[Fate],
-    continued: &[u32],
-    left: &[Left],
-    unsure: &str,
-) -> String {
+fn outcome(signal: &Safe, each: &[Fate], continued: &[u32], left: &[Left], unsure: &str) -> String {
     let of = |word: &str| -> Vec<u32> {
         each.iter()
             .filter(|fate| fate.outcome.as_str() == word)

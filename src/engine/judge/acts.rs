@@ -15,7 +15,8 @@ use crate::engine::rule::{Mode, Rule, Signal, StageAct};
 use crate::engine::snapshot::RunState;
 use crate::engine::units::Mono;
 use crate::engine::warrant::{
-    Certainty, Epoch, Newborn, Order, Outcome, Report, Target, Unbound, Warrant, WarrantId, Withheld,
+    Certainty, Epoch, Newborn, Order, Outcome, Report, Target, Unbound, Warrant, WarrantId,
+    Withheld,
 };
 
 /// How long after a warrant's end its report is waited for.

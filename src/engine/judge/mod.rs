@@ -9,6 +9,12 @@
 //! | `enrol` | facts: how a process stands, which rules it is the root of |
 //! | `shelf` | facts that nobody needs for now are not kept |
 //! | `looks` | when to list, to learn and to look: pay only for what is judged |
+//! | `estate` | what the dead leave behind |
+//! | `reckon` | CPU time: of one of the dead, of a unit |
+//! | `ledger` | whose record is whose |
+//! | `exclusive` | control groups that a unit has to itself |
+//! | `silence` | how long nothing was heard |
+//! | `pending` | looks that wait for the events of before them |
 //! | `survey` | when memory is worth counting with shared pages once |
 //! | `bench` | a snapshot's verdicts, and what they set in motion |
 //! | `ladder` | the stages: openings, nudges, closings |
@@ -24,10 +30,16 @@ mod bystanders;
 mod census;
 mod dossier;
 mod enrol;
+mod estate;
+mod exclusive;
 mod ladder;
+mod ledger;
 mod looks;
+mod pending;
+mod reckon;
 mod roster;
 mod shelf;
+mod silence;
 mod survey;
 mod unit;
 mod view;
@@ -36,6 +48,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::account::{Accounting, Accounts};
 use super::decision::{Decision, Hearing, Input, PauseView};
 use super::event::{Event, Happening};
 use super::evidence::{IncidentId, UnitKey};
@@ -48,7 +61,11 @@ use super::snapshot::{Ask, Machine};
 use super::units::{Mono, Tier};
 use super::warrant::{EventCount, Spare, Warrant, WarrantId};
 use dossier::Dossier;
+use estate::Debt;
+use ledger::Ledger;
+use pending::Pending;
 use shelf::Filing;
+use silence::Silence;
 use unit::{Unit, UnitId};
 pub use view::Case;
 
@@ -103,6 +120,15 @@ pub struct Judge {
     gaps: u64,
     /// Events were lost and not everyone was looked at since.
     missed: bool,
+    /// Looks that wait for the events of before them.
+    pending: VecDeque<Pending>,
+    silence: Silence,
+    ledger: Ledger<Debt>,
+    /// When somebody's children waited for before were last counted.
+    last_counted: Mono,
+    /// Whether records of the dead were asked for, and until when at least.
+    accounting: Accounting,
+    accounting_until: Mono,
     seen: EventCount,
     next_list: Mono,
     /// Matchers that ripen or drift are looked at again then.
@@ -166,6 +192,12 @@ impl Judge {
             hearing: Hearing::Nothing,
             gaps: 0,
             missed: false,
+            pending: VecDeque::new(),
+            silence: Silence::default(),
+            ledger: Ledger::default(),
+            last_counted: Mono::BOOT,
+            accounting: Accounting::Unwanted,
+            accounting_until: Mono::BOOT,
             seen: EventCount::default(),
             next_list: Mono::BOOT,
             next_review: Mono::BOOT,
@@ -196,6 +228,8 @@ impl Judge {
                 // What happened while nothing was heard is as good as lost.
                 if self.hearing != hearing {
                     self.doubt();
+                    // Whoever tells of events begins anew, and keeps records only while it is asked to.
+                    self.accounting = Accounting::Unwanted;
                 }
                 self.hearing = hearing;
                 self.next_list = now;
@@ -206,13 +240,10 @@ impl Judge {
                 // At most one listing a second, however often events are lost.
                 self.next_list = self.next_list.min(now.after(Duration::from_secs(1)));
             }
-            Input::Flushed(upto) => {
-                let mut changes = Vec::new();
-                self.forest.catch_up(upto, &mut changes);
-                self.settle(&changes, &mut out);
-            }
+            Input::Flushed(upto) => self.forest.catch_up(upto),
+            Input::Accounts(accounts) => self.take_accounts(accounts),
             Input::Listing(listed) => self.compare(&listed),
-            Input::Snapshot(snapshot) => self.look_at(&snapshot, &mut out),
+            Input::Snapshot(snapshot) => self.await_events(snapshot, &mut out),
             Input::Facts(facts) => self.learn(facts, &mut out),
             Input::Measured(findings) => self.take_survey(findings),
             Input::Report(report) => self.take_report(&report, &mut out),
@@ -224,6 +255,7 @@ impl Judge {
             }
             Input::Deadline => {}
         }
+        self.take_looks(&mut out);
         self.pauses.retain(|pause| pause.until > now);
         self.give_up_flights(&mut out);
         self.review();
@@ -235,6 +267,8 @@ impl Judge {
     /// Births and deaths may have been missed: at the next listing everyone is looked at.
     fn doubt(&mut self) {
         self.missed = true;
+        self.silence.begin(self.forest.heard().min(self.now));
+        self.ledger.spoil(self.now);
         self.forest.doubt(self.now);
     }
 
@@ -244,6 +278,10 @@ impl Judge {
         for event in events {
             if let Happening::Exit { pid } = event.what {
                 self.strangers.remove(&pid);
+                self.silence.saw(pid);
+                if self.forest.holder_at(event.at, pid).is_none() {
+                    self.ledger.discard(pid);
+                }
             }
             self.forest.apply(std::slice::from_ref(event), &mut changes);
             self.settle(&changes, out);
@@ -268,7 +306,20 @@ impl Judge {
         if self.snapshots > 0 && slept > Duration::from_secs(1) {
             self.quiet_until = self.now.after(AFTER_WAKING);
         }
-        self.machine = machine;
+        self.machine = Machine {
+            // A bound on what can have been used is good for all the time since.
+            cores: machine.cores.max(self.machine.cores),
+            ..machine
+        };
+    }
+
+    /// Takes in records of the dead: those that come after their death was noted narrow what was noted.
+    fn take_accounts(&mut self, accounts: Accounts) {
+        let forest = &self.forest;
+        let holder = |pid| Some(forest.node(forest.holder(pid)?)?.born);
+        for (_, debt, account) in self.ledger.receive(accounts, self.now, holder) {
+            self.pay(&debt, &account);
+        }
     }
 
     /// How births and deaths are known.

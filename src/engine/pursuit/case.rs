@@ -10,9 +10,7 @@ use crate::engine::evidence::{Evidence, Quantity};
 use crate::engine::process::ProcKey;
 use crate::engine::rule::Metric;
 use crate::engine::units::{Bytes, Mono};
-use crate::engine::warrant::{
-    Certainty, Order, Outcome, Report, Survivor, Warrant, Withheld,
-};
+use crate::engine::warrant::{Certainty, Order, Outcome, Report, Survivor, Warrant, Withheld};
 
 /// How long an end may go on without getting anywhere. A process of 3 GiB needs a quarter of a second to be taken down.
 ///

@@ -17,8 +17,8 @@ use crate::engine::process::{ExecGen, Mark, Pid, ProcKey, StartTicks, Text, Uid}
 use crate::engine::rule::{Metric, Mode, Origin, Scope, Signal};
 use crate::engine::units::{Bytes, Millicores, Mono, PerSecond, Range, Tier};
 use crate::engine::warrant::{
-    Certainty, Epoch, EventCount, HardTie, Newborn, Order, Outcome, Report, Spare, Survivor, Target, Warrant,
-    WarrantId, Withheld,
+    Certainty, Epoch, EventCount, HardTie, Newborn, Order, Outcome, Report, Spare, Survivor,
+    Target, Warrant, WarrantId, Withheld,
 };
 
 pub(super) fn secs(n: u64) -> Duration {

@@ -12,8 +12,8 @@ use crate::engine::process::{ExecGen, StartTicks, Text};
 use crate::engine::rule::{Mode, Signal};
 use crate::engine::units::Mono;
 use crate::engine::warrant::{
-    Certainty, HardTie, Image, Member, Order, Outcome, Shelter, Spare, Target, Unbound, Warrant, WarrantId,
-    Withheld,
+    Certainty, HardTie, Image, Member, Order, Outcome, Shelter, Spare, Target, Unbound, Warrant,
+    WarrantId, Withheld,
 };
 
 fn member(number: u32, program: &str, shelter: Option<Shelter>) -> Member {
