@@ -1,11 +1,13 @@
 //! Who a process is: numbers that are reused, images that change, names that lie, clocks that are elsewhere.
 
 use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::json;
 
 use super::case::{Case, rules, rules_with};
+use super::daemon::Daemon;
 use super::launch::{Order, Started, state};
 use super::report::{Tier, cannot_show};
 use super::stage::{User, root};
@@ -29,20 +31,50 @@ pub(crate) fn heir(case: &mut Case, order: impl Fn() -> Order, number: u32) -> S
     heir
 }
 
+/// A pair of which one member exits once TERM was sent, its number free for an [`heir`].
+pub(crate) struct Parted {
+    pub(crate) case: Case,
+    pub(crate) program: PathBuf,
+    pub(crate) daemon: Daemon,
+    /// The member that stays.
+    pub(crate) villain: Started,
+    /// The number of the one that leaves.
+    pub(crate) member: u32,
+}
+
+impl Parted {
+    pub(crate) fn new(name: &'static str, tier: Tier) -> Self {
+        let mut case = Case::new(name, tier);
+        let program = case.program(name);
+        case.canaries(&program);
+        let daemon = case.watch().rules(&rules(&program)).start();
+        let sign = case.path("leave");
+        let villain = case.start(Order::new(&program, "pair").file(&sign));
+        let member = case.number_in("leave.pid");
+        daemon.log.signal(villain.pid, "TERM");
+        fs::write(&sign, "").unwrap();
+        Self {
+            case,
+            program,
+            daemon,
+            villain,
+            member,
+        }
+    }
+}
+
 /// Scenario 1: a member exits between TERM and KILL, and a canary gets its number at once.
 fn a_number_that_passes_to_a_stranger_in_the_grace_is_not_signalled(tier: Tier) {
     if !root() {
         return cannot_show("the reuse of a number", "only root can choose numbers");
     }
-    let mut case = Case::new("reuse", tier);
-    let program = case.program("reuse");
-    case.canaries(&program);
-    let daemon = case.watch().rules(&rules(&program)).start();
-    let sign = case.path("leave");
-    let villain = case.start(Order::new(&program, "pair").file(&sign));
-    let member = case.number_in("leave.pid");
-    daemon.log.signal(villain.pid, "TERM");
-    fs::write(&sign, "").unwrap();
+    let Parted {
+        mut case,
+        program,
+        daemon,
+        villain,
+        member,
+    } = Parted::new("reuse", tier);
     let heir = heir(&mut case, || Order::canary(&program), member);
     case.keep(heir);
     let kill = daemon.log.signal(villain.pid, "KILL");

@@ -34,14 +34,14 @@ pub(super) struct Child {
 impl Child {
     /// One that does nothing.
     pub(super) fn idle() -> Self {
-        Self::made(None, || idle()).unwrap()
+        Self::made(None, idle).unwrap()
     }
 
     /// One that does nothing, and bears this number: `None` where the number is taken, and stays so for a moment.
     pub(super) fn numbered(number: Pid) -> Option<Self> {
         let end = std::time::Instant::now() + std::time::Duration::from_millis(100);
         loop {
-            match Self::made(Some(number), || idle()) {
+            match Self::made(Some(number), idle) {
                 Ok(child) => return Some(child),
                 Err(error) if error.raw_os_error() == Some(libc::EEXIST) => {}
                 Err(_) => return None,

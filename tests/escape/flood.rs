@@ -167,13 +167,15 @@ fn grow() {
         for restless in [false, false, true] {
             if libc::fork() == 0 {
                 libc::alarm(20);
-                while restless {
+                if !restless {
+                    break;
+                }
+                loop {
                     if libc::fork() == 0 {
                         libc::_exit(0);
                     }
                     doze(Duration::from_millis(2));
                 }
-                break;
             }
         }
         loop {

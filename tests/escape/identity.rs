@@ -1,10 +1,8 @@
 //! Who somebody is: by whose number, by which image, in which group.
 
-use std::fs;
-
 use super::ends;
 use crate::e2e::case::{Case, rules};
-use crate::e2e::identity::heir;
+use crate::e2e::identity::{Parted, heir};
 use crate::e2e::in_both_tiers;
 use crate::e2e::launch::{Order, Started};
 use crate::e2e::report::{Promise, Tier, cannot_show};
@@ -22,15 +20,13 @@ fn children_of_the_next_bearer_of_a_members_number_are_nobodys(tier: Tier) {
             "only root can choose numbers",
         );
     }
-    let mut case = Case::new("parent", tier);
-    let program = case.program("parent");
-    case.canaries(&program);
-    let daemon = case.watch().rules(&rules(&program)).start();
-    let sign = case.path("leave");
-    let villain = case.start(Order::new(&program, "pair").file(&sign));
-    let member = case.number_in("leave.pid");
-    daemon.log.signal(villain.pid, "TERM");
-    fs::write(&sign, "").unwrap();
+    let Parted {
+        mut case,
+        program,
+        daemon,
+        villain,
+        member,
+    } = Parted::new("parent", tier);
     let told = case.path("child");
     let nest = || Order::bystander(&program, "nest").file(&told);
     let heir = heir(&mut case, nest, member);

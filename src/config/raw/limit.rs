@@ -201,14 +201,7 @@ pub(in crate::config) static CPU: Table<LimitDraft<Millicores>> = Table {
         above(Shape::Cpu, |draft, entry, reader| {
             draft.above = reader.quantity(&entry.node, "`90%` or `4 cores`", quantity::cpu);
         }),
-        Key::sets(
-            "for",
-            "The time of the mean.",
-            Shape::Duration,
-            |draft, entry, reader| {
-                draft.lasting = mean(&entry.node, reader);
-            },
-        ),
+        averaged(),
     ],
     foreign: &[],
 };
@@ -221,14 +214,7 @@ pub(in crate::config) static PACE: Table<LimitDraft<PerSecond>> = Table {
         above(Shape::Pace, |draft, entry, reader| {
             draft.above = reader.quantity(&entry.node, "`200/s`", quantity::pace);
         }),
-        Key::sets(
-            "for",
-            "The time of the mean.",
-            Shape::Duration,
-            |draft, entry, reader| {
-                draft.lasting = mean(&entry.node, reader);
-            },
-        ),
+        averaged(),
     ],
     foreign: &[],
 };
@@ -298,6 +284,17 @@ const fn above<T>(
         "The threshold: over means more than this.",
         shape,
         set,
+    )
+}
+
+const fn averaged<T>() -> Key<LimitDraft<T>> {
+    Key::sets(
+        "for",
+        "The time of the mean.",
+        Shape::Duration,
+        |draft, entry, reader| {
+            draft.lasting = mean(&entry.node, reader);
+        },
     )
 }
 

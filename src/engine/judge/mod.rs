@@ -32,6 +32,8 @@ mod dossier;
 mod enrol;
 mod estate;
 mod exclusive;
+#[cfg(test)]
+mod fixtures;
 mod ladder;
 mod ledger;
 mod looks;

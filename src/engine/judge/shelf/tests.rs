@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::super::fixtures::rule_set;
 use super::super::{Judge, Settings};
 use crate::engine::decision::{Decision, Hearing, Input, Relation};
 use crate::engine::event::{Event, Happening};
@@ -14,8 +15,7 @@ use crate::engine::matcher::{Field, Matcher, PlaceGlob};
 use crate::engine::pattern::Glob;
 use crate::engine::process::{Mark, Pid, ProcKey, StartTicks, Text};
 use crate::engine::rule::{
-    Bound, Breaker, Channels, Clause, Keeping, Limit, Mode, Origin, Rule, RuleSet, Scope, Stage,
-    StageAct,
+    Bound, Breaker, Clause, Limit, Mode, Origin, Rule, RuleSet, Scope, Stage, StageAct,
 };
 use crate::engine::units::Mono;
 use crate::engine::warrant::{EventCount, Spare};
@@ -77,19 +77,8 @@ fn rule(name: &str, matcher: Matcher, keep: Vec<Matcher>) -> Arc<Rule> {
 
 fn rules(rules: Vec<Arc<Rule>>, protect: Vec<Matcher>) -> Arc<RuleSet> {
     Arc::new(RuleSet {
-        mode: Mode::Nudge,
-        interval: Duration::from_secs(1),
-        rules,
         protect,
-        boundaries: Vec::new(),
-        remind: None,
-        channels: Channels {
-            journal: false,
-            tty: false,
-            desktop: false,
-        },
-        keeping: Keeping::default(),
-        variables: Arc::new([]),
+        ..rule_set(rules)
     })
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::super::fixtures::rule_set;
 use super::super::{Judge, Settings};
 use crate::engine::decision::{Closing, Decision, Hearing, Input, What};
 use crate::engine::evidence::{Quantity, Verdict};
@@ -13,8 +14,7 @@ use crate::engine::matcher::{Field, Matcher};
 use crate::engine::pattern::Glob;
 use crate::engine::process::{Mark, Pid, ProcKey, ShortName, StartTicks, Uid};
 use crate::engine::rule::{
-    Amount, Bound, Breaker, Channels, Clause, Keeping, Limit, Measure, Mode, Origin, Rule, RuleSet,
-    Scope, Stage, StageAct,
+    Amount, Bound, Breaker, Clause, Limit, Measure, Mode, Origin, Rule, Scope, Stage, StageAct,
 };
 use crate::engine::snapshot::{Ask, Figures, Machine, Memory, RunState, Sample, Seen, Snapshot};
 use crate::engine::survey::{Findings, Image, Share, Survey};
@@ -90,21 +90,7 @@ fn rule(limits: &[u64]) -> Rule {
 impl World {
     /// A root without much of its own, and ten workers.
     fn new(limits: &[u64], worker: Held) -> Self {
-        let rules = RuleSet {
-            mode: Mode::Nudge,
-            interval: Duration::from_secs(1),
-            rules: vec![Arc::new(rule(limits))],
-            protect: Vec::new(),
-            boundaries: Vec::new(),
-            remind: None,
-            channels: Channels {
-                journal: false,
-                tty: false,
-                desktop: false,
-            },
-            keeping: Keeping::default(),
-            variables: Arc::new([]),
-        };
+        let rules = rule_set(vec![Arc::new(rule(limits))]);
         let settings = Settings {
             only_user: None,
             spare: Arc::new(Spare::default()),
