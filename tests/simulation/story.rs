@@ -91,7 +91,7 @@ impl Story {
         machine.cores = 80;
         machine.tick = Duration::from_millis(records.one_of(&[0, 4, 10]));
         populate(&mut machine, &mut chance, calm_start);
-        if ways.flushes {
+        if ways.flush.is_some() {
             settle_in_groups(&mut machine, &mut records);
         }
         let leash = chance.permille(100).then(|| {
@@ -124,7 +124,8 @@ impl Story {
 /// How CPU time is accounted.
 fn account(ways: &mut Ways, chance: &mut Chance) {
     ways.units = chance.one_of(&[Units::Nanos, Units::Ticks, Units::Ticks, Units::TicksOnly]);
-    ways.flushes = chance.permille(600);
+    // Whatever happens at the moment of a look is over a moment later.
+    ways.flush = chance.permille(600).then_some(Duration::from_micros(1));
     if chance.permille(700) {
         ways.records = Records::Kept;
         ways.lost_records = chance.one_of(&[0, 0, 50]);

@@ -49,8 +49,8 @@ pub struct Ways {
     pub lost_records: u64,
     /// Batches of records that are read only with the next.
     pub late_records: u64,
-    /// Whether word comes that all was told.
-    pub flushes: bool,
+    /// How long it takes at least until all that happened is told; `None` where word of that never comes.
+    pub flush: Option<Duration>,
     /// Whom we may signal; root may everyone.
     pub user: u32,
 }
@@ -72,7 +72,7 @@ impl Ways {
             records: Records::None,
             lost_records: 0,
             late_records: 0,
-            flushes: true,
+            flush: Some(Duration::ZERO),
             user: 0,
         }
     }
@@ -100,7 +100,7 @@ pub struct Sent {
 enum Job {
     Deliver(Input),
     List,
-    Flush,
+    Flush(Mono),
     Look(Vec<Ask>, Vec<Text>),
     Account(Accounting),
     Learn(Vec<Question>),
@@ -204,9 +204,10 @@ impl Shells {
                     self.enter(at, Job::List);
                 }
                 Decision::Flush => {
-                    // Whatever happened at the moment of the look is over by then.
-                    let at = self.soon(now).after(Duration::from_micros(1));
-                    self.enter(at, Job::Flush);
+                    if let Some(least) = self.ways.flush {
+                        let at = self.soon(now).after(least);
+                        self.enter(at, Job::Flush(now));
+                    }
                 }
                 Decision::Account(wanted) => {
                     let at = self.soon(now);
@@ -264,11 +265,8 @@ impl Shells {
                 let at = self.soon(now);
                 self.post(at, Input::Listing(machine.listing()));
             }
-            // Whoever turns us has everything heard before; what happens at this very moment may not be over.
-            Job::Flush if self.ways.flushes => {
-                return Some(Input::Flushed(now.before(Duration::from_nanos(1))));
-            }
-            Job::Flush => {}
+            // Whoever turns us has everything heard before.
+            Job::Flush(asked) => return Some(Input::Flushed(asked)),
             Job::Account(wanted) => return Some(self.account(machine, wanted)),
             Job::Look(asks, groups) => {
                 let sight = Sight {
