@@ -25,8 +25,6 @@ const NAMED: usize = 12;
 impl Judge {
     /// Takes in figures, then judges every unit whose figures were asked for.
     pub(super) fn look_at(&mut self, snapshot: &Snapshot, out: &mut Vec<Decision>) {
-        self.note_machine(snapshot.machine);
-        self.snapshots = self.snapshots.saturating_add(1);
         let mut answered = BTreeSet::new();
         for sample in &snapshot.samples {
             if let Seen::Still = sample.seen {

@@ -31,6 +31,8 @@ pub(super) struct Pending {
 impl Judge {
     /// Has a look wait for the events of before it, where they are heard.
     pub(super) fn await_events(&mut self, look: Snapshot, out: &mut Vec<Decision>) {
+        self.note_machine(look.machine);
+        self.snapshots = self.snapshots.saturating_add(1);
         let read = look.samples.iter().map(|sample| sample.at);
         let taken = read.max().unwrap_or_default();
         if self.hearing == Hearing::Events && !self.forest.is_told(taken) {
