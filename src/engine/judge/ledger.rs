@@ -31,8 +31,10 @@ const SEAM: Duration = Duration::from_millis(50);
 pub(super) struct Death {
     /// The number.
     pub(super) pid: Pid,
-    /// Not after the process's start.
+    /// Not after the process's start,
     pub(super) born: Mono,
+    /// and not before it.
+    pub(super) started: Mono,
     /// Not before its end.
     pub(super) died: Mono,
 }
@@ -126,12 +128,17 @@ impl<Debt> Ledger<Debt> {
         let mut settled = Vec::new();
         for &account in records {
             let pid = account.pid;
+            let entry = Entry {
+                account,
+                since,
+                upto,
+            };
             if let Some(owed) = self.owed.remove(&pid) {
                 let death = owed.death;
                 if death.died > since {
                     let taken = holder(pid).is_some_and(|born| born < upto);
                     match owed.debt {
-                        Some(debt) if !taken && death.allows(&account) => {
+                        Some(debt) if !taken && death.allows(&entry) => {
                             settled.push((death, debt, account));
                         }
                         // It may be of either, and so may the next.
@@ -144,11 +151,6 @@ impl<Debt> Ledger<Debt> {
                 // What was owed is lost: this was written after that death.
             }
             self.entered = self.entered.saturating_add(1);
-            let entry = Entry {
-                account,
-                since,
-                upto,
-            };
             self.records.insert((pid, self.entered), entry);
         }
         if self.records.len() > MOST {
@@ -176,7 +178,7 @@ impl<Debt> Ledger<Debt> {
             }
             let before = self.owed.get(&death.pid);
             let other = before.is_some_and(|owed| owed.death.died > entry.since);
-            if other || !death.allows(&entry.account) {
+            if other || !death.allows(&entry) {
                 self.owed.insert(death.pid, Owed { death, debt: None });
                 return None;
             }
@@ -227,9 +229,11 @@ impl<Debt> Ledger<Debt> {
 }
 
 impl Death {
-    /// Whether a record can be of this life, by its length.
-    fn allows(&self, account: &Account) -> bool {
-        account.lived <= self.died.since(self.born).saturating_add(SEAM)
+    /// Whether a record can be of this life, by its length and its beginning.
+    fn allows(&self, entry: &Entry) -> bool {
+        let lived = entry.account.lived;
+        let no_longer = lived <= self.died.since(self.born).saturating_add(SEAM);
+        no_longer && entry.since.before(lived) <= self.started.after(SEAM)
     }
 }
 
@@ -261,6 +265,7 @@ mod tests {
         Death {
             pid: pid(number),
             born: at(born),
+            started: at(born),
             died: at(died),
         }
     }
@@ -360,6 +365,19 @@ mod tests {
         );
         batch(&mut ledger, 200, 300, &[record(8, 5000, 9)], NOBODY);
         assert_eq!(settle(&mut ledger, death(8, 210, 220)), None);
+    }
+
+    #[test]
+    fn a_record_of_who_began_later_is_not_its() {
+        // Found dead long after it died, and another had its number by then.
+        let mut ledger = open();
+        assert_eq!(settle(&mut ledger, death(7, 1000, 9000)), None);
+        assert_eq!(
+            batch(&mut ledger, 8900, 9100, &[record(7, 430, 3)], NOBODY),
+            []
+        );
+        batch(&mut ledger, 9200, 9300, &[record(8, 430, 3)], NOBODY);
+        assert_eq!(settle(&mut ledger, death(8, 1000, 9250)), None);
     }
 
     #[test]

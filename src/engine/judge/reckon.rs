@@ -22,8 +22,9 @@ use crate::engine::usage::{Buried, LAST_STEPS, LONGEST_TICK, Spent};
 /// All that bounds what one process used, at its death.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Dying {
-    /// Not after its start, and not before its end.
+    /// Not after its start, not before it, and not before its end.
     born: Mono,
+    started: Mono,
     died: Mono,
     /// Its birth was heard and so was everything since: it has no other threads than those counted.
     heard: bool,
@@ -47,6 +48,7 @@ impl Dying {
         Death {
             pid,
             born: self.born,
+            started: self.started,
             died: self.died,
         }
     }
@@ -141,6 +143,7 @@ impl Judge {
         let born = node.no_later_than_start(self.machine.slept);
         Dying {
             born,
+            started: node.born,
             died,
             heard: node.seen == FirstSign::Heard && self.silence.heard_since(born),
             sampled: latest.at,
