@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use super::Judge;
 use super::unit::{Unit, UnitId};
+use crate::engine::decision::Hearing;
 use crate::engine::facts::Read;
 use crate::engine::forest::{Life, Serial};
 use crate::engine::process::{Pid, Text};
@@ -92,15 +93,19 @@ impl Judge {
         };
         let finding = self.whose(unit, group);
         let bounds = self.bounds(unit, group, range);
-        let (now, Some(unit)) = (self.now, self.units.get_mut(&id)) else {
+        let (now, hearing) = (self.now, self.hearing);
+        let Some(unit) = self.units.get_mut(&id) else {
             return range;
         };
         let exclusive = &mut unit.exclusive;
+        if group.entered == Entered::Somebody {
+            *exclusive = Exclusive::default();
+        }
+        if !finding.may_begin(hearing) && exclusive.apart.is_none() {
+            return range;
+        }
         let narrowed = match (finding, bounds) {
             (Finding::Own { unknown, absent }, Some(bounds)) => {
-                if group.entered == Entered::Somebody {
-                    *exclusive = Exclusive::default();
-                }
                 (exclusive.unknown, exclusive.absent) = (unknown, absent);
                 exclusive.take(group, bounds)
             }
@@ -193,6 +198,17 @@ impl Judge {
         sum = sum.saturating_add(tick.saturating_mul(unknown.unwrap_or(u32::MAX)));
         let all = tick.saturating_mul(self.machine.cores.max(1));
         (sum.min(all), behind)
+    }
+}
+
+impl Finding {
+    /// Whether the unit can be taken to be alone in the group from now on. Where births are not heard, whoever is not
+    /// known may be a stranger, and be gone before the next look while a child of his is there.
+    fn may_begin(&self, hearing: Hearing) -> bool {
+        match (self, hearing) {
+            (Self::Own { unknown, .. }, Hearing::Nothing) => unknown.is_empty(),
+            (Self::Own { .. }, Hearing::Events) | (Self::Shared, _) => true,
+        }
     }
 }
 
