@@ -31,8 +31,8 @@ pub struct Latest {
     pub ran: Option<Ran>,
     /// CPU time.
     pub cpu: Duration,
-    /// By how much that may fall short, for want of finer units.
-    pub grain: Duration,
+    /// By how much that may fall short, in microseconds: never so much as a tick of `/proc` twice.
+    grain: u16,
     /// It did not run when it was last read.
     pub at_rest: bool,
     /// Threads.
@@ -71,7 +71,7 @@ impl Latest {
         read: Mono::BOOT,
         ran: None,
         cpu: Duration::ZERO,
-        grain: Duration::ZERO,
+        grain: 0,
         at_rest: false,
         threads: 0,
         rss: Bytes(0),
@@ -105,7 +105,13 @@ impl Latest {
     pub fn spend(&mut self, cpu: Duration, grain: Duration) {
         let most = cpu.saturating_add(grain);
         self.cpu = self.cpu.max(cpu);
-        self.grain = most.saturating_sub(self.cpu);
+        let micros = nanos(most.saturating_sub(self.cpu)).div_ceil(1000);
+        self.grain = u16::try_from(micros).unwrap_or(u16::MAX);
+    }
+
+    /// By how much the CPU time may fall short, for want of finer units.
+    pub fn grain(&self) -> Duration {
+        Duration::from_micros(u64::from(self.grain))
     }
 
     /// Memory by part, when it was asked for, and when it was read.
@@ -386,9 +392,9 @@ mod tests {
         let millis = Duration::from_millis;
         let mut latest = Latest::default();
         latest.spend(millis(20), millis(20));
-        assert_eq!((latest.cpu, latest.grain), (millis(20), millis(20)));
+        assert_eq!((latest.cpu, latest.grain()), (millis(20), millis(20)));
         latest.spend(millis(33), Duration::ZERO);
         latest.spend(millis(30), millis(20));
-        assert_eq!((latest.cpu, latest.grain), (millis(33), millis(17)));
+        assert_eq!((latest.cpu, latest.grain()), (millis(33), millis(17)));
     }
 }

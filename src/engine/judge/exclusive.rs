@@ -8,8 +8,9 @@
 //! Every process listed is a member, every member that was read after the list is in it, no group lies below it, and
 //! nobody was moved in since the last look. Whoever is listed and not known was most likely born a moment ago; one that
 //! stays unknown is a stranger. Whoever lives and is not listed is most likely about to die, which begins with leaving
-//! the list; one that lives on is elsewhere. What cannot be seen is a stranger that is *born* in the group, by a parent outside, and
-//! dies between two looks.
+//! the list; one that lives on is elsewhere. Where births are not heard, it begins with a look that finds nobody unknown:
+//! who comes later and was not moved in descends from those. What cannot be seen is a stranger that a parent outside
+//! starts within the group, and that dies between two looks.
 //!
 //! # Why a difference of two moments
 //! Between what a unit used and what its group shows lies something that stays the same while the group is the unit's
@@ -304,6 +305,18 @@ mod tests {
         assert_eq!(take(900, -2, 500), Some((ms(898), ms(905))));
         // Somebody else uses the group.
         assert_eq!(take(5000, -4000, -3000), None);
+    }
+
+    #[test]
+    fn nothing_begins_among_strangers() {
+        let own = |pids: &[u32]| Finding::Own {
+            unknown: pids.iter().filter_map(|pid| Pid::new(*pid)).collect(),
+            absent: BTreeSet::new(),
+        };
+        assert!(own(&[]).may_begin(Hearing::Nothing));
+        assert!(!own(&[7]).may_begin(Hearing::Nothing));
+        // Their births would have been heard, and whose they are is known at the next look.
+        assert!(own(&[7]).may_begin(Hearing::Events));
     }
 
     #[test]

@@ -148,7 +148,7 @@ impl Judge {
             heard: node.seen == FirstSign::Heard && self.silence.heard_since(born),
             sampled: latest.at,
             cpu: latest.cpu,
-            grain: latest.grain,
+            grain: latest.grain(),
             at_rest: latest.at_rest,
             ended: ended(node, dossier),
             threads: node.threads,
@@ -169,7 +169,7 @@ impl Judge {
             };
             let latest = dossier.latest();
             read = read.saturating_add(latest.cpu);
-            open = open.saturating_add(latest.grain);
+            open = open.saturating_add(latest.grain());
             lost = lost.saturating_add(tick.saturating_mul(ended(node, dossier)));
             if latest.at.is_none_or(|at| at < unit.looked) {
                 let unread = self.now.since(latest.at.unwrap_or(node.born));
