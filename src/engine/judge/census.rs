@@ -259,7 +259,8 @@ impl Judge {
         let both = self.forest.node(serial).zip(self.dossiers.get(&serial));
         both.is_some_and(|(node, dossier)| {
             let own_image = node.exec != ExecGen::default() || node.seen == FirstSign::Found;
-            own_image && dossier.learning != Learning::Settled
+            let gone = matches!(dossier.papers, Papers::None);
+            own_image && (gone || dossier.learning != Learning::Settled)
         })
     }
 
