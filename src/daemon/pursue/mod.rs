@@ -5,8 +5,8 @@
 //! what it hears.
 //!
 //! **Invariants.** The loop is told every event once, in the kernel's order, and before the report of any pursuit that
-//! saw it; and of a record before the event of its exit, unless a pursuit left no time for records. A recall takes effect at the next send, not at the next turn. When the thread ends, nobody stands still
-//! because of us.
+//! saw it; and of a record before the event of its exit, unless a pursuit left no time for records. A recall takes effect
+//! at the next send, not at the next turn. When the thread ends, nobody stands still because of us.
 //!
 //! # Why batches
 //! Waking for every event costs 5 µs each, read in batches 2 µs; a build forks thousands a second. Outside a pursuit
@@ -68,7 +68,8 @@ pub struct Pursuer {
 
 impl Pursuer {
     /// Starts the thread. `sink` is called on it and must not block. [`Hearing::Nothing`] asks for the scan tier;
-    /// [`Hearing::Events`] for the event tier where the kernel allows it; without [`Accounting::Wanted`] no records of the dead are ever kept. Which of them it is, is the first thing told.
+    /// [`Hearing::Events`] for the event tier where the kernel allows it; without [`Accounting::Wanted`] no records of the
+    /// dead are ever kept. Which of them it is, is the first thing told.
     ///
     /// # Errors
     /// When the machine has no thread or descriptor left.
