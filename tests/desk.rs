@@ -19,6 +19,7 @@ use beadle::engine::warrant::{
 use beadle::sys::events::Deafness;
 use beadle::sys::glimpse::everyone;
 use beadle::sys::holds::Holds;
+use beadle::sys::pidfd::Life;
 use beadle::sys::signaller::Signaller;
 
 use super::villain::{Kind, Villain, awake};
@@ -139,6 +140,12 @@ impl Forest {
         let Ok((key, glimpse)) = holds.take(pid) else {
             return;
         };
+        // The number may be another's since it was seen, and so may the parent's.
+        if let HardTie::Child { parent } = tie
+            && (glimpse.ppid != Some(parent.pid()) || holds.life(parent) != Some(Life::Alive))
+        {
+            return;
+        }
         self.order.push(pid);
         let target = Target {
             key,

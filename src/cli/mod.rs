@@ -17,6 +17,8 @@ use crate::engine::process::Uid;
 mod check;
 #[cfg_attr(not(target_os = "linux"), path = "demo/elsewhere.rs")]
 mod demo;
+#[cfg(target_os = "linux")]
+mod guardian;
 mod history;
 mod pause;
 mod ps;
@@ -76,6 +78,9 @@ enum Command {
     Rules(rules::Args),
     Schema(schema::Args),
     Demo(demo::Args),
+    #[cfg(target_os = "linux")]
+    #[command(hide = true)]
+    Guardian(guardian::Args),
 }
 
 /// What the command line knows of where it was started.
@@ -161,6 +166,8 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
             Ok(())
         }
         Some(Command::Demo(args)) => demo::run(args, &around),
+        #[cfg(target_os = "linux")]
+        Some(Command::Guardian(args)) => guardian::run(args),
         None => {
             say(&Cli::command().render_help().to_string());
             Ok(())

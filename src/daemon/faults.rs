@@ -24,6 +24,8 @@ pub(super) enum Part {
     History,
     /// Keeping a record of what is about to be done.
     Intent,
+    /// Leaving word to the next beadle.
+    Legacy,
     /// An act that an earlier beadle left open.
     Unfinished,
 }
@@ -40,6 +42,7 @@ impl Part {
             Self::Store => "store",
             Self::History => "history",
             Self::Intent => "record of intent",
+            Self::Legacy => "legacy",
             Self::Unfinished => "unfinished act",
         }
     }

@@ -5,15 +5,19 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::engine::decision::{Hearing, Input};
 use crate::engine::evidence::IncidentId;
+use crate::engine::legacy::Legacy;
 use crate::engine::process::Uid;
+use crate::engine::units::Mono;
 use crate::engine::warrant::{Report, Warrant};
 use crate::store::StoreError;
 use crate::store::intent::{Intent, Record};
+use crate::store::legacy::Shelf;
 use crate::store::numbers::{Block, Numbers};
 use crate::sys::clock::Clock;
 
@@ -21,6 +25,12 @@ use super::faults::Part;
 use super::historian::Place;
 use super::inbox::{Mail, Post};
 use super::recall::state_folder;
+
+/// The file that word is left in, beside the record of intent.
+const LEGACY: &str = "legacy.json";
+
+/// How often word is left of how things stand, if nothing happens before.
+const LEAVE: Duration = Duration::from_secs(10);
 
 /// With so few numbers left, the next block is reserved.
 const LOW: u64 = 32;
@@ -74,6 +84,8 @@ pub(super) struct Opened {
     pub(super) unfinished: Vec<Record>,
     /// Where history is kept, if it can be.
     pub(super) history: Option<Place>,
+    /// What an earlier beadle of this boot left.
+    pub(super) legacy: Option<Legacy>,
 }
 
 /// Whether a block is being reserved.
@@ -91,6 +103,10 @@ pub(super) struct Keeper {
     last: u64,
     pen: Pen,
     intent: Option<Intent>,
+    /// Where it is left to the next beadle how things stand.
+    shelf: Option<Shelf>,
+    /// When to do so next, if nothing happens before.
+    next_leave: Mono,
     /// How members are ended now.
     pub(super) hearing: Hearing,
     post: Post,
@@ -137,12 +153,25 @@ impl Keeper {
                 (None, Vec::new())
             }
         };
+        let (shelf, legacy) = match (&intent, &places.intent) {
+            // Whoever holds the record of intent holds its folder.
+            (Some(_), Some(path)) => match Shelf::open(&path.with_file_name(LEGACY), boot) {
+                Ok((shelf, legacy)) => (Some(shelf), legacy),
+                Err(error) => {
+                    faults.push((Part::Legacy, unremembered(&error)));
+                    (None, None)
+                }
+            },
+            (None, _) | (_, None) => (None, None),
+        };
         let keeper = Self {
             numbers,
             block,
             last: 0,
             pen: Pen::Idle,
             intent,
+            shelf,
+            next_leave: Mono::BOOT,
             hearing: Hearing::Nothing,
             post: post.clone(),
         };
@@ -152,7 +181,23 @@ impl Keeper {
             faults,
             unfinished,
             history,
+            legacy,
         }
+    }
+
+    /// Whether it is time to leave word of how things stand.
+    pub(super) fn is_leaving(&self, now: Mono) -> bool {
+        self.shelf.is_some() && now >= self.next_leave
+    }
+
+    /// Leaves word to the next beadle.
+    pub(super) fn leave(&mut self, legacy: &Legacy) -> Result<(), String> {
+        let Some(shelf) = &self.shelf else {
+            // Said at the start.
+            return Ok(());
+        };
+        self.next_leave = legacy.at.after(LEAVE);
+        shelf.leave(legacy).map_err(|error| unremembered(&error))
     }
 
     /// Writes an act down, before anything is sent for it.
@@ -235,6 +280,10 @@ fn numbered_by_the_clock(why: &str) -> String {
 
 fn unrecorded(why: &str) -> String {
     format!("{why}; if beadle dies in the middle of an act, the next one will not know of it")
+}
+
+fn unremembered(error: &StoreError) -> String {
+    format!("{error}; after a restart, trees and incidents will begin anew")
 }
 
 fn wrong(error: &StoreError) -> String {

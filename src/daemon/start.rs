@@ -19,6 +19,7 @@ use crate::sys::heap;
 use crate::sys::ourselves;
 use crate::sys::pidfd::PidFd;
 use crate::sys::procfs::Procfs;
+use crate::sys::signaller::Signaller;
 use crate::sys::users::Users;
 
 use super::historian::Historian;
@@ -82,11 +83,15 @@ fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
         faults,
         unfinished,
         history,
+        legacy,
     } = Keeper::open(&places(options, user), &boot, &post);
     let keeping = loaded.rules.keeping;
     let historian = Historian::new(history, keeping, &boot, options.only_under, &post);
     let groups = groups(options.accounting);
     let shells = Shells::start(Path::new("/proc"), groups, pursuer, keeper, &post)?;
+    if let Some(legacy) = legacy {
+        inbox.defer(Input::Inherit(Box::new(legacy)));
+    }
     // Until the ear says otherwise nothing is heard; it says so at once or within a moment.
     inbox.defer(Input::Hearing(Hearing::Nothing));
     let settings = Settings {
@@ -158,7 +163,9 @@ fn start_pursuer(
         // The loop is gone: nobody listens any more.
         let _ = deliver.send(Mail::Heard(heard));
     };
-    Pursuer::start(want, records, sink).map_err(|source| StartError::Thread {
+    // Our own program, whatever has become of its file since.
+    let signaller = Signaller::default().guarded_by(PathBuf::from("/proc/self/exe"));
+    Pursuer::start_with(signaller, want, records, sink).map_err(|source| StartError::Thread {
         what: "the event reader",
         source,
     })

@@ -1,15 +1,18 @@
 //! What the beadle before this one was doing when it died.
 //!
-//! Nobody is signalled for it. Whether those who stand still were stopped by it, or by a person since, cannot be known for
-//! certain; and a signal without a warrant has no door to go through. So it is told, with what to do.
+//! Whoever stands still, was to be stopped for that act and ran before is continued: it is most likely the dead beadle's
+//! doing, its guardian is gone too, and a process that a person stopped in between loses less by going on than a tree does by
+//! standing still for ever. Nothing else is sent. It is told, with what to do.
 
 use std::fmt::Write;
 
 use crate::engine::process::ProcKey;
+use crate::engine::warrant::Outcome;
 use crate::store::intent::{Manner, Record};
 use crate::sys::glimpse::bearer;
 use crate::sys::holds::Holds;
 use crate::sys::pidfd::Life;
+use crate::sys::signaller::release;
 
 /// So many numbers are named.
 const NAMED: usize = 12;
@@ -68,13 +71,26 @@ fn tell(record: &Record) -> (String, Vec<ProcKey>) {
         .copied()
         .collect();
     if !stopped.is_empty() {
-        let _ = write!(
-            story,
-            "; stopped, most likely by it: `kill -CONT {}` lets them go on",
-            numbers(&stopped).replace(", ", " ")
-        );
+        let _ = match continued(&stopped) {
+            left if left.is_empty() => write!(
+                story,
+                "; {} stood still, most likely by its doing, and go on now",
+                numbers(&stopped)
+            ),
+            left => write!(
+                story,
+                "; stopped, most likely by it: `kill -CONT {}` lets them go on",
+                numbers(&left).replace(", ", " ")
+            ),
+        };
     }
     (story, alive)
+}
+
+/// Continues them; those who could not be.
+fn continued(stopped: &[ProcKey]) -> Vec<ProcKey> {
+    let refused = |key: &&ProcKey| !matches!(release(**key), Outcome::Sent | Outcome::Gone);
+    stopped.iter().filter(refused).copied().collect()
 }
 
 fn lives(key: ProcKey) -> bool {
@@ -136,24 +152,26 @@ mod tests {
         one.reap();
         two.signal(Signal::STOP);
         wait_until("it stands", || bearer(two.pid()).unwrap().0.state == 'T');
-        let walk = Unfinished::look(&[record(&keys, Manner::Walk)]).unwrap();
         let (stands, runs) = (two.pid(), three.pid());
-        assert!(
-            walk.text.ends_with(&format!(
-                "of its 3 targets 2 are still there, look at them: {stands}, {runs}; stopped, most likely by it: \
-                 `kill -CONT {stands}` lets them go on"
-            )),
-            "{}",
-            walk.text
-        );
         let plain = Unfinished::look(&[record(&keys, Manner::Plain)]).unwrap();
-        assert!(!plain.text.contains("CONT"), "{}", plain.text);
+        assert!(!plain.text.contains("stood still"), "{}", plain.text);
         let before = Record {
             stood: vec![stands.number()],
             ..record(&keys, Manner::Walk)
         };
         let before = Unfinished::look(&[before]).unwrap();
-        assert!(!before.text.contains("CONT"), "{}", before.text);
+        assert!(!before.text.contains("stood still"), "{}", before.text);
+        assert_eq!(bearer(two.pid()).unwrap().0.state, 'T');
+        let walk = Unfinished::look(&[record(&keys, Manner::Walk)]).unwrap();
+        assert!(
+            walk.text.ends_with(&format!(
+                "of its 3 targets 2 are still there, look at them: {stands}, {runs}; {stands} stood still, most likely by \
+                 its doing, and go on now"
+            )),
+            "{}",
+            walk.text
+        );
+        wait_until("it goes on", || bearer(two.pid()).unwrap().0.state != 'T');
         assert!(!walk.is_over());
         three.reap();
         drop(two);

@@ -138,6 +138,7 @@ impl Watch {
 
     /// Lets what was said and kept last arrive, for a moment.
     fn finish(mut self) {
+        self.leave_word();
         if let Some(text) = self.historian.finish(LAST_PAGES) {
             let now = self.shells.now();
             let edge = self.faults.seen(Part::History, &text, now);
@@ -171,7 +172,14 @@ impl Watch {
             _ => Vec::new(),
         };
         let now = self.shells.now();
-        for decision in self.judge.step(now, input) {
+        let settles = matches!(input, Input::Report(_) | Input::Answer(_));
+        let decisions = self.judge.step(now, input);
+        // Before anything is said: who takes over from us must not say it again.
+        let tells = |decision: &Decision| matches!(decision, Decision::Tell(_));
+        if settles || decisions.iter().any(tells) || self.shells.keeper.is_leaving(now) {
+            self.leave_word();
+        }
+        for decision in decisions {
             let carried = match &decision {
                 Decision::Carry(warrant) => Some(Arc::clone(warrant)),
                 Decision::List
@@ -201,6 +209,14 @@ impl Watch {
             let _ = ask.reply.send(answer);
         }
         self.check_sinks();
+    }
+
+    /// Leaves word to the next beadle of how things stand.
+    fn leave_word(&mut self) {
+        match self.shells.keeper.leave(&self.judge.bequeath()) {
+            Ok(()) => self.works(Part::Legacy),
+            Err(text) => self.fault(Part::Legacy, &text),
+        }
     }
 
     fn tell(&mut self, notice: &Notice) {

@@ -8,6 +8,7 @@ use super::account::{Accounting, Accounts};
 use super::event::Event;
 use super::evidence::{Evidence, IncidentId, Reading, UnitKey, Verdict};
 use super::facts::{Facts, Question};
+use super::legacy::Legacy;
 use super::process::{Pid, ProcKey, Text, Uid};
 use super::rule::{Mode, Origin, RuleName, RuleSet, Scope, Signal};
 use super::snapshot::{Ask, Snapshot};
@@ -49,6 +50,8 @@ pub enum Input {
     Rules(Arc<RuleSet>),
     /// What a person said.
     Answer(Answer),
+    /// What an earlier beadle of this boot left; before anything else.
+    Inherit(Box<Legacy>),
     /// Incidents are numbered from here from now on, unless they are further already.
     Numbering(IncidentId),
     /// Nothing came until the deadline.

@@ -20,6 +20,7 @@
 //! Membership is inherited at the moment of the fork, from a parent that is then alive, and is kept by the judge.
 //! Nothing has to be looked up through the dead afterwards.
 
+mod kin;
 mod sight;
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ use std::num::NonZeroU64;
 use std::time::Duration;
 
 use super::event::{Event, Happening};
+use super::legacy::Kin;
 use super::process::{ExecGen, Pid, ProcKey, StartTicks, Uid};
 use super::units::Mono;
 use super::warrant::HardTie;
@@ -50,6 +52,8 @@ pub struct Forest {
     heard: Mono,
     /// All that happened before this has been told.
     told: Mono,
+    /// Whom an earlier beadle knew, while they were not found.
+    left: BTreeMap<ProcKey, Kin>,
     /// When the look that is being taken in began.
     look: Mono,
     /// When events were found to be lost, last.
@@ -474,8 +478,7 @@ impl Forest {
     }
 
     fn plant(&mut self, node: Node) -> Serial {
-        self.made = self.made.saturating_add(1);
-        let serial = Serial(NonZeroU64::MIN.saturating_add(self.made));
+        let serial = self.next_serial();
         self.holders.insert(node.pid, serial);
         if let Some(parent) = node.awaits {
             self.waiting.entry(parent).or_default().insert(serial);
@@ -485,6 +488,11 @@ impl Forest {
         }
         self.nodes.insert(serial, Box::new(node));
         serial
+    }
+
+    fn next_serial(&mut self) -> Serial {
+        self.made = self.made.saturating_add(1);
+        Serial(NonZeroU64::MIN.saturating_add(self.made))
     }
 
     fn adopt(

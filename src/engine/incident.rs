@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::decision::{Closing, Rest};
 use super::evidence::{IncidentId, Verdict};
+use super::legacy::Stand;
 use super::rule::{Mode, Rule, Signal, Stage, StageAct};
 use super::units::Mono;
 use super::warrant::{Certainty, WarrantId};
@@ -87,7 +88,7 @@ pub enum Step {
 }
 
 /// What an incident leaves behind for its unit's cooldown.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Past {
     /// Its number: a breach within the cooldown re-opens the same incident.
     pub id: IncidentId,
@@ -135,6 +136,36 @@ impl Incident {
             // What it rests on was said before the cooldown.
             said: true,
             ..Self::open(past.id, past.opened)
+        }
+    }
+
+    /// Where it stands, for the next beadle.
+    pub fn stand_on(&self, rule: &Rule) -> Stand {
+        Stand {
+            id: self.id,
+            opened: self.opened,
+            next: self.next,
+            ladder: rule.ladder.iter().map(|stage| stage.act).collect(),
+            told: self.told,
+            signalled: self.signalled,
+            denied: self.denied,
+            said: self.said,
+        }
+    }
+
+    /// The same case, after a restart: at its stage, its clock at zero, and nothing is said again. An act that was under
+    /// way then is a stage that was not carried out.
+    pub fn resume(stand: &Stand, now: Mono, rule: &Rule) -> Self {
+        Self {
+            next: same_stage(stand.next, stand.ladder.iter().copied(), &rule.ladder),
+            clock: now,
+            told: stand.told,
+            signalled: stand.signalled,
+            // Who was ended while nobody looked, nobody heard of.
+            certainty: Certainty::Looked,
+            denied: stand.denied,
+            said: stand.said,
+            ..Self::open(stand.id, stand.opened)
         }
     }
 
@@ -284,7 +315,7 @@ impl Incident {
     /// The ladder is another one now: the stage stays where all before it is as it was, else the climb goes on after
     /// the last nudge that both ladders have. Its clock starts again.
     pub fn restart(&mut self, now: Mono, old: &[Stage], new: &[Stage]) {
-        self.next = same_stage(self.next, old, new);
+        self.next = same_stage(self.next, old.iter().map(|stage| stage.act), new);
         self.clock = now;
         self.said = false;
         if let Phase::Resting(_) = self.phase {
@@ -332,18 +363,17 @@ impl Incident {
 impl Past {
     /// The ladder is another one now: what [`Incident::restart`] does to an open incident.
     pub fn restart(&mut self, old: &[Stage], new: &[Stage]) {
-        self.next = same_stage(self.next, old, new);
+        self.next = same_stage(self.next, old.iter().map(|stage| stage.act), new);
         self.served = Duration::ZERO;
     }
 }
 
 /// Where a climb stands on another ladder: at the same stage where all before it is as it was, else after the last
 /// nudge that both have.
-fn same_stage(next: usize, old: &[Stage], new: &[Stage]) -> usize {
+fn same_stage(next: usize, old: impl Iterator<Item = StageAct>, new: &[Stage]) -> usize {
     let alike = old
-        .iter()
         .zip(new)
-        .take_while(|(old, new)| old.act == new.act)
+        .take_while(|(old, new)| *old == new.act)
         .count();
     if alike < next {
         after_last_nudge(new, alike)

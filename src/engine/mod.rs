@@ -35,6 +35,7 @@ pub mod forest;
 pub mod guard;
 pub mod incident;
 pub mod judge;
+pub mod legacy;
 pub mod matcher;
 pub mod pace;
 pub mod pattern;

@@ -8,19 +8,24 @@
 //! | [`numbers`] | which incident numbers were given out |
 //! | [`intent`] | acts under way, written before their first signal |
 //! | [`history`] | what became of incidents |
+//! | [`legacy`] | what is left to the next beadle of this boot |
 //! | `folder` | folders of our own |
 
 mod folder;
 pub mod history;
 pub mod intent;
+pub mod legacy;
 pub mod numbers;
 #[cfg(test)]
 mod tiny;
 
 use std::io;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use rusqlite::ErrorCode;
+
+use crate::engine::process::{Mark, Pid, ProcKey};
 
 /// Why something cannot be kept. The watch goes on.
 #[derive(Debug, thiserror::Error)]
@@ -113,4 +118,16 @@ impl StoreError {
         matches!(self, Self::Damaged { .. })
             || self.code().is_some_and(|code| damage.contains(&code))
     }
+}
+
+/// A key as it was written.
+fn key(text: &str) -> Option<ProcKey> {
+    let (at, mark): (usize, fn(u64) -> Mark) = match (text.find(':'), text.find('~')) {
+        (Some(at), _) => (at, Mark::Inode),
+        (None, Some(at)) => (at, Mark::Ticks),
+        (None, None) => return None,
+    };
+    let pid = Pid::new(u32::from_str(text.get(..at)?).ok()?)?;
+    let number = u64::from_str(text.get(at + 1..)?).ok()?;
+    Some(ProcKey::new(pid, mark(number)))
 }

@@ -15,6 +15,8 @@ mod fake_proc;
 #[cfg(target_os = "linux")]
 pub mod glimpse;
 #[cfg(target_os = "linux")]
+pub mod guardian;
+#[cfg(target_os = "linux")]
 pub mod heap;
 #[cfg(target_os = "linux")]
 pub mod holds;

@@ -6,7 +6,8 @@
 //!   CONT for whom we stopped ourselves: it takes back, it does not act.
 //! - Init, threads of the kernel, we ourselves, what we hang from and whom the warrant spares get none. The engine has
 //!   seen to that already; it is seen to again here, from the machine itself.
-//! - Whoever was stopped through this door is continued when it closes.
+//! - Whoever was stopped through this door is continued when it closes: by us, by the [`super::guardian`] if we die, by the
+//!   next beadle if that one dies too.
 
 #![expect(
     clippy::disallowed_methods,
@@ -14,6 +15,7 @@
 )]
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -21,6 +23,7 @@ use rustix::io::Errno;
 use rustix::process::{Signal as Raw, pidfd_send_signal};
 
 use super::glimpse::{Nature, bearer};
+use super::guardian::Guardian;
 use super::holds::Holds;
 use super::pidfd::{NoHold, PidFd};
 use crate::engine::process::{Pid, ProcKey};
@@ -103,6 +106,10 @@ pub struct Signaller {
     own: BTreeSet<Pid>,
     /// Whom we stopped and have neither continued nor killed.
     stopped: BTreeSet<ProcKey>,
+    /// The program that a guardian is, where there is to be one.
+    program: Option<PathBuf>,
+    /// The guardian, while anybody is stopped.
+    guardian: Option<Guardian>,
 }
 
 impl Default for Signaller {
@@ -118,6 +125,23 @@ impl Signaller {
             holds,
             own: line_of_descent(),
             stopped: BTreeSet::new(),
+            program: None,
+            guardian: None,
+        }
+    }
+
+    /// The same with a guardian, who is this program.
+    #[must_use]
+    pub fn guarded_by(mut self, program: PathBuf) -> Self {
+        self.program = Some(program);
+        self
+    }
+
+    /// Nothing is under way any more: holds and guardian are let go.
+    pub fn rest(&mut self) {
+        self.holds.clear();
+        if let Some(guardian) = self.guardian.take_if(|_| self.stopped.is_empty()) {
+            guardian.dismiss();
         }
     }
 
@@ -147,6 +171,9 @@ impl Signaller {
             Wire::Stop => Raw::STOP,
             Wire::Cont => Raw::CONT,
         };
+        if wire == Wire::Stop {
+            self.forewarn(key);
+        }
         let outcome = match self.holds.with(key, |fd, nature| pass(fd, nature, signal)) {
             Ok(outcome) => outcome,
             Err(NoHold::Gone) => Outcome::Gone,
@@ -156,6 +183,17 @@ impl Signaller {
         outcome
     }
 
+    /// Tells the guardian before it happens. Where none can be had, the record of intent has to do.
+    fn forewarn(&mut self, key: ProcKey) {
+        if self.guardian.is_none() {
+            let program = self.program.as_deref();
+            self.guardian = program.and_then(|program| Guardian::post(program).ok());
+        }
+        if let Some(guardian) = &mut self.guardian {
+            guardian.stops(key);
+        }
+    }
+
     /// Keeps account of who stands still because of us.
     fn note(&mut self, key: ProcKey, wire: Wire, outcome: Outcome) {
         match (wire, outcome) {
@@ -163,7 +201,10 @@ impl Signaller {
                 self.stopped.insert(key);
             }
             (Wire::Kill | Wire::Cont, Outcome::Sent) | (_, Outcome::Gone) => {
-                self.stopped.remove(&key);
+                let ours = self.stopped.remove(&key);
+                if let Some(guardian) = self.guardian.as_mut().filter(|_| ours) {
+                    guardian.frees(key);
+                }
             }
             (Wire::Ask | Wire::Kill | Wire::Stop | Wire::Cont, _) => {}
         }
@@ -182,6 +223,21 @@ impl Drop for Signaller {
                 .holds
                 .with(key, |fd, _| pidfd_send_signal(fd, Raw::CONT));
         }
+    }
+}
+
+/// Continues one that stands still because a beadle stopped it that is no more. It takes back, it does not act: it needs no
+/// warrant, and there is none left.
+pub fn release(key: ProcKey) -> Outcome {
+    let stands = || bearer(key.pid()).is_ok_and(|(glimpse, _)| glimpse.state == 'T');
+    let sent = Holds::with_room(1).with(key, |fd, nature| {
+        stands().then(|| pass(fd, nature, Raw::CONT))
+    });
+    match sent {
+        Ok(Some(outcome)) => outcome,
+        // Somebody was quicker.
+        Ok(None) | Err(NoHold::Gone) => Outcome::Gone,
+        Err(NoHold::Short | NoHold::Refused) => Outcome::Withheld(Withheld::Unsure),
     }
 }
 

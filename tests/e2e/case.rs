@@ -106,6 +106,11 @@ impl Case {
             .leash(self.leash())
     }
 
+    /// How births are heard of.
+    pub(crate) fn tier(&self) -> Tier {
+        self.tier
+    }
+
     /// Starts a villain.
     pub(crate) fn start(&mut self, order: Order) -> Started {
         order.start(&mut self.launcher).unwrap()

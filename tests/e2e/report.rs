@@ -25,6 +25,15 @@ impl Tier {
             Self::Scan => "scan",
         }
     }
+
+    /// What figures of CPU time may say of themselves: better than the tier where there is a better source, and worse of
+    /// who was there before everyone had been looked at.
+    pub(crate) const fn sources(self) -> &'static [&'static str] {
+        match self {
+            Self::Events => &["exact", "taskstats", "events", "scan"],
+            Self::Scan => &["exact", "scan"],
+        }
+    }
 }
 
 /// Which scenario, as the list of scenarios counts them, or a word for those that are not in it.

@@ -64,8 +64,8 @@ impl Stage {
             .unwrap();
         open_to_all(dir.path());
         let stage = Arc::new(Self { dir });
-        fs::copy(std::env::current_exe().unwrap(), stage.villain()).unwrap();
-        fs::copy(env!("CARGO_BIN_EXE_beadle"), stage.beadle()).unwrap();
+        copy(&std::env::current_exe().unwrap(), &stage.villain());
+        copy(Path::new(env!("CARGO_BIN_EXE_beadle")), &stage.beadle());
         for program in [stage.villain(), stage.beadle()] {
             open_to_all(&program);
         }
@@ -105,4 +105,11 @@ pub(crate) fn give(path: &Path, user: User) {
     if let Some(id) = user.ids() {
         chown(path, Some(id), Some(id)).unwrap();
     }
+}
+
+/// Copies a program, and not by our own hand: a child that another test forks meanwhile would keep the copy open for writing,
+/// and such a program cannot be run.
+pub(crate) fn copy(from: &Path, to: &Path) {
+    let status = std::process::Command::new("cp").arg(from).arg(to).status();
+    assert!(status.unwrap().success(), "cannot copy {}", from.display());
 }

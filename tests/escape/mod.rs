@@ -20,10 +20,11 @@
 //! | [`memory`] | 37, 38, 39 |
 //! | [`answers`] | 48 |
 //! | [`spared`] | who is kept, protected or a boundary in the midst of a tree that is ended |
+//! | [`restart`] | 33: a daemon that dies and comes back |
 //! | [`reuse`] | a thousand rounds of reuse before a signal, and between a fork and the hold (C3) |
 //! | [`flood`] | 42 |
 //!
-//! Not played: 2 and 33 to 35 (a daemon that dies and comes back) and 7 to 9 (the CPU time of the dead) come with what
+//! Not played: 2, 34 and 35 (a daemon that dies and comes back, with reuse meanwhile) and 7 to 9 (the CPU time of the dead) come with what
 //! they are about; 47 (who holds a lock) with locks.
 #![allow(
     clippy::disallowed_methods,
@@ -41,6 +42,7 @@ mod flood;
 mod identity;
 mod memory;
 mod realms;
+mod restart;
 mod reuse;
 mod siege;
 mod spared;

@@ -13,7 +13,7 @@ use crate::e2e::in_both_tiers;
 use crate::e2e::launch::{Order, Started};
 use crate::e2e::lineage::pipe;
 use crate::e2e::report::{Number, Promise, Row, Tier, cannot_show};
-use crate::e2e::stage::{OTHER_STRANGER, User, root};
+use crate::e2e::stage::{OTHER_STRANGER, User, copy, root};
 use crate::e2e::wait::wait_until;
 
 in_both_tiers!(who_becomes_another_user_is_ended_by_root);
@@ -44,7 +44,7 @@ fn who_becomes_another_user_is_ended_by_root(tier: Tier) {
 /// A program that runs as root whoever starts it; nobody but our stranger can.
 fn climbing_program(case: &Case) -> PathBuf {
     let path = case.path("climbing");
-    fs::copy(case.program("plain"), &path).unwrap();
+    copy(&case.program("plain"), &path);
     chown(&path, Some(0), User::Stranger.ids()).unwrap();
     fs::set_permissions(&path, Permissions::from_mode(0o4710)).unwrap();
     path

@@ -326,7 +326,7 @@ impl<Sink: Fn(Heard)> Runner<Sink> {
             }
         }
         if self.running.is_empty() {
-            self.signaller.holds().clear();
+            self.signaller.rest();
         }
     }
 

@@ -253,6 +253,8 @@ impl Forest {
             Some(_) => proven,
             None => in_session(),
         };
+        let left = self.left.remove(&key);
+        let tied = left.as_ref().and_then(|kin| self.left_above(kin)).or(tied);
         // Ticks count from boot, sleep included; taking all sleep as slept by it makes it no older than it is.
         let started = Mono::from_nanos(figures.start.0.saturating_mul(NANOS_A_TICK)).min(sample.at);
         let serial = self.plant(Node {
@@ -262,7 +264,9 @@ impl Forest {
             tie: tied.map(|(_, tie)| tie),
             threaded: figures.threads > 1,
             threads: figures.threads.max(1),
-            session: figures.session == Some(sample.pid),
+            session: figures.session == Some(sample.pid)
+                || left.as_ref().is_some_and(|kin| kin.session),
+            starter: left.and_then(|kin| kin.starter).map(Box::new),
             in_session: figures.session,
             owner: figures.owner,
             ..Node::new(sample.pid, figures.start, started, FirstSign::Found)

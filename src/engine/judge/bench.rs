@@ -69,6 +69,7 @@ impl Judge {
                 | Seen::Unread(_) => {}
             }
         }
+        self.settle_estate();
         if self.hearing == Hearing::Events && !self.missed {
             self.silence.end(self.now);
         }
@@ -163,11 +164,12 @@ impl Judge {
             self.last_counted = self.last_counted.max(sample.at);
             for id in dossier.units.clone() {
                 let perhaps = self.may_be_kept(serial, id);
-                let known = if perhaps { unknown.in_doubt() } else { unknown };
                 if let Some(unit) = self.units.get_mut(&id)
                     && matches!(unit.key, UnitKey::Tree(_))
                 {
-                    unit.buried.absorb(known);
+                    let sure = !perhaps && !unit.departed;
+                    unit.buried
+                        .absorb(if sure { unknown } else { unknown.in_doubt() });
                 }
             }
         }

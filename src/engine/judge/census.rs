@@ -5,14 +5,15 @@
 
 use std::time::Duration;
 
+use super::Judge;
 use super::dossier::{Dossier, Learning, Leashed, Papers};
 use super::unit::{Unit, UnitId};
-use super::{Ending, Judge};
 use crate::engine::decision::{Closing, Decision};
 use crate::engine::evidence::UnitKey;
 use crate::engine::forest::{Change, FirstSign, Life, Serial};
 use crate::engine::guard::Standing;
 use crate::engine::incident::Phase;
+use crate::engine::legacy::Ending;
 use crate::engine::process::ExecGen;
 use crate::engine::units::Mono;
 
@@ -317,7 +318,7 @@ impl Judge {
         let Life::Dead(died) = node.life else { return };
         let units = dossier.units.clone();
         let account = self.account(serial);
-        self.bequeath(serial, account);
+        self.pass_on(serial, account);
         let mut watched = false;
         for id in &units {
             let perhaps = self.may_be_kept(serial, *id);

@@ -379,6 +379,7 @@ impl Judge {
             // Those that died before it was judged are found by their numbers only.
             self.next_list = self.now;
         }
+        self.take_up(&mut unit);
         let id = self.new_unit();
         self.units.insert(id, unit);
         self.join(id, serial);

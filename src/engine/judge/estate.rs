@@ -82,7 +82,7 @@ impl Judge {
     }
 
     /// Whoever takes over the children of one of the dead takes over its account and those of its dead.
-    pub(super) fn bequeath(&mut self, serial: Serial, account: Buried) {
+    pub(super) fn pass_on(&mut self, serial: Serial, account: Buried) {
         let heir = self.forest.node(serial).and_then(|node| node.heir);
         let unsure = self.may_be_kept_anywhere(serial);
         let Some(dossier) = self.dossiers.get_mut(&serial) else {

@@ -277,6 +277,7 @@ impl Judge {
             let everyone = self.forest.iter().filter(living);
             self.doubtful = everyone.map(|(serial, _)| serial).collect();
         }
+        self.note_listing();
         let (strangers, missing) = self.forest.differs(listed);
         if missed {
             let known = self.doubtful.iter();

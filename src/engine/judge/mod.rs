@@ -36,6 +36,7 @@ mod exclusive;
 mod fixtures;
 mod ladder;
 mod ledger;
+mod legacy;
 mod looks;
 mod pending;
 mod reckon;
@@ -56,6 +57,7 @@ use super::event::{Event, Happening};
 use super::evidence::{IncidentId, UnitKey};
 use super::forest::{Forest, Serial};
 use super::incident::Past;
+use super::legacy::Ending;
 use super::matcher::Answer;
 use super::process::{Pid, ProcKey, Text, Uid};
 use super::rule::{RuleName, RuleSet};
@@ -65,6 +67,7 @@ use super::warrant::{EventCount, Spare, Warrant, WarrantId};
 use dossier::Dossier;
 use estate::Debt;
 use ledger::Ledger;
+use legacy::Estate;
 use pending::Pending;
 use shelf::Filing;
 use silence::Silence;
@@ -145,20 +148,12 @@ pub struct Judge {
     flights: BTreeMap<WarrantId, Flight>,
     /// What incidents left behind whose unit is no more while its root lives: it runs something else for now.
     pasts: BTreeMap<(RuleName, UnitKey), Past>,
+    /// What an earlier beadle left and nobody has taken up yet.
+    estate: Option<Estate>,
     last_incident: u64,
     last_warrant: u64,
     last_unit: u64,
     last_survey: u64,
-}
-
-/// A tree that we ended.
-#[derive(Clone, Debug)]
-struct Ending {
-    at: Mono,
-    rule: RuleName,
-    owner: Option<Uid>,
-    program: Text,
-    starter: Option<ProcKey>,
 }
 
 /// A warrant under way.
@@ -211,6 +206,7 @@ impl Judge {
             endings: VecDeque::new(),
             flights: BTreeMap::new(),
             pasts: BTreeMap::new(),
+            estate: None,
             last_warrant: 0,
             last_unit: 0,
             last_survey: 0,
@@ -252,6 +248,7 @@ impl Judge {
             Input::LastCall(warrant) => self.last_call(warrant, &mut out),
             Input::Rules(rules) => self.take_rules(rules, &mut out),
             Input::Answer(answer) => self.take_answer(answer),
+            Input::Inherit(legacy) => self.inherit(*legacy),
             Input::Numbering(IncidentId(first)) => {
                 self.last_incident = self.last_incident.max(first.saturating_sub(1));
             }

@@ -258,7 +258,7 @@ impl Judge {
     }
 
     /// What those may have used who lived and died while nothing was heard.
-    fn unheard(&self, unit: &Unit) -> Duration {
+    pub(super) fn unheard(&self, unit: &Unit) -> Duration {
         self.silent(unit).saturating_mul(self.machine.cores.max(1))
     }
 

@@ -1,13 +1,12 @@
 //! What is written of an act before its first signal, and what is added when it is over.
 
-use std::str::FromStr;
-
 use serde::{Deserialize, Serialize};
 
 use super::slot::ROOM;
 use crate::engine::decision::Hearing;
-use crate::engine::process::{Mark, Pid, ProcKey};
+use crate::engine::process::{Mark, ProcKey};
 use crate::engine::warrant::{Outcome, Report, Warrant};
+use crate::store::key;
 
 /// An act: whom it is about to be sent to. Serialized as it stands; fields may be added, never renamed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,18 +95,6 @@ impl Record {
     pub fn keys(&self) -> Vec<ProcKey> {
         self.targets.iter().filter_map(|text| key(text)).collect()
     }
-}
-
-/// A key as it was written.
-fn key(text: &str) -> Option<ProcKey> {
-    let (at, mark): (usize, fn(u64) -> Mark) = match (text.find(':'), text.find('~')) {
-        (Some(at), _) => (at, Mark::Inode),
-        (None, Some(at)) => (at, Mark::Ticks),
-        (None, None) => return None,
-    };
-    let pid = Pid::new(u32::from_str(text.get(..at)?).ok()?)?;
-    let number = u64::from_str(text.get(at + 1..)?).ok()?;
-    Some(ProcKey::new(pid, mark(number)))
 }
 
 /// What came of an act, counted.

@@ -38,6 +38,7 @@ pub(super) fn live(manner: &str) -> ! {
         }
         "stopped" => stopped(),
         "daemonize" => daemonize(),
+        "leaver" => leaver(),
         "middle" => middle(),
         "comet" => comet(),
         "leaderless" => leaderless(),
@@ -139,6 +140,16 @@ fn daemonize() -> ! {
         }
     }
     start()
+}
+
+/// Has a child that becomes somebody else, and leaves it behind.
+fn leaver() -> ! {
+    ignore(libc::SIGCHLD);
+    if fork() == Forked::Child {
+        become_other("ignore")
+    }
+    nap(Duration::from_millis(2500));
+    exit(0)
 }
 
 /// Three levels below a process that dies in their midst.

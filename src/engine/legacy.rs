@@ -1,0 +1,117 @@
+//! What a beadle leaves to the next one of the same boot: lineage that nothing shows any more, what the dead used,
+//! incidents, pauses.
+//!
+//! **Invariants.** It is a claim about identities: it counts for a process only where the kernel shows one with the same
+//! identity. It is of one boot: its moments are of that boot's awake clock. It makes nothing come sooner: an incident comes
+//! back at its stage with its clock at zero, and still rests on fresh figures.
+//!
+//! # Why lineage is left, and not membership
+//! Membership follows from lineage, for whichever rules there are after the restart. Only of a tree whose root is gone are
+//! members left by themselves: there is nobody to find them from.
+
+use std::time::Duration;
+
+use super::decision::PauseView;
+use super::evidence::{IncidentId, Subject, UnitKey};
+use super::forest::Starter;
+use super::incident::Past;
+use super::process::{ProcKey, Text, Uid};
+use super::rule::{RuleName, StageAct};
+use super::units::Mono;
+use super::usage::Buried;
+use super::warrant::HardTie;
+
+/// All of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Legacy {
+    /// When it was left.
+    pub at: Mono,
+    /// How members are related.
+    pub kin: Vec<Kin>,
+    /// The units.
+    pub units: Vec<Bequest>,
+    /// What closed incidents left behind for the cooldown of living roots.
+    pub pasts: Vec<(RuleName, UnitKey, Past)>,
+    /// Trees that were ended.
+    pub endings: Vec<Ending>,
+    /// Pauses.
+    pub pauses: Vec<PauseView>,
+}
+
+/// A process, and the nearest living one above it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kin {
+    /// Who.
+    pub key: ProcKey,
+    /// Who is above it.
+    pub parent: Option<ProcKey>,
+    /// Why that one is its parent.
+    pub tie: Option<HardTie>,
+    /// It made a session of its own.
+    pub session: bool,
+    /// Who started it, once that one is gone.
+    pub starter: Option<Starter>,
+}
+
+/// What is left of one unit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bequest {
+    /// The rule.
+    pub rule: RuleName,
+    /// The unit.
+    pub unit: UnitKey,
+    /// Its root, in words.
+    pub subject: Subject,
+    /// Who started the root, and what that one ran.
+    pub starter: Option<(Option<ProcKey>, Text)>,
+    /// When the root became one.
+    pub since: Mono,
+    /// CPU time of the root from before.
+    pub before: Duration,
+    /// CPU time of members that are gone.
+    pub buried: Buried,
+    /// Members that were born as such: for sure, and perhaps.
+    pub spawned: (u64, u64),
+    /// When the root went away.
+    pub root_gone: Option<Mono>,
+    /// Its members, where the root is gone.
+    pub members: Vec<ProcKey>,
+    /// Its open incident.
+    pub incident: Option<Stand>,
+}
+
+/// Where an incident stood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stand {
+    /// Its number.
+    pub id: IncidentId,
+    /// Since when.
+    pub opened: Mono,
+    /// How many stages were carried out.
+    pub next: usize,
+    /// The ladder they were of.
+    pub ladder: Vec<StageAct>,
+    /// The last time people were told.
+    pub told: Option<Mono>,
+    /// Whether any signal was sent.
+    pub signalled: bool,
+    /// Whether a stage was refused by the kernel.
+    pub denied: bool,
+    /// What was said to be withheld already.
+    pub said: bool,
+}
+
+/// A tree that we ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// When.
+    pub at: Mono,
+    /// Under which rule.
+    pub rule: RuleName,
+    /// Whose.
+    pub owner: Option<Uid>,
+    /// What ran.
+    pub program: Text,
+    /// Who had started it.
+    pub starter: Option<ProcKey>,
+}

@@ -1,0 +1,480 @@
+//! How a legacy is written: plain JSON, each identity as `PID:INODE` (or `PID~TICKS`), each span in nanoseconds, each moment
+//! in nanoseconds of the boot's awake clock.
+//!
+//! Fields may be added, never renamed. What is not to be understood is left out, one entry at a time: a legacy is a gift.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::decision::PauseView;
+use crate::engine::evidence::{IncidentId, Subject, UnitKey};
+use crate::engine::forest::Starter;
+use crate::engine::incident::Past;
+use crate::engine::legacy::{self, Bequest, Ending, Legacy, Stand};
+use crate::engine::process::{Pid, ProcKey, Text, Uid};
+use crate::engine::rule::{Signal, StageAct};
+use crate::engine::units::{Mono, nanos};
+use crate::engine::usage::Buried;
+use crate::engine::warrant::HardTie;
+use crate::store::key;
+
+/// The file.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Written {
+    pub(super) version: u32,
+    pub(super) boot: String,
+    at: u64,
+    kin: Vec<Kin>,
+    units: Vec<Unit>,
+    pasts: Vec<Remainder>,
+    endings: Vec<End>,
+    pauses: Vec<Pause>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Kin {
+    key: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    parent: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    tie: Option<Tie>,
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    session: bool,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    starter: Option<Begun>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Tie {
+    Root,
+    Forked(u32),
+    Child(String),
+    Session(u32),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Begun {
+    pid: u32,
+    key: Option<String>,
+    died: u64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Unit {
+    rule: String,
+    whole: Whole,
+    subject: Who,
+    starter: Option<(Option<String>, Bytes)>,
+    since: u64,
+    before: u64,
+    dead: Dead,
+    spawned: (u64, u64),
+    root_gone: Option<u64>,
+    members: Vec<String>,
+    incident: Option<Case>,
+}
+
+/// What a unit is.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Whole {
+    Tree(String),
+    Process(String),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Who {
+    key: String,
+    program: Bytes,
+    command: Bytes,
+    cwd: Option<Bytes>,
+    owner: Option<u32>,
+    audience: Option<u32>,
+    tty: Option<Bytes>,
+}
+
+/// Text as a string, where it is one.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Bytes {
+    Text(String),
+    Raw(Vec<u8>),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Dead {
+    at_least: u64,
+    /// `None` once nothing bounds it.
+    beyond: Option<u64>,
+    count: u64,
+    #[serde(default)]
+    unrecorded: u64,
+    #[serde(default)]
+    unheard: u64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Case {
+    id: u64,
+    opened: u64,
+    next: usize,
+    ladder: Vec<String>,
+    told: Option<u64>,
+    signalled: bool,
+    denied: bool,
+    said: bool,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Remainder {
+    rule: String,
+    unit: Whole,
+    id: u64,
+    opened: u64,
+    until: u64,
+    next: usize,
+    served: u64,
+    denied: bool,
+    told: Option<u64>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct End {
+    at: u64,
+    rule: String,
+    owner: Option<u32>,
+    program: Bytes,
+    starter: Option<String>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Pause {
+    by: u32,
+    rule: Option<String>,
+    until: u64,
+}
+
+impl Written {
+    pub(super) fn of(legacy: &Legacy, boot: &str) -> Self {
+        Self {
+            version: 1,
+            boot: boot.to_owned(),
+            at: legacy.at.nanos(),
+            kin: legacy.kin.iter().map(Kin::of).collect(),
+            units: legacy.units.iter().map(Unit::of).collect(),
+            pasts: legacy
+                .pasts
+                .iter()
+                .map(|(rule, unit, past)| Remainder::of(rule, *unit, past))
+                .collect(),
+            endings: legacy.endings.iter().map(End::of).collect(),
+            pauses: legacy.pauses.iter().map(Pause::of).collect(),
+        }
+    }
+
+    pub(super) fn read(self) -> Legacy {
+        let pauses = self.pauses.into_iter().map(Pause::read);
+        Legacy {
+            at: Mono::from_nanos(self.at),
+            kin: self.kin.into_iter().filter_map(Kin::read).collect(),
+            units: self.units.into_iter().filter_map(Unit::read).collect(),
+            pasts: self.pasts.into_iter().filter_map(Remainder::read).collect(),
+            endings: self.endings.into_iter().map(End::read).collect(),
+            pauses: pauses.collect(),
+        }
+    }
+}
+
+impl Kin {
+    fn of(kin: &legacy::Kin) -> Self {
+        let tie = kin.tie.map(|tie| match tie {
+            HardTie::Root => Tie::Root,
+            HardTie::Forked { parent } => Tie::Forked(parent.number()),
+            HardTie::Child { parent } => Tie::Child(parent.to_string()),
+            HardTie::Session { session } => Tie::Session(session.number()),
+        });
+        Self {
+            key: kin.key.to_string(),
+            parent: written(kin.parent),
+            tie,
+            session: kin.session,
+            starter: kin.starter.map(|starter| Begun {
+                pid: starter.pid.number(),
+                key: written(starter.key),
+                died: starter.died.nanos(),
+            }),
+        }
+    }
+
+    fn read(self) -> Option<legacy::Kin> {
+        let tie = self.tie.and_then(|tie| {
+            Some(match tie {
+                Tie::Root => HardTie::Root,
+                Tie::Forked(parent) => HardTie::Forked {
+                    parent: Pid::new(parent)?,
+                },
+                Tie::Child(parent) => HardTie::Child {
+                    parent: key(&parent)?,
+                },
+                Tie::Session(session) => HardTie::Session {
+                    session: Pid::new(session)?,
+                },
+            })
+        });
+        let starter = self.starter.and_then(|starter| {
+            Some(Starter {
+                pid: Pid::new(starter.pid)?,
+                key: known(starter.key),
+                died: Mono::from_nanos(starter.died),
+            })
+        });
+        Some(legacy::Kin {
+            key: key(&self.key)?,
+            parent: known(self.parent),
+            tie,
+            session: self.session,
+            starter,
+        })
+    }
+}
+
+impl Unit {
+    fn of(left: &Bequest) -> Self {
+        let starter = left.starter.as_ref();
+        Self {
+            rule: left.rule.to_string(),
+            whole: Whole::of(left.unit),
+            subject: Who::of(&left.subject),
+            starter: starter.map(|(key, program)| (written(*key), Bytes::of(program))),
+            since: left.since.nanos(),
+            before: nanos(left.before),
+            dead: Dead::of(left.buried),
+            spawned: left.spawned,
+            root_gone: left.root_gone.map(Mono::nanos),
+            members: left.members.iter().map(ToString::to_string).collect(),
+            incident: left.incident.as_ref().map(Case::of),
+        }
+    }
+
+    fn read(self) -> Option<Bequest> {
+        let starter = self.starter;
+        Some(Bequest {
+            rule: Arc::from(self.rule),
+            unit: self.whole.read()?,
+            subject: self.subject.read()?,
+            starter: starter.map(|(key, program)| (known(key), program.read())),
+            since: Mono::from_nanos(self.since),
+            before: Duration::from_nanos(self.before),
+            buried: self.dead.read(),
+            spawned: self.spawned,
+            root_gone: self.root_gone.map(Mono::from_nanos),
+            members: self.members.iter().filter_map(|text| key(text)).collect(),
+            incident: self.incident.and_then(Case::read),
+        })
+    }
+}
+
+impl Whole {
+    fn of(unit: UnitKey) -> Self {
+        match unit {
+            UnitKey::Tree(root) => Self::Tree(root.to_string()),
+            UnitKey::Process(one) => Self::Process(one.to_string()),
+        }
+    }
+
+    fn read(self) -> Option<UnitKey> {
+        Some(match self {
+            Self::Tree(root) => UnitKey::Tree(key(&root)?),
+            Self::Process(one) => UnitKey::Process(key(&one)?),
+        })
+    }
+}
+
+impl Who {
+    fn of(subject: &Subject) -> Self {
+        Self {
+            key: subject.key.to_string(),
+            program: Bytes::of(&subject.program),
+            command: Bytes::of(&subject.command),
+            cwd: subject.cwd.as_ref().map(Bytes::of),
+            owner: subject.owner.map(|Uid(uid)| uid),
+            audience: subject.audience.map(|Uid(uid)| uid),
+            tty: subject.tty.as_ref().map(Bytes::of),
+        }
+    }
+
+    fn read(self) -> Option<Subject> {
+        Some(Subject {
+            key: key(&self.key)?,
+            program: self.program.read(),
+            command: self.command.read(),
+            cwd: self.cwd.map(Bytes::read),
+            owner: self.owner.map(Uid),
+            audience: self.audience.map(Uid),
+            tty: self.tty.map(Bytes::read),
+        })
+    }
+}
+
+impl Bytes {
+    fn of(text: &Text) -> Self {
+        match std::str::from_utf8(text.bytes()) {
+            Ok(text) => Self::Text(text.to_owned()),
+            Err(_) => Self::Raw(text.bytes().to_owned()),
+        }
+    }
+
+    fn read(self) -> Text {
+        match self {
+            Self::Text(text) => Text::new(text.into_bytes()),
+            Self::Raw(bytes) => Text::new(bytes),
+        }
+    }
+}
+
+impl Dead {
+    fn of(buried: Buried) -> Self {
+        Self {
+            at_least: nanos(buried.at_least),
+            beyond: Some(nanos(buried.beyond)),
+            count: buried.count,
+            unrecorded: buried.unrecorded,
+            unheard: buried.unheard,
+        }
+    }
+
+    fn read(self) -> Buried {
+        Buried {
+            at_least: Duration::from_nanos(self.at_least),
+            // Nothing bounded it.
+            beyond: self.beyond.map_or(Duration::MAX, Duration::from_nanos),
+            unrecorded: self.unrecorded,
+            unheard: self.unheard,
+            count: self.count,
+        }
+    }
+}
+
+/// What nudges are called in a ladder that is written down; signals go by their names.
+const NUDGE: &str = "nudge";
+
+impl Case {
+    fn of(stand: &Stand) -> Self {
+        let word = |act: &StageAct| match act {
+            StageAct::Nudge => NUDGE.to_owned(),
+            StageAct::Signal(signal) => signal.word().to_owned(),
+        };
+        Self {
+            id: stand.id.0,
+            opened: stand.opened.nanos(),
+            next: stand.next,
+            ladder: stand.ladder.iter().map(word).collect(),
+            told: stand.told.map(Mono::nanos),
+            signalled: stand.signalled,
+            denied: stand.denied,
+            said: stand.said,
+        }
+    }
+
+    /// `None` where the ladder is one of some other beadle: at which stage it stood would be a guess.
+    fn read(self) -> Option<Stand> {
+        let act = |word: &String| {
+            let mut signals = Signal::ALL.into_iter();
+            match word.as_str() {
+                NUDGE => Some(StageAct::Nudge),
+                word => signals.find(|one| one.word() == word).map(StageAct::Signal),
+            }
+        };
+        Some(Stand {
+            id: IncidentId(self.id),
+            opened: Mono::from_nanos(self.opened),
+            next: self.next,
+            ladder: self.ladder.iter().map(act).collect::<Option<_>>()?,
+            told: self.told.map(Mono::from_nanos),
+            signalled: self.signalled,
+            denied: self.denied,
+            said: self.said,
+        })
+    }
+}
+
+impl Remainder {
+    fn of(rule: &str, unit: UnitKey, past: &Past) -> Self {
+        Self {
+            rule: rule.to_owned(),
+            unit: Whole::of(unit),
+            id: past.id.0,
+            opened: past.opened.nanos(),
+            until: past.until.nanos(),
+            next: past.next,
+            served: nanos(past.served),
+            denied: past.denied,
+            told: past.told.map(Mono::nanos),
+        }
+    }
+
+    fn read(self) -> Option<(Arc<str>, UnitKey, Past)> {
+        let past = Past {
+            id: IncidentId(self.id),
+            opened: Mono::from_nanos(self.opened),
+            until: Mono::from_nanos(self.until),
+            next: self.next,
+            served: Duration::from_nanos(self.served),
+            denied: self.denied,
+            told: self.told.map(Mono::from_nanos),
+        };
+        Some((Arc::from(self.rule), self.unit.read()?, past))
+    }
+}
+
+impl End {
+    fn of(ending: &Ending) -> Self {
+        Self {
+            at: ending.at.nanos(),
+            rule: ending.rule.to_string(),
+            owner: ending.owner.map(|Uid(uid)| uid),
+            program: Bytes::of(&ending.program),
+            starter: written(ending.starter),
+        }
+    }
+
+    fn read(self) -> Ending {
+        Ending {
+            at: Mono::from_nanos(self.at),
+            rule: Arc::from(self.rule),
+            owner: self.owner.map(Uid),
+            program: self.program.read(),
+            starter: known(self.starter),
+        }
+    }
+}
+
+impl Pause {
+    fn of(pause: &PauseView) -> Self {
+        let Uid(by) = pause.by;
+        Self {
+            by,
+            rule: pause.rule.as_ref().map(ToString::to_string),
+            until: pause.until.nanos(),
+        }
+    }
+
+    fn read(self) -> PauseView {
+        PauseView {
+            by: Uid(self.by),
+            rule: self.rule.map(Arc::from),
+            until: Mono::from_nanos(self.until),
+        }
+    }
+}
+
+fn written(key: Option<ProcKey>) -> Option<String> {
+    key.map(|key| key.to_string())
+}
+
+fn known(text: Option<String>) -> Option<ProcKey> {
+    text.and_then(|text| key(&text))
+}

@@ -1,0 +1,152 @@
+use super::*;
+use crate::engine::decision::PauseView;
+use crate::engine::evidence::{IncidentId, Subject, UnitKey};
+use crate::engine::forest::Starter;
+use crate::engine::incident::Past;
+use crate::engine::legacy::{Bequest, Ending, Kin, Stand};
+use crate::engine::process::{Mark, Pid, ProcKey, Text, Uid};
+use crate::engine::rule::{Signal, StageAct};
+use crate::engine::units::Mono;
+use crate::engine::usage::Buried;
+use crate::engine::warrant::HardTie;
+use std::time::Duration;
+
+fn key(pid: u32, mark: Mark) -> ProcKey {
+    ProcKey::new(Pid::new(pid).unwrap(), mark)
+}
+
+fn unit(root: ProcKey, member: ProcKey) -> Bequest {
+    let subject = Subject {
+        key: root,
+        program: Text::from("pytest"),
+        command: Text::new(*b"pytest \xff"),
+        cwd: Some(Text::from("/home/a")),
+        owner: Some(Uid(1000)),
+        audience: None,
+        tty: None,
+    };
+    Bequest {
+        rule: "pytest".into(),
+        unit: UnitKey::Tree(root),
+        subject,
+        starter: Some((Some(member), Text::from("sh"))),
+        since: Mono::from_secs(4),
+        before: Duration::from_millis(3),
+        buried: Buried {
+            at_least: Duration::from_secs(8),
+            beyond: Duration::from_millis(70),
+            count: 2,
+            unrecorded: 1,
+            unheard: 2,
+        },
+        spawned: (5, 6),
+        root_gone: Some(Mono::from_secs(50)),
+        members: vec![member],
+        incident: Some(Stand {
+            id: IncidentId(4),
+            opened: Mono::from_secs(5),
+            next: 2,
+            ladder: vec![
+                StageAct::Nudge,
+                StageAct::Signal(Signal::Term),
+                StageAct::Signal(Signal::Kill),
+            ],
+            told: None,
+            signalled: true,
+            denied: false,
+            said: true,
+        }),
+    }
+}
+
+fn legacy() -> Legacy {
+    let root = key(10, Mark::Inode(1 << 40));
+    let member = key(11, Mark::Ticks(77));
+    let tie = |tie| Kin {
+        key: member,
+        parent: Some(root),
+        tie: Some(tie),
+        session: true,
+        starter: Some(Starter {
+            pid: root.pid(),
+            key: None,
+            died: Mono::from_nanos(7),
+        }),
+    };
+    let past = Past {
+        id: IncidentId(3),
+        opened: Mono::from_secs(1),
+        until: Mono::from_secs(9),
+        next: 1,
+        served: Duration::from_millis(1500),
+        denied: true,
+        told: Some(Mono::from_secs(2)),
+    };
+    Legacy {
+        at: Mono::from_secs(100),
+        kin: vec![
+            tie(HardTie::Root),
+            tie(HardTie::Forked { parent: root.pid() }),
+            tie(HardTie::Child { parent: root }),
+            tie(HardTie::Session {
+                session: root.pid(),
+            }),
+        ],
+        units: vec![unit(root, member)],
+        pasts: vec![("other".into(), UnitKey::Process(root), past)],
+        endings: vec![Ending {
+            at: Mono::from_secs(6),
+            rule: "pytest".into(),
+            owner: None,
+            program: Text::from("pytest"),
+            starter: Some(member),
+        }],
+        pauses: vec![PauseView {
+            by: Uid(0),
+            rule: None,
+            until: Mono::NEVER,
+        }],
+    }
+}
+
+#[test]
+fn what_is_left_is_found_in_the_same_boot_and_in_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("legacy.json");
+    let (shelf, nothing) = Shelf::open(&path, "one\n").unwrap();
+    assert_eq!(nothing, None);
+    shelf.leave(&legacy()).unwrap();
+    let (_, found) = Shelf::open(&path, "one").unwrap();
+    assert_eq!(found, Some(legacy()));
+    let (_, found) = Shelf::open(&path, "two").unwrap();
+    assert_eq!(found, None);
+}
+
+#[test]
+fn what_is_not_to_be_understood_is_set_aside() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("legacy.json");
+    for text in ["", "{", "[]", r#"{"version":9,"boot":"one"}"#] {
+        std::fs::write(&path, text).unwrap();
+        let (_, found) = Shelf::open(&path, "one").unwrap();
+        assert_eq!(found, None);
+        assert!(!path.exists());
+        assert_eq!(
+            std::fs::read_to_string(dir.path().join("legacy.json.aside")).unwrap(),
+            text
+        );
+    }
+}
+
+#[test]
+fn a_disk_that_is_full_leaves_the_old_word_as_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("legacy.json");
+    let (shelf, _) = Shelf::open(&path, "one").unwrap();
+    shelf.leave(&legacy()).unwrap();
+    // No draft can be made where a folder has its name.
+    std::fs::create_dir(dir.path().join("legacy.json.new")).unwrap();
+    shelf.leave(&Legacy::default()).unwrap_err();
+    let (_, found) = Shelf::open(&path, "one").unwrap();
+    assert_eq!(found, Some(legacy()));
+}

@@ -1,0 +1,185 @@
+//! The guardian: who continues those that beadle stopped, should beadle die before it does so itself.
+//!
+//! Where births are not heard, everyone is stopped before anyone is ended. For as long as that takes, a second process reads
+//! from a pipe who was stopped and who is not any more. When the pipe ends, however it comes to that, it continues whoever is
+//! left, and goes. It is posted with the first STOP and dismissed with the last act.
+//!
+//! **Invariants.** It sends nothing but CONT, only by identity, only to whom it was told of, and only when its beadle is
+//! gone. It lives no longer than its beadle, and does not listen to what a terminal or a service manager sends to both.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::io::{self, BufRead, Write};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::str::FromStr;
+
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+
+use super::signaller::release;
+use crate::engine::process::{Mark, Pid, ProcKey};
+
+/// The command that is a guardian.
+pub const COMMAND: &str = "guardian";
+
+/// A guardian at its post.
+#[derive(Debug)]
+pub struct Guardian {
+    child: Child,
+    /// Never waited for: word that does not go in is lost, and the act goes on.
+    words: ChildStdin,
+}
+
+/// A word to the guardian.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Word {
+    /// It is stopped in a moment.
+    Stops(ProcKey),
+    /// It is not any more, or is dead.
+    Free(ProcKey),
+}
+
+impl Guardian {
+    /// Posts one: our own program, started again.
+    ///
+    /// # Errors
+    /// When no process or descriptor is to be had.
+    pub fn post(program: &Path) -> io::Result<Self> {
+        let mut child = Command::new(program)
+            .arg0("beadle")
+            .arg(COMMAND)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .current_dir("/")
+            .spawn()?;
+        let words = child.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?;
+        let flags = fcntl_getfl(&words)?;
+        fcntl_setfl(&words, flags | OFlags::NONBLOCK)?;
+        Ok(Self { child, words })
+    }
+
+    /// This one will be stopped.
+    pub fn stops(&mut self, key: ProcKey) {
+        self.say(Word::Stops(key));
+    }
+
+    /// This one is not stopped by us any more.
+    pub fn frees(&mut self, key: ProcKey) {
+        self.say(Word::Free(key));
+    }
+
+    fn say(&mut self, word: Word) {
+        // A guardian that is gone, or does not read, is none; the record of intent is the second net.
+        let _ = self.words.write_all(format!("{word}\n").as_bytes());
+    }
+
+    /// Sends it home. It goes by itself, and at once.
+    pub fn dismiss(self) {
+        let Self { mut child, words } = self;
+        drop(words);
+        let _ = child.wait();
+    }
+}
+
+/// What a guardian does: reads who is stopped until nobody writes any more, and continues who is left.
+pub fn keep(words: impl BufRead) {
+    let mut stopped = BTreeSet::new();
+    for line in words.lines() {
+        match line.ok().and_then(|line| Word::from_str(&line).ok()) {
+            Some(Word::Stops(key)) => {
+                stopped.insert(key);
+            }
+            Some(Word::Free(key)) => {
+                stopped.remove(&key);
+            }
+            None => {}
+        }
+    }
+    for key in stopped {
+        release(key);
+    }
+}
+
+impl fmt::Display for Word {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (sign, key) = match self {
+            Self::Stops(key) => ('+', key),
+            Self::Free(key) => ('-', key),
+        };
+        let (kind, number) = match key.mark() {
+            Mark::Inode(inode) => ('i', inode),
+            Mark::Ticks(ticks) => ('t', ticks),
+        };
+        write!(f, "{sign} {} {kind} {number}", key.pid())
+    }
+}
+
+impl FromStr for Word {
+    type Err = ();
+
+    fn from_str(line: &str) -> Result<Self, ()> {
+        let words: Vec<&str> = line.split(' ').collect();
+        let &[sign, pid, kind, number] = words.as_slice() else {
+            return Err(());
+        };
+        let pid = pid.parse().ok().and_then(Pid::new).ok_or(())?;
+        let number = number.parse().map_err(|_| ())?;
+        let mark = match kind {
+            "i" => Mark::Inode(number),
+            "t" => Mark::Ticks(number),
+            _ => return Err(()),
+        };
+        let key = ProcKey::new(pid, mark);
+        match sign {
+            "+" => Ok(Self::Stops(key)),
+            "-" => Ok(Self::Free(key)),
+            _ => Err(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::Signal;
+
+    use super::*;
+    use crate::engine::process::StartTicks;
+    use crate::sys::glimpse::bearer;
+    use crate::sys::pidfd::PidFd;
+    use crate::sys::villain::{Sleeper, wait_until};
+
+    fn state(sleeper: &Sleeper) -> char {
+        bearer(sleeper.pid()).unwrap().0.state
+    }
+
+    fn key(sleeper: &Sleeper) -> ProcKey {
+        let start = bearer(sleeper.pid()).unwrap().0.start;
+        let hold = PidFd::open(sleeper.pid()).unwrap();
+        hold.key(sleeper.pid(), StartTicks(start.0))
+    }
+
+    #[test]
+    fn whoever_is_left_is_continued_and_nobody_else() {
+        let sleepers = [Sleeper::start(), Sleeper::start(), Sleeper::start()];
+        for sleeper in &sleepers {
+            sleeper.signal(Signal::STOP);
+        }
+        for sleeper in &sleepers {
+            wait_until("it stands", || state(sleeper) == 'T');
+        }
+        let [left, free, other] = sleepers.each_ref().map(key);
+        let stranger = ProcKey::new(other.pid(), Mark::Inode(1));
+        let words = [
+            Word::Stops(left),
+            Word::Stops(free),
+            Word::Free(free),
+            Word::Stops(stranger),
+        ];
+        let said = words.map(|word| word.to_string()).join("\n");
+        keep(format!("{said}\nnonsense\n").as_bytes());
+        wait_until("it goes on", || state(&sleepers[0]) != 'T');
+        assert_eq!([&sleepers[1], &sleepers[2]].map(state), ['T', 'T']);
+    }
+}
