@@ -18,7 +18,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use beadle::config::{self, Loaded, Names, Paint, Refusal, Request, builtin};
-use beadle::engine::rule::{Amount, Bound, Measure, Mode, Origin, Rule, Scope, Signal, StageAct};
+use beadle::engine::rule::{
+    Amount, Bound, Measure, Mode, Origin, Rule, Scope, Signal, StageAct, To,
+};
 use beadle::engine::units::{Bytes, Millicores};
 use tempfile::TempDir;
 
@@ -165,8 +167,8 @@ rules:
         ladder,
         [
             (Duration::ZERO, StageAct::Nudge),
-            (3 * second, StageAct::Signal(Signal::Term)),
-            (2 * second, StageAct::Signal(Signal::Kill)),
+            (3 * second, StageAct::Signal(Signal::Term, To::Tree)),
+            (2 * second, StageAct::Signal(Signal::Kill, To::Tree)),
         ]
     );
     assert!(matches!(&rule.origin, Origin::File { line: 4, .. }));

@@ -251,7 +251,7 @@ impl Incident {
         }
         let signal = match stage.act {
             StageAct::Nudge => return Step::Nudge,
-            StageAct::Signal(signal) => signal,
+            StageAct::Signal(signal, _) => signal,
         };
         let why = match (rule.mode, self.denied, bar) {
             (Mode::Observe | Mode::Nudge, _, _) => Rest::Mode(rule.mode),
@@ -330,7 +330,7 @@ impl Incident {
             wait = wait.saturating_add(stage.after);
             match stage.act {
                 StageAct::Nudge => {}
-                StageAct::Signal(signal) => return Some((signal, wait)),
+                StageAct::Signal(signal, _) => return Some((signal, wait)),
             }
         }
         None

@@ -307,8 +307,18 @@ pub struct Stage {
 pub enum StageAct {
     /// Tell people.
     Nudge,
-    /// Send a signal to the whole tree.
-    Signal(Signal),
+    /// Send a signal.
+    Signal(Signal, To),
+}
+
+/// Whom a signal is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum To {
+    /// Everyone.
+    #[default]
+    Tree,
+    /// The root alone, while it lives; then everyone. Some programs pass a request on, or wind up, best by themselves.
+    Root,
 }
 
 /// A signal that a ladder may send.

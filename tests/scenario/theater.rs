@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use beadle::cli::render::{Entry, Paint, line};
 use beadle::config::{self, Names, Request};
@@ -29,6 +30,9 @@ pub struct Theater {
     machine: Machine,
     shells: Shells,
     judge: Judge,
+    settings: Settings,
+    ways: Ways,
+    rules: Arc<RuleSet>,
     files: BTreeMap<String, Arc<RuleSet>>,
     names: BTreeMap<String, Id>,
     alive: BTreeSet<Id>,
@@ -111,7 +115,10 @@ impl Theater {
         let rules = files.get("").cloned().ok_or("no rules")?;
         let mut theater = Self {
             log: String::new(),
-            judge: Judge::new(settings, rules),
+            judge: Judge::new(settings.clone(), rules.clone()),
+            settings,
+            ways,
+            rules,
             shells: Shells::new(ways, 1),
             alive: machine.living().map(|body| body.id).collect(),
             machine,
@@ -271,8 +278,16 @@ impl Theater {
                 self.step(Input::Answer(Answer { by, what }));
             }
             "reload" => {
-                let rules = self.files.get(whom).cloned().ok_or("no such rules")?;
-                self.step(Input::Rules(rules));
+                self.rules = self.files.get(whom).cloned().ok_or("no such rules")?;
+                self.step(Input::Rules(self.rules.clone()));
+            }
+            "restart" => {
+                if whom != "same" {
+                    self.rules = self.files.get(whom).cloned().ok_or("no such rules")?;
+                }
+                let down = words.named("down").map_or(Ok(Duration::ZERO), span)?;
+                self.restart(down);
+                return Ok(());
             }
             "suspend" => self.machine.sleep(span(whom)?),
             "stall" => {
@@ -289,6 +304,21 @@ impl Theater {
         }
         self.turn();
         Ok(())
+    }
+
+    /// The daemon dies; so long later there is another. What it had begun is undone, what it asked for never comes.
+    fn restart(&mut self, down: Duration) {
+        let legacy = self.judge.bequeath();
+        let to = self.machine.now.after(down);
+        self.machine.advance(to);
+        self.mourn();
+        self.machine.events.clear();
+        // Numbers are reserved in blocks.
+        self.settings.first_incident += 64;
+        self.judge = Judge::new(self.settings.clone(), self.rules.clone());
+        self.shells = Shells::new(self.ways, 2);
+        self.step(Input::Inherit(Box::new(legacy)));
+        self.step(Input::Hearing(self.ways.hearing));
     }
 
     fn deed(&mut self, whom: &str, deed: Deed) -> Result<(), String> {

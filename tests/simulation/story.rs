@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use beadle::engine::decision::Hearing;
-use beadle::engine::rule::{Bound, Clause, Mode, Rule, RuleSet, Signal, Stage, StageAct};
+use beadle::engine::rule::{Bound, Clause, Mode, Rule, RuleSet, Signal, Stage, StageAct, To};
 use beadle::engine::units::{Bytes, Mono};
 
 use crate::world::body::{Consent, Deed, Id, OnKill, OnTerm, Plan, Waits};
@@ -290,7 +290,7 @@ fn make_ladder(chance: &mut Chance) -> Vec<Stage> {
             1,
             Stage {
                 after: secs(3),
-                act: StageAct::Signal(Signal::Hup),
+                act: StageAct::Signal(Signal::Hup, To::Tree),
             },
         ),
         3 => ladder.insert(

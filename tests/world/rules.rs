@@ -7,7 +7,7 @@ use beadle::engine::matcher::{Field, Matcher};
 use beadle::engine::pattern::Glob;
 use beadle::engine::rule::{
     Amount, Bound, Breaker, Channels, Clause, Detached, Keeping, Limit, Measure, Mode, Origin,
-    Rule, RuleSet, Scope, Signal, Stage, StageAct,
+    Rule, RuleSet, Scope, Signal, Stage, StageAct, To,
 };
 use beadle::engine::units::{Bytes, Millicores};
 
@@ -64,8 +64,8 @@ pub fn ladder(notice: u64, grace: u64) -> Vec<Stage> {
     };
     vec![
         stage(0, StageAct::Nudge),
-        stage(notice, StageAct::Signal(Signal::Term)),
-        stage(grace, StageAct::Signal(Signal::Kill)),
+        stage(notice, StageAct::Signal(Signal::Term, To::Tree)),
+        stage(grace, StageAct::Signal(Signal::Kill, To::Tree)),
     ]
 }
 

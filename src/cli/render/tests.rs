@@ -15,7 +15,7 @@ use crate::control::wire::{Daemon, Ps, Safe, Status, Why};
 use crate::engine::decision::{Explanation, Relation, RuleExplanation};
 use crate::engine::evidence::{Finding, Quantity, Reading, UnitKey, Verdict};
 use crate::engine::process::{Text, Uid};
-use crate::engine::rule::{Metric, Mode, Signal, Stage, StageAct};
+use crate::engine::rule::{Metric, Mode, Signal, Stage, StageAct, To};
 use crate::engine::units::{Mono, Range, Tier};
 
 mod fixtures;
@@ -230,8 +230,8 @@ fn trial_page() {
     };
     let ladder = super::words::ladder(&[
         stage(0, StageAct::Nudge),
-        stage(300, StageAct::Signal(Signal::Term)),
-        stage(10, StageAct::Signal(Signal::Kill)),
+        stage(300, StageAct::Signal(Signal::Term, To::Tree)),
+        stage(10, StageAct::Signal(Signal::Kill, To::Tree)),
     ]);
     let rule = |name: &str, mode: Mode| TrialRule {
         name: Safe::word(name),

@@ -45,7 +45,7 @@ pub struct TrialRule {
 impl TrialRule {
     /// The rule as its file has it.
     pub fn of(rule: &Rule) -> Self {
-        let signal = |act: &StageAct| matches!(act, StageAct::Signal(_));
+        let signal = |act: &StageAct| matches!(act, StageAct::Signal(..));
         Self {
             name: Safe::word(&rule.name),
             mode: Safe::word(rule.mode.word()),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::control::wire::{Evidence, Figure, Finding, Incident, Next, Reading, Rest, Safe, Unit};
 use crate::engine::evidence::Quantity;
-use crate::engine::rule::{Metric, Stage, StageAct};
+use crate::engine::rule::{Metric, Stage, StageAct, To};
 use crate::engine::units::{Bytes, Millicores, PerSecond, Span};
 
 /// Words with commas.
@@ -218,7 +218,8 @@ pub fn ladder(stages: &[Stage]) -> String {
     for (place, stage) in stages.iter().enumerate() {
         let act = match stage.act {
             StageAct::Nudge => "nudge".to_owned(),
-            StageAct::Signal(signal) => format!("SIG{}", signal.word()),
+            StageAct::Signal(signal, To::Tree) => format!("SIG{}", signal.word()),
+            StageAct::Signal(signal, To::Root) => format!("SIG{} to the root", signal.word()),
         };
         let after = match (stage.after, place) {
             (Duration::ZERO, _) => String::new(),

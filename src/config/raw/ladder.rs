@@ -9,7 +9,7 @@ use crate::config::source::Span;
 use crate::config::table::{Key, Shape, Table};
 use crate::config::words::nearest;
 use crate::config::yaml::{Entry, Node, Value};
-use crate::engine::rule::{Signal, Stage, StageAct};
+use crate::engine::rule::{Signal, Stage, StageAct, To};
 
 /// The stages, checked against each other.
 pub(in crate::config) type LadderDraft = Vec<Stage>;
@@ -41,6 +41,7 @@ pub(in crate::config) struct StageDraft {
 #[derive(Default)]
 pub(in crate::config) struct SignalDraft {
     signal: Option<Signal>,
+    to: To,
 }
 
 /// The keys of a stage.
@@ -67,15 +68,13 @@ pub(in crate::config) static STAGE: Table<StageDraft> = Table {
         ),
         Key::sets(
             "signal",
-            "Sends a signal to the whole tree: TERM asks, KILL ends.",
+            "Sends a signal, to the whole tree unless `to` says otherwise: TERM asks, KILL ends.",
             Shape::WordOr(
                 &["TERM", "KILL", "INT", "HUP", "QUIT", "USR1", "USR2"],
                 "signal",
             ),
             |draft, entry, reader| {
-                draft
-                    .acts
-                    .extend(signal(&entry.node, reader).map(StageAct::Signal));
+                draft.acts.extend(signal(&entry.node, reader));
             },
         ),
         Key::sets(
@@ -115,14 +114,13 @@ pub(in crate::config) static SIGNAL: Table<SignalDraft> = Table {
         ),
         Key::sets(
             "to",
-            "To whom: the `tree`.",
-            Shape::Words(&["tree"]),
-            |_, entry, reader| {
-                if matches!(&entry.node.value, Value::Text(text) if text == "root") {
-                    reader.not_yet(entry.node.span, "to: root");
-                } else {
-                    reader.choice(&entry.node, "an addressee", &[("tree", ()), ("root", ())]);
-                }
+            "To whom: the `tree` (default), or its `root` alone while that lives. KILL is for the tree.",
+            Shape::Words(&["tree", "root"]),
+            |draft, entry, reader| {
+                let words = [("tree", To::Tree), ("root", To::Root)];
+                draft.to = reader
+                    .choice(&entry.node, "an addressee", &words)
+                    .unwrap_or_default();
             },
         ),
     ],
@@ -247,16 +245,25 @@ fn nudge(draft: &mut StageDraft, entry: &Entry, reader: &mut Reader<'_>) {
     }
 }
 
-fn signal(node: &Node, reader: &mut Reader<'_>) -> Option<Signal> {
+fn signal(node: &Node, reader: &mut Reader<'_>) -> Option<StageAct> {
     let Value::Map(_) = &node.value else {
-        return named(node, reader);
+        return Some(StageAct::Signal(named(node, reader)?, To::Tree));
     };
     let mut draft = SignalDraft::default();
     let given = SIGNAL.read(node, &mut draft, reader);
     if !given.contains(&"name") {
         reader.refuse(node.span, "a signal without a name", "add `name: TERM`");
     }
-    draft.signal
+    let signal = draft.signal?;
+    if (signal, draft.to) == (Signal::Kill, To::Root) {
+        reader.refuse(
+            node.span,
+            "KILL to the root alone leaves the rest behind",
+            "leave out `to: root`, or send a signal that asks",
+        );
+        return None;
+    }
+    Some(StageAct::Signal(signal, draft.to))
 }
 
 fn named(node: &Node, reader: &mut Reader<'_>) -> Option<Signal> {
@@ -297,8 +304,9 @@ fn height(act: StageAct) -> u8 {
         StageAct::Nudge => 0,
         StageAct::Signal(
             Signal::Hup | Signal::Int | Signal::Quit | Signal::Usr1 | Signal::Usr2 | Signal::Term,
+            _,
         ) => 1,
-        StageAct::Signal(Signal::Kill) => 2,
+        StageAct::Signal(Signal::Kill, _) => 2,
     }
 }
 
@@ -334,12 +342,12 @@ fn check(stages: &[Option<Placed>], reader: &mut Reader<'_>) {
 /// People are told first, and the tree is asked before it is ended.
 fn check_manners(placed: &Placed, act: StageAct, below: &[StageAct], reader: &mut Reader<'_>) {
     let nudged = below.contains(&StageAct::Nudge);
-    let asked = below.contains(&StageAct::Signal(Signal::Term));
+    let asked = below.contains(&StageAct::Signal(Signal::Term, To::Tree));
     let missing = match (act, nudged, asked) {
-        (StageAct::Signal(Signal::Kill), false, false) => "a nudge and TERM",
-        (StageAct::Signal(Signal::Kill), true, false) => "TERM",
-        (StageAct::Signal(_), false, _) => "a nudge",
-        (StageAct::Nudge | StageAct::Signal(_), ..) => {
+        (StageAct::Signal(Signal::Kill, _), false, false) => "a nudge and TERM",
+        (StageAct::Signal(Signal::Kill, _), true, false) => "TERM",
+        (StageAct::Signal(..), false, _) => "a nudge",
+        (StageAct::Nudge | StageAct::Signal(..), ..) => {
             if placed.abrupt {
                 reader.doubt(
                     placed.span,
@@ -351,7 +359,7 @@ fn check_manners(placed: &Placed, act: StageAct, below: &[StageAct], reader: &mu
         }
     };
     let message = format!("{} without {missing} before it", word(act));
-    let fatal = act == StageAct::Signal(Signal::Kill);
+    let fatal = matches!(act, StageAct::Signal(Signal::Kill, _));
     match (fatal, placed.abrupt) {
         (true, false) => {
             let problem = Problem::error(reader.spot(placed.span), message)
@@ -372,6 +380,6 @@ fn check_manners(placed: &Placed, act: StageAct, below: &[StageAct], reader: &mu
 fn word(act: StageAct) -> &'static str {
     match act {
         StageAct::Nudge => "a nudge",
-        StageAct::Signal(signal) => signal.word(),
+        StageAct::Signal(signal, _) => signal.word(),
     }
 }

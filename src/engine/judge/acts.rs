@@ -11,12 +11,12 @@ use super::{Flight, Judge};
 use crate::engine::decision::{Closing, Decision, Rest, What};
 use crate::engine::evidence::{UnitKey, Verdict};
 use crate::engine::incident::{Incident, Phase, Step};
-use crate::engine::rule::{Mode, Rule, Signal, StageAct};
+use crate::engine::rule::{Mode, Rule, Signal, StageAct, To};
 use crate::engine::snapshot::RunState;
 use crate::engine::units::Mono;
 use crate::engine::warrant::{
-    Certainty, Epoch, Newborn, Order, Outcome, Report, Target, Unbound, Warrant, WarrantId,
-    Withheld,
+    Certainty, Epoch, HardTie, Newborn, Order, Outcome, Report, Target, Unbound, Warrant,
+    WarrantId, Withheld,
 };
 
 /// How long after a warrant's end its report is waited for.
@@ -164,10 +164,14 @@ impl Judge {
         {
             return None;
         }
-        let StageAct::Signal(signal) = unit.rule.ladder.get(incident.next)?.act else {
+        let StageAct::Signal(signal, to) = unit.rule.ladder.get(incident.next)?.act else {
             return None;
         };
-        let (targets, unbound) = self.targets(unit);
+        let (mut targets, mut unbound) = self.targets(unit);
+        if to == To::Root && targets.iter().any(is_root) {
+            targets.retain(is_root);
+            unbound.clear();
+        }
         // A tree that was ended since, by an act prepared along with this one, counts too.
         if self.bar(unit_id).is_some() {
             return None;
@@ -319,8 +323,16 @@ impl Flight {
             return false;
         };
         let act = rule.ladder.get(incident.next).map(|stage| stage.act);
-        warrant.unit == unit && act == Some(StageAct::Signal(warrant.order.signal()))
+        let ordered = match act {
+            Some(StageAct::Signal(signal, _)) => signal == warrant.order.signal(),
+            Some(StageAct::Nudge) | None => false,
+        };
+        warrant.unit == unit && ordered
     }
+}
+
+fn is_root(target: &Target) -> bool {
+    target.tie == HardTie::Root
 }
 
 /// A report, counted.

@@ -274,10 +274,10 @@ fn incident_view(incident: &Incident, rule: &Rule) -> IncidentView {
     let stage = match carried.map(|stage| stage.act) {
         None => "opened".to_owned(),
         Some(StageAct::Nudge) => "nudged".to_owned(),
-        Some(StageAct::Signal(signal)) => format!("SIG{} sent", signal.word()),
+        Some(StageAct::Signal(signal, _)) => format!("SIG{} sent", signal.word()),
     };
     let ahead = incident.due(rule).and_then(|(stage, due)| match stage.act {
-        StageAct::Signal(signal) => Some((signal, due)),
+        StageAct::Signal(signal, _) => Some((signal, due)),
         StageAct::Nudge => None,
     });
     let rests = match (&incident.phase, rule.mode) {

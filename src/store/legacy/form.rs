@@ -14,7 +14,7 @@ use crate::engine::forest::Starter;
 use crate::engine::incident::Past;
 use crate::engine::legacy::{self, Bequest, Ending, Legacy, Stand};
 use crate::engine::process::{Pid, ProcKey, Text, Uid};
-use crate::engine::rule::{Signal, StageAct};
+use crate::engine::rule::{Signal, StageAct, To};
 use crate::engine::units::{Mono, nanos};
 use crate::engine::usage::Buried;
 use crate::engine::warrant::HardTie;
@@ -360,12 +360,15 @@ impl Dead {
 
 /// What nudges are called in a ladder that is written down; signals go by their names.
 const NUDGE: &str = "nudge";
+/// What follows the name of one that is for the root alone.
+const TO_ROOT: &str = " to root";
 
 impl Case {
     fn of(stand: &Stand) -> Self {
         let word = |act: &StageAct| match act {
             StageAct::Nudge => NUDGE.to_owned(),
-            StageAct::Signal(signal) => signal.word().to_owned(),
+            StageAct::Signal(signal, To::Tree) => signal.word().to_owned(),
+            StageAct::Signal(signal, To::Root) => format!("{}{TO_ROOT}", signal.word()),
         };
         Self {
             id: stand.id.0,
@@ -382,11 +385,16 @@ impl Case {
     /// `None` where the ladder is one of some other beadle: at which stage it stood would be a guess.
     fn read(self) -> Option<Stand> {
         let act = |word: &String| {
-            let mut signals = Signal::ALL.into_iter();
-            match word.as_str() {
-                NUDGE => Some(StageAct::Nudge),
-                word => signals.find(|one| one.word() == word).map(StageAct::Signal),
+            if word == NUDGE {
+                return Some(StageAct::Nudge);
             }
+            let (name, to) = match word.strip_suffix(TO_ROOT) {
+                Some(name) => (name, To::Root),
+                None => (word.as_str(), To::Tree),
+            };
+            let mut signals = Signal::ALL.into_iter();
+            let signal = signals.find(|one| one.word() == name)?;
+            Some(StageAct::Signal(signal, to))
         };
         Some(Stand {
             id: IncidentId(self.id),

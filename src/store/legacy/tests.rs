@@ -5,7 +5,7 @@ use crate::engine::forest::Starter;
 use crate::engine::incident::Past;
 use crate::engine::legacy::{Bequest, Ending, Kin, Stand};
 use crate::engine::process::{Mark, Pid, ProcKey, Text, Uid};
-use crate::engine::rule::{Signal, StageAct};
+use crate::engine::rule::{Signal, StageAct, To};
 use crate::engine::units::Mono;
 use crate::engine::usage::Buried;
 use crate::engine::warrant::HardTie;
@@ -48,8 +48,8 @@ fn unit(root: ProcKey, member: ProcKey) -> Bequest {
             next: 2,
             ladder: vec![
                 StageAct::Nudge,
-                StageAct::Signal(Signal::Term),
-                StageAct::Signal(Signal::Kill),
+                StageAct::Signal(Signal::Term, To::Root),
+                StageAct::Signal(Signal::Kill, To::Tree),
             ],
             told: None,
             signalled: true,

@@ -38,7 +38,7 @@ impl Watchman {
         let place = rule
             .ladder
             .iter()
-            .position(|stage| stage.act == StageAct::Signal(signal))
+            .position(|stage| matches!(stage.act, StageAct::Signal(one, _) if one == signal))
             .ok_or("a signal that the ladder does not have")?;
         let nudge = |stage: &Stage| stage.act == StageAct::Nudge;
         let told = rule.ladder[..place].iter().rposition(nudge).unwrap_or(0);
