@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use beadle::daemon::pursue::{Heard, Pursuer};
+use beadle::engine::account::Accounting;
 use beadle::engine::decision::Hearing;
 use beadle::engine::event::Event;
 use beadle::engine::evidence::{Evidence, IncidentId, Subject, UnitKey};
@@ -45,7 +46,7 @@ impl Desk {
 
     pub(crate) fn with(signaller: Signaller, want: Hearing) -> Self {
         let (sink, heard) = channel();
-        let pursuer = Pursuer::start_with(signaller, want, move |what| {
+        let pursuer = Pursuer::start_with(signaller, want, Accounting::Wanted, move |what| {
             let _ = sink.send(what);
         })
         .unwrap();
@@ -83,6 +84,7 @@ impl Desk {
                 self.gaps += 1;
                 None
             }
+            Heard::Accounts(_) => None,
             Heard::Report(report) => Some(report),
             Heard::Flushed(upto) => {
                 self.flushed = upto;

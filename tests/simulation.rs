@@ -1,6 +1,7 @@
 //! Seeded worlds: thousands of small machines on which everything goes wrong, and invariants that hold after every
 //! step. A seed that fails is printed with how to run it again.
 
+mod auditor;
 mod story;
 mod watchman;
 
@@ -18,6 +19,7 @@ use beadle::engine::warrant::Spare;
 use crate::world::chance::Chance;
 use crate::world::machine::Machine;
 use crate::world::shells::Shells;
+use auditor::Auditor;
 use story::{Story, Trouble};
 use watchman::{Pause, Scene, Watchman};
 
@@ -36,6 +38,7 @@ struct Run {
     shells: Shells,
     judge: Judge,
     watchman: Watchman,
+    auditor: Auditor,
     chance: Chance,
     /// Since when events wait to be heard, and until when.
     pending: Option<Mono>,
@@ -55,6 +58,7 @@ impl Run {
             judge,
             shells,
             watchman: Watchman::default(),
+            auditor: Auditor::default(),
             chance: Chance::new(seed ^ 0xc1a0),
             pending: None,
             inputs: Vec::new(),
@@ -77,6 +81,12 @@ impl Run {
             let next = self.next();
             self.story.machine.advance(next);
             self.trouble()?;
+            if self.chance.permille(self.story.early_records) {
+                self.mourn()?;
+            }
+            if self.story.machine.events.is_empty() {
+                self.auditor.heard = self.story.machine.now;
+            }
             if let (None, false) = (self.pending, self.story.machine.events.is_empty()) {
                 let lag = self.chance.within(0, self.story.lag);
                 self.pending = Some(self.story.machine.now.after(Duration::from_millis(lag)));
@@ -140,13 +150,23 @@ impl Run {
 
     fn hear(&mut self) -> Result<(), String> {
         self.pending = None;
+        self.mourn()?;
+        self.auditor.heard = self.story.machine.now;
         match self.shells.hear(&mut self.story.machine) {
             Some(input) => {
                 if matches!(input, Input::Gap) {
                     self.watchman.gaps += 1;
+                    self.auditor.gaps += 1;
                 }
                 self.step(input)
             }
+            None => Ok(()),
+        }
+    }
+
+    fn mourn(&mut self) -> Result<(), String> {
+        match self.shells.mourn(&mut self.story.machine) {
+            Some(input) => self.step(input),
             None => Ok(()),
         }
     }
@@ -197,6 +217,7 @@ impl Run {
                 Trouble::Reload(seed) => {
                     self.story.rules = story::make_rules(&mut Chance::new(seed));
                     self.watchman.reloaded();
+                    self.auditor.reloads += 1;
                     self.step(Input::Rules(Arc::new(self.story.rules.clone())))?;
                 }
             }
@@ -211,6 +232,11 @@ impl Run {
             self.watchman.machine_told(now, snapshot.machine.slept);
         }
         self.shells.told(self.judge.forest(), &input);
+        // Looks are judged when they come, when all of before them is told, or when that takes too long.
+        let judged = matches!(
+            input,
+            Input::Snapshot(_) | Input::Flushed(_) | Input::Deadline
+        );
         if let Input::Report(report) = &input {
             self.watchman.report(report);
         }
@@ -248,6 +274,9 @@ impl Run {
         self.watchman.decisions(&scene, &decisions)?;
         self.watchman
             .beliefs(&scene, self.trace.is_some() || self.steps.is_multiple_of(8))?;
+        if judged {
+            self.auditor.audit(&scene)?;
+        }
         self.shells.carry_out(&decisions, now);
         Ok(())
     }
@@ -315,6 +344,8 @@ struct Tally {
     signals: u64,
     kills: u64,
     closings: BTreeMap<&'static str, u64>,
+    /// Figures of CPU time held against the truth, by tier, and how wide they were in all.
+    audits: BTreeMap<&'static str, (u64, Duration)>,
     /// By kind: the seeds, and the first one's words.
     failures: BTreeMap<String, (Vec<u64>, String)>,
 }
@@ -338,6 +369,11 @@ impl Tally {
         for (how, count) in &run.watchman.closings {
             *self.closings.entry(how).or_default() += count;
         }
+        for (tier, (count, width)) in &run.auditor.audits {
+            let (audits, sum) = self.audits.entry(tier).or_default();
+            *audits += count;
+            *sum += *width;
+        }
     }
 
     fn words(&self, count: u64) -> String {
@@ -345,6 +381,13 @@ impl Tally {
             "{count} seeds, {} steps ({} at most), {} nudges, {} signals, {} KILL, closings {:?}\n",
             self.steps, self.most_steps, self.nudges, self.signals, self.kills, self.closings
         );
+        for (tier, (audits, width)) in &self.audits {
+            let mean = *width / u32::try_from(*audits).unwrap();
+            let _ = writeln!(
+                words,
+                "{audits} figures of CPU time by {tier}, {mean:?} wide"
+            );
+        }
         for (seeds, what) in self.failures.values() {
             let _ = writeln!(
                 words,

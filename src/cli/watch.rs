@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::{Failure, Surroundings};
-use crate::daemon::{self, LogForm, Options, StartError, TierChoice};
+use crate::daemon::{self, AccountingChoice, LogForm, Options, StartError, TierChoice};
 use crate::engine::process::Pid;
 use crate::engine::rule::Mode;
 
@@ -50,6 +50,10 @@ pub(super) struct Args {
     /// Where births and deaths come from, for tests and comparisons
     #[arg(long, value_name = "TIER", value_parser = tier(), hide = true)]
     tier: Option<TierChoice>,
+
+    /// Which sources of CPU time are used, for tests and comparisons
+    #[arg(long, value_name = "SOURCE", value_parser = accounting(), hide = true)]
+    accounting: Option<AccountingChoice>,
 }
 
 /// How the daemon tells what happens.
@@ -78,6 +82,7 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<(), Failure> {
             Log::Journald => LogForm::Journald,
         },
         tier: args.tier.unwrap_or(TierChoice::Best),
+        accounting: args.accounting.unwrap_or(AccountingChoice::Best),
         config_home: around.config_home.clone(),
         state_home: around.state_home.clone(),
         runtime: around.runtime.clone(),
@@ -103,6 +108,14 @@ fn tier() -> impl TypedValueParser<Value = TierChoice> {
     PossibleValuesParser::new(["events", "scan"]).map(|word| match word.as_str() {
         "scan" => TierChoice::Scan,
         _ => TierChoice::Best,
+    })
+}
+
+fn accounting() -> impl TypedValueParser<Value = AccountingChoice> {
+    PossibleValuesParser::new(["best", "taskstats", "proc"]).map(|word| match word.as_str() {
+        "taskstats" => AccountingChoice::Taskstats,
+        "proc" => AccountingChoice::Proc,
+        _ => AccountingChoice::Best,
     })
 }
 

@@ -68,12 +68,17 @@ pub(crate) fn glance(rules: Arc<RuleSet>, span: Duration) -> Result<View, StartE
                 Decision::List => {
                     inputs.push_back(Input::Listing(sampler.list().map_err(unreadable)?));
                 }
-                Decision::Sample { asks, by: _ } => {
+                Decision::Sample {
+                    asks,
+                    groups: _,
+                    by: _,
+                } => {
                     inputs.push_back(Input::Snapshot(sampler.look(&asks, &clock)));
                 }
                 Decision::Learn(questions) => learner.ask(questions),
                 // A moment is too short for a survey. Without the means to act the rest are only words.
                 Decision::Flush
+                | Decision::Account(_)
                 | Decision::Measure(_)
                 | Decision::Prepare(_)
                 | Decision::Carry(_)

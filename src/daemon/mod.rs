@@ -68,6 +68,6 @@ pub(crate) use elsewhere::glance;
 #[cfg(target_os = "linux")]
 pub(crate) use glance::glance;
 
-pub use options::{LogForm, Options, StartError, TierChoice};
+pub use options::{AccountingChoice, LogForm, Options, StartError, TierChoice};
 pub(crate) use recall::{Inquiry, Standpoint, recall, state_folder};
 pub(crate) use rules::Rules;

@@ -27,6 +27,8 @@ pub struct Options {
     pub log: LogForm,
     /// Whether the kernel's events may be used.
     pub tier: TierChoice,
+    /// Which sources of CPU time may be used.
+    pub accounting: AccountingChoice,
     /// `$XDG_CONFIG_HOME`, or `~/.config`.
     pub config_home: Option<PathBuf>,
     /// `$XDG_STATE_HOME`, or `~/.local/state`.
@@ -55,6 +57,17 @@ pub enum TierChoice {
     Best,
     /// Not at all: scan.
     Scan,
+}
+
+/// Which sources of CPU time may be used besides `/proc`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AccountingChoice {
+    /// All that can be had.
+    Best,
+    /// Records of the dead, and no control group.
+    Taskstats,
+    /// Neither.
+    Proc,
 }
 
 /// Why the watch cannot begin. Every text says what, where and what to do.

@@ -7,6 +7,7 @@ use crate::engine::decision::{Decision, Input, Notice};
 use crate::engine::facts::Question;
 use crate::engine::units::Mono;
 use crate::engine::warrant::{Warrant, WarrantId};
+use crate::sys::accounting::cgroup::Groups;
 use crate::sys::clock::Clock;
 use crate::sys::learner::Learner;
 use crate::sys::measurer::Measurer;
@@ -23,6 +24,7 @@ use super::pursue::Pursuer;
 pub(super) struct Shells {
     pub(super) clock: Clock,
     sampler: Sampler,
+    groups: Groups,
     learner: Learner,
     measurer: Measurer,
     pub(super) pursuer: Pursuer,
@@ -47,6 +49,7 @@ impl Shells {
     /// Starts all shells.
     pub(super) fn start(
         proc_root: &Path,
+        groups: Groups,
         pursuer: Pursuer,
         keeper: Keeper,
         post: &Post,
@@ -67,6 +70,7 @@ impl Shells {
         Ok(Self {
             clock: Clock,
             sampler: Sampler::new(proc_root).map_err(unreadable)?,
+            groups,
             learner: Learner::start(proc_root, deliver).map_err(|source| StartError::Thread {
                 what: "the learner",
                 source,
@@ -94,10 +98,18 @@ impl Shells {
                 }
             },
             Decision::Flush => self.pursuer.flush(),
-            Decision::Sample { asks, by: _ } => {
-                let snapshot = self.sampler.look(&asks, &self.clock);
+            Decision::Sample {
+                asks,
+                groups,
+                by: _,
+            } => {
+                // What is read of a group frames the look.
+                let listed = self.groups.list(&groups, self.clock);
+                let mut snapshot = self.sampler.look(&asks, &self.clock);
+                snapshot.groups = self.groups.measure(listed, self.clock);
                 inbox.defer(Input::Snapshot(snapshot));
             }
+            Decision::Account(accounting) => self.pursuer.account(accounting),
             Decision::Learn(questions) => self.learn(questions),
             Decision::Measure(survey) => self.measurer.ask(survey),
             // Nothing awaits between here and the warrant: what was accepted by now is all that counts.

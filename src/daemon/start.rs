@@ -7,10 +7,12 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::control::server;
 use crate::control::socket::{self, Access, Claim};
+use crate::engine::account::Accounting;
 use crate::engine::decision::{Hearing, Input};
 use crate::engine::judge::{Judge, Settings};
 use crate::engine::process::{Pid, ProcKey, StartTicks, Uid};
 use crate::engine::warrant::Spare;
+use crate::sys::accounting::cgroup::Groups;
 use crate::sys::boot;
 use crate::sys::clock::Clock;
 use crate::sys::heap;
@@ -23,7 +25,7 @@ use crate::sys::users::Users;
 use super::historian::Historian;
 use super::inbox::{Inbox, Mail, Post};
 use super::keeper::{Keeper, Opened, Places};
-use super::options::{Options, StartError, TierChoice};
+use super::options::{AccountingChoice, Options, StartError, TierChoice};
 use super::pursue::Pursuer;
 use super::rules::Rules;
 use super::shells::Shells;
@@ -73,7 +75,7 @@ fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
         keys: ourselves::lineage(&procfs),
         bystanders: Vec::new(),
     });
-    let pursuer = start_pursuer(options.tier, &post)?;
+    let pursuer = start_pursuer(options.tier, records(options.accounting), &post)?;
     let boot = boot::id().unwrap_or_default();
     let Opened {
         keeper,
@@ -85,7 +87,8 @@ fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
     } = Keeper::open(&places(options, user), &boot, &post);
     let keeping = loaded.rules.keeping;
     let historian = Historian::new(history, keeping, &boot, options.only_under, &post);
-    let shells = Shells::start(Path::new("/proc"), pursuer, keeper, &post)?;
+    let groups = groups(options.accounting);
+    let shells = Shells::start(Path::new("/proc"), groups, pursuer, keeper, &post)?;
     if let Some(legacy) = legacy {
         inbox.defer(Input::Inherit(Box::new(legacy)));
     }
@@ -130,7 +133,27 @@ fn leash_of(pid: Pid) -> Result<ProcKey, StartError> {
     Ok(hold.key(pid, StartTicks(0)))
 }
 
-fn start_pursuer(tier: TierChoice, post: &Post) -> Result<Pursuer, StartError> {
+/// Records of the dead, as far as they are wanted.
+const fn records(choice: AccountingChoice) -> Accounting {
+    match choice {
+        AccountingChoice::Best | AccountingChoice::Taskstats => Accounting::Wanted,
+        AccountingChoice::Proc => Accounting::Unwanted,
+    }
+}
+
+/// Control groups, as far as they are wanted.
+fn groups(choice: AccountingChoice) -> Groups {
+    match choice {
+        AccountingChoice::Best => Groups::open(),
+        AccountingChoice::Taskstats | AccountingChoice::Proc => Groups::none(),
+    }
+}
+
+fn start_pursuer(
+    tier: TierChoice,
+    records: Accounting,
+    post: &Post,
+) -> Result<Pursuer, StartError> {
     let want = match tier {
         TierChoice::Best => Hearing::Events,
         TierChoice::Scan => Hearing::Nothing,
@@ -142,7 +165,7 @@ fn start_pursuer(tier: TierChoice, post: &Post) -> Result<Pursuer, StartError> {
     };
     // Our own program, whatever has become of its file since.
     let signaller = Signaller::default().guarded_by(PathBuf::from("/proc/self/exe"));
-    Pursuer::start_with(signaller, want, sink).map_err(|source| StartError::Thread {
+    Pursuer::start_with(signaller, want, records, sink).map_err(|source| StartError::Thread {
         what: "the event reader",
         source,
     })

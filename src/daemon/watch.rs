@@ -187,6 +187,7 @@ impl Watch {
                 Decision::Carry(warrant) => Some(Arc::clone(warrant)),
                 Decision::List
                 | Decision::Flush
+                | Decision::Account(_)
                 | Decision::Sample { .. }
                 | Decision::Learn(_)
                 | Decision::Measure(_)
@@ -278,6 +279,7 @@ impl Watch {
                 self.step(Input::Events { events, upto }, inbox);
                 self.shells.pursuer.applied(upto);
             }
+            Heard::Accounts(accounts) => self.step(Input::Accounts(accounts), inbox),
             Heard::Gap => self.step(Input::Gap, inbox),
             Heard::Flushed(upto) => self.step(Input::Flushed(upto), inbox),
             Heard::Report(report) => self.step(Input::Report(report), inbox),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::account::{Accounting, Accounts};
 use super::event::Event;
 use super::evidence::{Evidence, IncidentId, Reading, UnitKey, Verdict};
 use super::facts::{Facts, Question};
@@ -31,6 +32,8 @@ pub enum Input {
     Gap,
     /// All events of before this moment have been told.
     Flushed(Mono),
+    /// What the kernel wrote of the dead, or whether it writes anything.
+    Accounts(Accounts),
     /// The numbers of all processes there are.
     Listing(Vec<Pid>),
     /// Figures that were asked for.
@@ -101,9 +104,13 @@ pub enum Decision {
     Sample {
         /// Of whom.
         asks: Vec<Ask>,
+        /// Paths of control groups whose figures are wanted too.
+        groups: Vec<Text>,
         /// How long it may take.
         by: Mono,
     },
+    /// Whether the kernel is to leave a record of everyone who dies.
+    Account(Accounting),
     /// Learn facts, off the loop.
     Learn(Vec<Question>),
     /// Survey memory, off the loop.

@@ -24,10 +24,12 @@ pub enum Happening {
         /// The event's time in the unit of start ticks: equal to the kernel's own within two.
         ticks: StartTicks,
     },
-    /// `pid` started a thread: from now on the exit of its leader is not its death.
+    /// `pid` started threads: from now on the exit of its leader is not its death.
     Thread {
         /// The process.
         pid: Pid,
+        /// How many, where several starts are told as one.
+        count: u32,
     },
     /// `pid` runs another image.
     Exec {

@@ -58,7 +58,7 @@ pub struct Facts {
     pub exec: ExecGen,
     /// When they were read.
     pub at: Mono,
-    /// CPU time it had used by then.
+    /// No less than the CPU time it had used a tick before.
     pub cpu: Duration,
     /// A thread of the kernel itself.
     pub kernel_thread: bool,

@@ -11,8 +11,8 @@
 //! - Nothing that was read or heard of an earlier holder of a number is taken as word of the present one.
 //! - A node is forgotten by its owner's word alone ([`Forest::forget`]), after the change that told of its end.
 //! - An identity, once bound, never changes; another identity under the same number is another node.
-//! - Where events are heard, a look runs ahead of them: a death that a look finds is noted, and believed once its exit is
-//!   heard or the stream has gone beyond the look. What the dead did before they died is then known.
+//! - Where events are heard, a look may be ahead of them: a death that a look finds is noted, and believed once its exit
+//!   is heard or the stream is known to have come as far. What the dead did before they died is then known.
 //! - The dead pass their children on to the nearest living process above, so a chain of a million hops that fork
 //!   and exit costs one node. Who started a process that was orphaned so is kept as its [`Starter`].
 //!
@@ -27,6 +27,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU64;
+use std::time::Duration;
 
 use super::event::{Event, Happening};
 use super::legacy::Kin;
@@ -49,10 +50,10 @@ pub struct Forest {
     made: u64,
     /// How far the stream of events has come.
     heard: Mono,
+    /// All that happened before this has been told.
+    told: Mono,
     /// Whom an earlier beadle knew, while they were not found.
     left: BTreeMap<ProcKey, Kin>,
-    /// Those whom a look found dead ahead of the events.
-    missing: BTreeSet<Serial>,
     /// When the look that is being taken in began.
     look: Mono,
     /// When events were found to be lost, last.
@@ -80,6 +81,8 @@ pub struct Node {
     pub tie: Option<HardTie>,
     /// Who started it, once that one is gone.
     pub starter: Option<Box<Starter>>,
+    /// Once it is dead, the process above it that took its children over.
+    pub heir: Option<Serial>,
     /// The living it started, and those it inherited from its dead children.
     pub children: BTreeSet<Serial>,
     /// Which image it runs.
@@ -94,6 +97,8 @@ pub struct Node {
     seen_at: Mono,
     /// More than one thread was ever seen: the exit of its leader is not its death.
     pub threaded: bool,
+    /// Threads it ever had, as far as their starts were heard.
+    pub threads: u32,
     /// It made a session of its own: whoever is in that session descends from it.
     pub session: bool,
     /// The session it was last seen in.
@@ -118,6 +123,7 @@ impl Node {
             parent: None,
             tie: None,
             starter: None,
+            heir: None,
             children: BTreeSet::new(),
             exec: ExecGen(0),
             exec_at: born,
@@ -128,12 +134,27 @@ impl Node {
             doubted: false,
             lineage: Lineage::Passes,
             threaded: false,
+            threads: 1,
             session: false,
             in_session: None,
             owner: None,
         }
     }
+
+    /// Surely no later than its start, in awake time, where the machine slept for so long since boot.
+    pub fn no_later_than_start(&self, slept: Duration) -> Mono {
+        match self.seen {
+            FirstSign::Heard => self.born,
+            FirstSign::Found => {
+                let boot = Mono::from_nanos(self.start.0.saturating_mul(NANOS_A_TICK));
+                boot.before(slept).min(self.born)
+            }
+        }
+    }
 }
+
+/// Start ticks are hundredths of a second.
+const NANOS_A_TICK: u64 = 10_000_000;
 
 /// How a birth became known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -236,9 +257,24 @@ impl Forest {
         self.nodes.is_empty()
     }
 
-    /// The living above a process, nearest first.
+    /// How far the stream of events has come.
+    pub const fn heard(&self) -> Mono {
+        self.heard
+    }
+
+    /// All that happened before this moment has been told.
+    pub fn catch_up(&mut self, upto: Mono) {
+        self.told = self.told.max(upto);
+    }
+
+    /// Whether all that happened before that moment was told.
+    pub fn is_told(&self, moment: Mono) -> bool {
+        moment <= self.told
+    }
+
+    /// The living above a process, nearest first; above one that is dead, its heir and those above that one.
     pub fn above(&self, serial: Serial) -> impl Iterator<Item = (Serial, &Node)> {
-        let mut next = self.node(serial).and_then(|node| node.parent);
+        let mut next = self.node(serial).and_then(|node| node.parent.or(node.heir));
         std::iter::from_fn(move || {
             let serial = next?;
             let node = self.node(serial)?;
@@ -292,8 +328,11 @@ impl Forest {
                 child,
                 ticks,
             } => self.fork(event.at, parent, child, ticks, changes),
-            Happening::Thread { pid } => {
-                self.change(event.at, pid, |node| node.threaded = true);
+            Happening::Thread { pid, count } => {
+                self.change(event.at, pid, |node| {
+                    node.threaded = true;
+                    node.threads = node.threads.saturating_add(count);
+                });
             }
             Happening::Exec { pid } => {
                 let execed = self.change(event.at, pid, |node| {
@@ -321,7 +360,7 @@ impl Forest {
 
     /// Whom an event of that moment is about: the number's holder, unless a look found it and it is younger than the
     /// event, which then is of an earlier holder.
-    fn holder_at(&self, at: Mono, pid: Pid) -> Option<Serial> {
+    pub fn holder_at(&self, at: Mono, pid: Pid) -> Option<Serial> {
         let serial = self.holder(pid)?;
         let node = self.node(serial)?;
         (node.seen == FirstSign::Heard || at >= node.born).then_some(serial)
@@ -379,7 +418,7 @@ impl Forest {
             if found_before_heard {
                 // A look was quicker than the stream: this is the birth of the process it found. Whoever had adopted it
                 // by then is no parent.
-                self.part(holder);
+                self.part(holder, at);
                 if let Some(parent) = self.trusted(parent, ticks) {
                     self.adopt(holder, Some(parent), Some(tie), changes);
                 } else {
@@ -425,11 +464,12 @@ impl Forest {
     }
 
     /// Takes a process that a look found from the parent that the look gave it: its birth is heard now.
-    fn part(&mut self, serial: Serial) {
+    fn part(&mut self, serial: Serial, at: Mono) {
         let Some(node) = self.nodes.get_mut(&serial) else {
             return;
         };
         node.seen = FirstSign::Heard;
+        node.born = node.born.min(at);
         node.tie = None;
         let above = node.parent.take();
         if let Some(above) = above.and_then(|above| self.nodes.get_mut(&above)) {
@@ -510,6 +550,7 @@ impl Forest {
         };
         let above = node.parent.take();
         let heir = above.filter(|_| node.lineage == Lineage::Passes);
+        node.heir = heir;
         let awaited = node.awaits.take();
         let (pid, doubted) = (node.pid, node.doubted);
         let children = std::mem::take(&mut node.children);
@@ -556,22 +597,5 @@ impl Forest {
             node.threaded = true;
             node.doubted = true;
         }
-    }
-
-    /// Compares a listing of all numbers with what is known: numbers without a holder, and holders not listed.
-    pub fn differs(&self, listed: &[Pid]) -> (Vec<Pid>, Vec<Serial>) {
-        let listed: BTreeSet<Pid> = listed.iter().copied().collect();
-        let strangers = listed
-            .iter()
-            .filter(|pid| !self.holders.contains_key(pid))
-            .copied()
-            .collect();
-        let missing = self
-            .holders
-            .iter()
-            .filter(|(pid, _)| !listed.contains(pid))
-            .map(|(_, serial)| *serial)
-            .collect();
-        (strangers, missing)
     }
 }

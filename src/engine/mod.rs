@@ -26,6 +26,7 @@
     )
 )]
 
+pub mod account;
 pub mod decision;
 pub mod event;
 pub mod evidence;
@@ -36,6 +37,7 @@ pub mod incident;
 pub mod judge;
 pub mod legacy;
 pub mod matcher;
+pub mod pace;
 pub mod pattern;
 pub mod process;
 pub mod program;

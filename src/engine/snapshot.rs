@@ -3,7 +3,7 @@
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use super::process::{Pid, ProcKey, ShortName, StartTicks, Uid};
+use super::process::{Pid, ProcKey, ShortName, StartTicks, Text, Uid};
 use super::units::{Bytes, Mono};
 
 /// What was asked about one process.
@@ -36,9 +36,22 @@ pub struct Ask {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ran(pub NonZeroU64);
 
+impl Ran {
+    /// The same as a span.
+    pub const fn time(self) -> Duration {
+        Duration::from_nanos(self.0.get())
+    }
+}
+
 /// Which figures beyond `/proc/PID/stat` a look must bring; each costs a read per process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is wanted or not, whatever the others are"
+)]
 pub struct Want {
+    /// Whether all of the CPU time is counted, or only that as of the last tick (0.7 µs).
+    pub cpu: bool,
     /// The parts of memory (15 µs).
     pub memory: bool,
     /// The number of open files.
@@ -52,6 +65,7 @@ impl Want {
     #[must_use]
     pub const fn or(self, other: Self) -> Self {
         Self {
+            cpu: self.cpu || other.cpu,
             memory: self.memory || other.memory,
             open_files: self.open_files || other.open_files,
             anew: self.anew || other.anew,
@@ -64,6 +78,8 @@ impl Want {
 pub struct Snapshot {
     /// One per process asked about, in the order asked.
     pub samples: Vec<Sample>,
+    /// One per control group asked about that could be read.
+    pub groups: Vec<Group>,
     /// The machine at that moment.
     pub machine: Machine,
 }
@@ -79,6 +95,45 @@ pub struct Machine {
     pub memory: Bytes,
     /// Processors online; 0 when unknown.
     pub cores: u32,
+    /// The pace at which the kernel counts what a running thread uses: what it used since is in no figure yet.
+    pub tick: Duration,
+}
+
+/// One control group at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// Its path, as asked.
+    pub path: Text,
+    /// When its processes were listed: before any sample of the look.
+    pub listed: Mono,
+    /// Its processes then, the dead left out.
+    pub members: Vec<Pid>,
+    /// Whether all that it counts was used by processes in it, and none in a group below it.
+    pub depth: Depth,
+    /// Whether anybody came in from elsewhere since it was last looked at.
+    pub entered: Entered,
+    /// When its CPU time was read: after every sample of the look.
+    pub at: Mono,
+    /// All the CPU time that was ever used in it, to the microsecond; what runs just then, as of the last tick.
+    pub used: Duration,
+}
+
+/// Whether a process was moved into a control group, or a group made below it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entered {
+    /// Not as far as can be seen: whoever is in it was born in it.
+    Nobody,
+    /// Yes; it may have left again.
+    Somebody,
+}
+
+/// Whether a control group has others below it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// It has none.
+    Flat,
+    /// It has.
+    Deep,
 }
 
 /// What one look at one process found.
@@ -107,6 +162,8 @@ pub enum Seen {
         start: StartTicks,
         /// CPU time it used in all.
         cpu: Duration,
+        /// By how much that may fall short, for want of finer units.
+        grain: Duration,
         /// Its parent's number, who ought to wait for it.
         ppid: Option<Pid>,
     },
@@ -164,8 +221,12 @@ pub struct Figures {
     pub kernel_thread: bool,
     /// Run state.
     pub state: RunState,
-    /// CPU time used, its ended threads included.
+    /// CPU time used, its ended threads included; what runs just then, as of the last tick.
     pub cpu: Duration,
+    /// By how much that may fall short, for want of finer units.
+    pub grain: Duration,
+    /// It was seen not to run when that was read: it is all it had used, and not only as of the last tick.
+    pub at_rest: bool,
     /// CPU time of children it has waited for.
     pub reaped: Duration,
     /// Threads.

@@ -114,6 +114,20 @@ impl Millicores {
     }
 }
 
+impl Millicores {
+    /// Mean use, rounded up: for an upper bound.
+    pub fn over_at_most(used: Duration, elapsed: Duration) -> Option<Self> {
+        let down = Self::over(used, elapsed)?;
+        let exact = used.as_nanos().saturating_mul(1000);
+        let shown = u128::from(down.0).saturating_mul(elapsed.as_nanos());
+        Some(if shown < exact {
+            Self(down.0.saturating_add(1))
+        } else {
+            down
+        })
+    }
+}
+
 impl fmt::Display for Millicores {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} %", self.0.wrapping_add(5).wrapping_div(10))
@@ -183,6 +197,8 @@ impl fmt::Display for Span {
 pub enum Tier {
     /// Known exactly: counted by the engine itself, or by the kernel for just this unit.
     Exact,
+    /// The records that the kernel leaves of the dead, with births and deaths known from its events.
+    Taskstats,
     /// `/proc`, with births and deaths known from the kernel's own events.
     Events,
     /// `/proc`, shared pages divided among those who map them: some seconds old, corrected by newer figures.
@@ -202,6 +218,7 @@ impl Tier {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Exact => "exact",
+            Self::Taskstats => "taskstats",
             Self::Events => "events",
             Self::Shares => "shares",
             Self::Scan => "scan",

@@ -1,14 +1,24 @@
 //! What a unit uses: the sum over its members, the dead included, as ranges.
 //!
-//! **Facts this rests on** (measured on Linux 6.18): the sum of user and system time in `stat` is exact; a process
-//! with one thread cannot use more CPU time than passes; a process's waited-for children show in its own figures and
-//! nowhere else; resident memory counts shared pages once per process.
+//! **Facts this rests on** (measured on Linux 6.18): what a thread uses is counted at every tick and when it leaves its
+//! processor, so a figure is behind by a tick at most; a thread that ends is counted as of its last tick, for good; a
+//! process with one thread cannot use more CPU time than passes; a process's waited-for children show in its own figures
+//! and nowhere else; resident memory counts shared pages once per process.
+//!
+//! # When a range holds
+//! A lower bound is what was used by now. An upper bound is what was used by the oldest figure behind it, less a tick:
+//! that is how far behind a figure is, and all who were born by then are known.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::pace::Tally;
 use super::snapshot::{Figures, Memory, Ran, RunState, Want};
-use super::units::{Bytes, Mono, Range, Tier};
+use super::units::{Bytes, Mono, Range, Tier, nanos};
+
+/// A tick, where its length is not known: the longest that kernels are built with.
+pub const LONGEST_TICK: Duration = Duration::from_millis(10);
+/// What a thread runs between its last sign (a record, an exit event) and its end: 8 µs were measured.
+pub const LAST_STEPS: Duration = Duration::from_micros(100);
 
 /// The last known figures of one process.
 #[derive(Clone, Debug)]
@@ -21,6 +31,10 @@ pub struct Latest {
     pub ran: Option<Ran>,
     /// CPU time.
     pub cpu: Duration,
+    /// By how much that may fall short, in microseconds: never so much as a tick of `/proc` twice.
+    grain: u16,
+    /// It did not run when it was last read.
+    pub at_rest: bool,
     /// Threads.
     pub threads: u32,
     /// Resident memory.
@@ -40,7 +54,7 @@ struct Rare {
     open_files: Option<(Mono, u64)>,
     /// It was last seen dead and not waited for.
     zombie: Option<Mono>,
-    /// CPU time of children it had waited for when it was first seen.
+    /// CPU time of children it has waited for.
     reaped: Duration,
 }
 
@@ -57,6 +71,8 @@ impl Latest {
         read: Mono::BOOT,
         ran: None,
         cpu: Duration::ZERO,
+        grain: 0,
+        at_rest: false,
         threads: 0,
         rss: Bytes(0),
         state: None,
@@ -68,7 +84,11 @@ impl Latest {
         self.at = Some(at);
         self.read = at;
         self.ran = figures.ran;
-        self.cpu = self.cpu.max(figures.cpu);
+        self.spend(figures.cpu, figures.grain);
+        self.at_rest = figures.at_rest;
+        if figures.reaped > self.reaped() {
+            self.rare().reaped = figures.reaped;
+        }
         self.threads = figures.threads;
         self.rss = figures.rss;
         // A look that did not ask for the dear figures does not take them away.
@@ -79,6 +99,19 @@ impl Latest {
             self.rare().open_files = Some((at, files));
         }
         self.state = Some(figures.state);
+    }
+
+    /// Takes in a newer figure of CPU time, perhaps in other units.
+    pub fn spend(&mut self, cpu: Duration, grain: Duration) {
+        let most = cpu.saturating_add(grain);
+        self.cpu = self.cpu.max(cpu);
+        let micros = nanos(most.saturating_sub(self.cpu)).div_ceil(1000);
+        self.grain = u16::try_from(micros).unwrap_or(u16::MAX);
+    }
+
+    /// By how much the CPU time may fall short, for want of finer units.
+    pub fn grain(&self) -> Duration {
+        Duration::from_micros(u64::from(self.grain))
     }
 
     /// Memory by part, when it was asked for, and when it was read.
@@ -96,16 +129,11 @@ impl Latest {
         self.rare.as_ref()?.zombie
     }
 
-    /// CPU time of children it had waited for when it was first seen.
+    /// CPU time of children it has waited for.
     pub fn reaped(&self) -> Duration {
         self.rare
             .as_ref()
             .map_or(Duration::ZERO, |rare| rare.reaped)
-    }
-
-    /// Notes the CPU time of children it had waited for when it was first seen.
-    pub fn note_reaped(&mut self, reaped: Duration) {
-        self.rare().reaped = reaped;
     }
 
     /// Notes that it is dead and not waited for.
@@ -117,8 +145,10 @@ impl Latest {
         self.rare.get_or_insert_default()
     }
 
-    /// The process has not run since the figures were read: they are of this moment too.
+    /// The process had not run when it was asked about, since the figures were read: they are of this moment too. It may
+    /// have begun to run just then.
     pub fn hold(&mut self, at: Mono) {
+        self.at_rest = false;
         let before = self.at.replace(at);
         let Some(rare) = &mut self.rare else { return };
         // What an earlier look brought and the last one did not may be older than the last run.
@@ -134,12 +164,13 @@ impl Latest {
         }
     }
 
-    /// The last it will ever have: a zombie's CPU time.
-    pub fn end(&mut self, at: Mono, cpu: Duration) {
+    /// The last it will ever have: a zombie's CPU time. It may still be about its last steps.
+    pub fn end(&mut self, at: Mono, cpu: Duration, grain: Duration) {
         self.at = Some(at);
         self.read = at;
         self.ran = None;
-        self.cpu = self.cpu.max(cpu);
+        self.at_rest = false;
+        self.spend(cpu, grain);
         self.note_zombie(at);
     }
 
@@ -160,73 +191,59 @@ impl Latest {
     }
 }
 
-/// CPU time of members that are gone.
+/// CPU time of processes that are gone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Buried {
-    /// What was read of them.
+    /// What they used at least.
     pub at_least: Duration,
-    /// What they may have used after they were last read; `None` once nothing bounds it.
-    pub beyond: Bound,
+    /// What they may have used beyond that.
+    pub beyond: Duration,
     /// How many.
     pub count: u64,
-}
-
-/// An upper bound that can be lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bound {
-    /// Not more than this.
-    Known(Duration),
-    /// Nothing bounds it.
-    Lost,
-}
-
-impl Default for Bound {
-    fn default() -> Self {
-        Self::Known(Duration::ZERO)
-    }
-}
-
-impl Bound {
-    /// The bound of a sum.
-    #[must_use]
-    pub fn plus(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::Known(a), Self::Known(b)) => Self::Known(a.saturating_add(b)),
-            (Self::Lost, Self::Known(_) | Self::Lost) | (Self::Known(_), Self::Lost) => Self::Lost,
-        }
-    }
+    /// Those of them that left no record.
+    pub unrecorded: u64,
+    /// Those of them whose death was found and not heard.
+    pub unheard: u64,
 }
 
 impl Buried {
-    /// Buries one member: its last figures, and what it may have used from then until it died.
-    pub fn bury(&mut self, latest: Duration, beyond: Bound) {
-        self.at_least = self.at_least.saturating_add(latest);
-        self.beyond = self.beyond.plus(beyond);
-        self.count = self.count.saturating_add(1);
+    /// Takes over others.
+    pub fn absorb(&mut self, other: Self) {
+        self.at_least = self.at_least.saturating_add(other.at_least);
+        self.beyond = self.beyond.saturating_add(other.beyond);
+        self.count = self.count.saturating_add(other.count);
+        self.unrecorded = self.unrecorded.saturating_add(other.unrecorded);
+        self.unheard = self.unheard.saturating_add(other.unheard);
     }
 
-    /// Takes in the dead that a member had waited for before it was first seen; `perhaps` they do not count.
-    pub fn note_reaped(&mut self, reaped: Duration, perhaps: bool) {
-        if perhaps {
-            self.beyond = self.beyond.plus(Bound::Known(reaped));
-        } else {
-            self.at_least = self.at_least.saturating_add(reaped);
+    /// What they used at most.
+    pub const fn at_most(self) -> Duration {
+        self.at_least.saturating_add(self.beyond)
+    }
+
+    /// The same, where it may have been counted elsewhere already.
+    #[must_use]
+    pub const fn in_doubt(self) -> Self {
+        Self {
+            at_least: Duration::ZERO,
+            beyond: self.beyond.saturating_add(self.at_least),
+            ..self
         }
     }
 
-    /// Takes over another unit's dead.
-    pub fn absorb(&mut self, other: Self) {
-        self.at_least = self.at_least.saturating_add(other.at_least);
-        self.beyond = self.beyond.plus(other.beyond);
-        self.count = self.count.saturating_add(other.count);
+    /// How far the sum can be trusted, where the living are known by `tier`.
+    pub fn tier(self, tier: Tier) -> Tier {
+        match (self.unheard, self.unrecorded) {
+            (0, 0) => tier,
+            (0, _) => tier.worse(Tier::Events),
+            (_, _) => tier.worse(Tier::Scan),
+        }
     }
 }
 
 /// The sum over the living members of a unit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Living {
-    /// CPU time read.
-    pub cpu: Duration,
     /// Members that were never looked at.
     pub unread: u64,
     /// Members.
@@ -252,11 +269,10 @@ pub struct Living {
 }
 
 impl Living {
-    /// Adds one member. CPU time only grows, so an old figure is a lower bound; whatever can shrink counts only when it
-    /// was read since `edge`. Of a `newborn` nothing was to be read yet, and nothing is missing.
+    /// Adds one member. Whatever can shrink counts only when it was read since `edge`. Of a `newborn` nothing was to be
+    /// read yet, and nothing is missing.
     pub fn add(&mut self, latest: &Latest, edge: Mono, newborn: bool) {
         self.processes = self.processes.saturating_add(1);
-        self.cpu = self.cpu.saturating_add(latest.cpu);
         if newborn {
             self.threads = self.threads.saturating_add(1);
             return;
@@ -305,95 +321,45 @@ impl Living {
     }
 }
 
-/// How many moments of CPU time are kept per rate: the window is as long as asked within one part in so many.
-const MOMENTS: u32 = 60;
-
-/// A counter over a window: how much it grew in the last so long, from a few kept moments.
-#[derive(Clone, Debug)]
-pub struct Window {
-    length: Duration,
-    moments: VecDeque<(Mono, Range<u64>)>,
-}
-
-/// How much a counter grew.
+/// CPU time at one moment, in a form whose differences tell a pace.
+///
+/// Not the best lower bound there is: one that grows only by what was used meanwhile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Growth {
-    /// By so much.
-    pub by: Range<u64>,
-    /// In so long.
-    pub within: Duration,
+pub struct Spent {
+    /// What was used at least.
+    pub at_least: Duration,
+    /// What may have been used besides, by those whose figures will not change any more: the same uncertainty at every
+    /// later moment.
+    pub settled: Duration,
+    /// What may have been used besides by the living: another uncertainty at every moment.
+    pub open: Duration,
+    /// How far behind a figure may be.
+    pub behind: Duration,
+    /// Where the figures come from.
+    pub tier: Tier,
 }
 
-impl Window {
-    /// A window of this length. Windows under 500 ms read a spinner as 99 to 149 % and are not made.
-    pub fn new(length: Duration) -> Self {
+impl Spent {
+    /// The same in nanoseconds.
+    pub fn tally(self) -> Tally {
+        Tally {
+            at_least: nanos(self.at_least),
+            settled: Some(nanos(self.settled)),
+            open: nanos(self.open),
+            behind: self.behind,
+            tier: self.tier,
+        }
+    }
+
+    /// Some of the living may turn out not to count: what was used without them was used at least.
+    #[must_use]
+    pub fn with_sure(self, sure: Self) -> Self {
+        let unsure = self.at_least.saturating_sub(sure.at_least);
         Self {
-            length: length.max(Duration::from_millis(500)),
-            moments: VecDeque::new(),
+            at_least: sure.at_least,
+            open: self.open.saturating_add(unsure),
+            ..self
         }
-    }
-
-    /// Takes in what the counter stands at.
-    pub fn push(&mut self, at: Mono, count: Range<u64>) {
-        let spacing = self.length.checked_div(MOMENTS).unwrap_or_default();
-        let edge = at.before(self.length);
-        // The oldest moment kept is the youngest one that is as old as the window, or older.
-        while self
-            .moments
-            .get(1)
-            .is_some_and(|(second, _)| *second <= edge)
-        {
-            self.moments.pop_front();
-        }
-        let last_but_one = self
-            .moments
-            .len()
-            .checked_sub(2)
-            .and_then(|index| self.moments.get(index));
-        if last_but_one.is_some_and(|(before, _)| at.since(*before) < spacing) {
-            self.moments.pop_back();
-        }
-        self.moments.push_back((at, count));
-    }
-
-    /// How much of the window is covered.
-    pub fn covered(&self) -> Duration {
-        match (self.moments.front(), self.moments.back()) {
-            (Some((first, _)), Some((last, _))) => last.since(*first),
-            (Some(_) | None, Some(_) | None) => Duration::ZERO,
-        }
-    }
-
-    /// Whether the whole window is covered.
-    pub fn full(&self) -> bool {
-        self.covered() >= self.length
-    }
-
-    /// How much it grew over what is covered; `None` before two moments 500 ms apart.
-    pub fn growth(&self) -> Option<Growth> {
-        let ((first, then), (last, now)) = (self.moments.front()?, self.moments.back()?);
-        let within = last.since(*first);
-        if within < Duration::from_millis(500) {
-            return None;
-        }
-        // What was uncertain at both ends is the same uncertainty, about the same dead, and cancels out.
-        let at_least = now.at_least.saturating_sub(then.at_least);
-        let at_most = now.at_most.zip(then.at_most).map(|(most, before)| {
-            let doubt = most.saturating_sub(now.at_least);
-            let doubt_before = before.saturating_sub(then.at_least);
-            at_least.saturating_add(doubt.saturating_sub(doubt_before))
-        });
-        let by = Range {
-            at_least,
-            at_most,
-            tier: now.tier.worse(then.tier),
-        };
-        Some(Growth { by, within })
-    }
-
-    /// Forgets all moments: what is measured changed.
-    pub fn clear(&mut self) {
-        self.moments.clear();
     }
 }
 
@@ -401,61 +367,34 @@ impl Window {
 mod tests {
     use super::*;
 
-    fn exact(count: u64) -> Range<u64> {
-        Range::exactly(count, Tier::Events)
-    }
-
-    fn grown(window: &Window) -> Option<(u64, u64)> {
-        let growth = window.growth()?;
-        Some((growth.by.at_least, growth.within.as_secs()))
+    #[test]
+    fn the_dead_are_as_well_known_as_the_least_known_of_them() {
+        let dead = |unrecorded, unheard| Buried {
+            at_least: Duration::from_secs(3),
+            beyond: Duration::from_millis(20),
+            count: 1,
+            unrecorded,
+            unheard,
+        };
+        let mut buried = dead(0, 0);
+        assert_eq!(buried.tier(Tier::Taskstats), Tier::Taskstats);
+        assert_eq!(buried.tier(Tier::Scan), Tier::Scan);
+        buried.absorb(dead(1, 0));
+        assert_eq!(buried.tier(Tier::Taskstats), Tier::Events);
+        buried.absorb(dead(1, 1).in_doubt());
+        assert_eq!(buried.tier(Tier::Taskstats), Tier::Scan);
+        assert_eq!(buried.at_least, Duration::from_secs(6));
+        assert_eq!(buried.beyond, Duration::from_millis(3060));
     }
 
     #[test]
-    fn a_mean_is_taken_over_the_window_and_not_the_life() {
-        let mut window = Window::new(Duration::from_secs(10));
-        for second in 0..100 {
-            // Idle for a minute, then one core.
-            window.push(
-                Mono::from_secs(second),
-                exact(second.saturating_sub(60) * 1000),
-            );
-        }
-        assert!(window.full());
-        assert_eq!(grown(&window), Some((10_000, 10)));
-    }
-
-    #[test]
-    fn a_long_window_keeps_few_moments_and_stays_honest() {
-        let mut window = Window::new(Duration::from_secs(600));
-        for second in 0..2000 {
-            window.push(Mono::from_secs(second), exact(second * 500));
-        }
-        assert!(window.moments.len() < 130, "{}", window.moments.len());
-        assert!(window.full());
-        let (by, within) = grown(&window).unwrap();
-        assert_eq!(by, within * 500);
-        assert!(window.covered() < Duration::from_secs(625));
-    }
-
-    #[test]
-    fn no_rate_before_half_a_second() {
-        let mut window = Window::new(Duration::from_secs(5));
-        window.push(Mono::from_nanos(0), exact(0));
-        window.push(Mono::from_nanos(20_000_000), exact(30));
-        assert_eq!(grown(&window), None);
-    }
-
-    #[test]
-    fn the_dead_count_and_their_last_moments_widen_the_range() {
-        let mut buried = Buried::default();
-        buried.bury(
-            Duration::from_secs(3),
-            Bound::Known(Duration::from_millis(400)),
-        );
-        buried.bury(Duration::ZERO, Bound::Known(Duration::from_millis(20)));
-        assert_eq!(buried.at_least, Duration::from_secs(3));
-        assert_eq!(buried.beyond, Bound::Known(Duration::from_millis(420)));
-        buried.bury(Duration::ZERO, Bound::Lost);
-        assert_eq!((buried.beyond, buried.count), (Bound::Lost, 3));
+    fn finer_figures_make_coarse_ones_narrow() {
+        let millis = Duration::from_millis;
+        let mut latest = Latest::default();
+        latest.spend(millis(20), millis(20));
+        assert_eq!((latest.cpu, latest.grain()), (millis(20), millis(20)));
+        latest.spend(millis(33), Duration::ZERO);
+        latest.spend(millis(30), millis(20));
+        assert_eq!((latest.cpu, latest.grain()), (millis(33), millis(17)));
     }
 }

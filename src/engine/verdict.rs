@@ -6,9 +6,10 @@
 use std::time::Duration;
 
 use super::evidence::{Finding, Quantity, Reading, Verdict};
+use super::pace::{Growth, Tally, Window};
 use super::rule::{Amount, Bound, Clause, Limit, Measure, Metric};
 use super::units::{Bytes, Millicores, Mono, PerSecond, Range, Side};
-use super::usage::{Growth, Window};
+use super::usage::Spent;
 
 /// What a limit without `for:` takes as the window of a rate.
 pub const RATE_WINDOW: Duration = Duration::from_secs(5);
@@ -18,6 +19,8 @@ pub const RATE_WINDOW: Duration = Duration::from_secs(5);
 pub struct Measures {
     /// CPU time, the dead included.
     pub cpu_time: Option<Range<Duration>>,
+    /// The same, in a form whose differences tell a pace.
+    pub spent: Option<Spent>,
     /// Every member is stopped: how fast it works cannot be told.
     pub standing_still: bool,
     /// Every member was read in this look: only then does the sum of their CPU time tell a pace.
@@ -67,6 +70,8 @@ impl Measures {
             }
         }
         lower(&mut self.cpu_time, sure.cpu_time);
+        let both = self.spent.zip(sure.spent);
+        self.spent = both.map(|(spent, sure)| spent.with_sure(sure));
         lower(&mut self.private, sure.private);
         lower(&mut self.rss, sure.rss);
         lower(&mut self.swap, sure.swap);
@@ -229,14 +234,21 @@ impl Gauge {
         match self.limit.bound {
             Bound::CpuTime(limit) => (time(measures.cpu_time), Quantity::Time(limit)),
             Bound::Cpu(limit) => {
-                let mean = |used, within| {
-                    Millicores::over(Duration::from_nanos(used), within).map(Quantity::Cores)
-                };
-                (self.pace(mean), Quantity::Cores(limit))
+                let least = |used, within| Millicores::over(Duration::from_nanos(used), within);
+                let most =
+                    |used, within| Millicores::over_at_most(Duration::from_nanos(used), within);
+                let pace = self.pace(least, most);
+                (
+                    pace.map(|pace| pace.map(Quantity::Cores)),
+                    Quantity::Cores(limit),
+                )
             }
             Bound::Spawns(limit) => {
-                let mean = |times, within| PerSecond::over(times, within).map(Quantity::Pace);
-                (self.pace(mean), Quantity::Pace(limit))
+                let pace = self.pace(PerSecond::over, PerSecond::over);
+                (
+                    pace.map(|pace| pace.map(Quantity::Pace)),
+                    Quantity::Pace(limit),
+                )
             }
             Bound::Memory { measure, above } => {
                 let now = match measure {
@@ -267,11 +279,16 @@ impl Gauge {
     }
 
     /// The mean over the window.
-    fn pace(&self, mean: impl Fn(u64, Duration) -> Option<Quantity>) -> Option<Range<Quantity>> {
-        let Growth { by, within } = self.window.as_ref()?.growth()?;
+    fn pace<T>(
+        &self,
+        least: impl Fn(u64, Duration) -> Option<T>,
+        most: impl Fn(u64, Duration) -> Option<T>,
+    ) -> Option<Range<T>> {
+        let growth = self.window.as_ref()?.growth()?;
+        let Growth { by, .. } = growth;
         Some(Range {
-            at_least: mean(by.at_least, within)?,
-            at_most: by.at_most.and_then(|most| mean(most, within)),
+            at_least: least(by.at_least, growth.longest)?,
+            at_most: by.at_most.and_then(|by| most(by, growth.shortest)),
             tier: by.tier,
         })
     }
@@ -340,15 +357,11 @@ impl Gauge {
 
 impl Bound {
     /// What a rate is the growth of, while that can be told; `None` for what is no rate.
-    fn counter(&self, measures: &Measures) -> Option<Range<u64>> {
-        let nanos = |span: Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
+    fn counter(&self, measures: &Measures) -> Option<Tally> {
         match self {
             // The sum of figures from different looks tells no pace.
-            Self::Cpu(_) => measures
-                .cpu_time
-                .filter(|_| measures.whole)
-                .map(|used| used.map(nanos)),
-            Self::Spawns(_) => measures.spawned,
+            Self::Cpu(_) => measures.spent.filter(|_| measures.whole).map(Spent::tally),
+            Self::Spawns(_) => measures.spawned.map(Tally::settled),
             Self::CpuTime(_)
             | Self::Memory { .. }
             | Self::Age(_)

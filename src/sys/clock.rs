@@ -19,6 +19,10 @@ use crate::engine::units::{Mono, nanos};
 /// Two readings further apart than this were not taken together: something ran in between.
 const TOGETHER: Duration = Duration::from_micros(50);
 
+/// The kernel's look at processors without ticks comes once a second; this leaves it another.
+#[cfg(target_os = "linux")]
+const TICKLESS: Duration = Duration::from_secs(2);
+
 /// The clocks of this machine.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Clock;
@@ -53,6 +57,21 @@ impl Clock {
     /// CPU time that the calling thread has used.
     pub fn spent(self) -> Duration {
         Duration::from_nanos(read(CLOCK_THREAD_CPUTIME_ID))
+    }
+
+    /// The pace at which the kernel counts what a running thread uses.
+    #[cfg(target_os = "linux")]
+    pub fn tick(self) -> Duration {
+        let coarse = rustix::time::clock_getres(rustix::time::ClockId::MonotonicCoarse);
+        let tick = Duration::try_from(coarse).unwrap_or_default();
+        // Processors that are kept free of ticks are looked at once a second.
+        let tickless = std::fs::read_to_string("/sys/devices/system/cpu/nohz_full");
+        let none = |list: String| ["", "(null)"].contains(&list.trim());
+        if tickless.is_ok_and(|list| !none(list)) {
+            TICKLESS
+        } else {
+            tick
+        }
     }
 
     /// Wall time, for text alone.
@@ -107,6 +126,16 @@ mod tests {
         let first = Clock.slept();
         let same = (0..1000).filter(|_| Clock.slept() == first).count();
         assert!(same >= 990, "{same} of 1000 agreed");
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn ticks_are_as_long_as_kernels_make_them() {
+        let tick = Clock.tick();
+        assert!(
+            tick >= Duration::from_millis(1) && tick <= Duration::from_secs(2),
+            "{tick:?}"
+        );
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! The clock, the users and the form of a message are the same everywhere. What sees and signals processes knows Linux
 //! alone so far: another system's way joins it behind the same names, and takes the `cfg` off the line that names it.
 
+#[cfg(target_os = "linux")]
+pub mod accounting;
 pub mod boot;
 pub mod clock;
 #[cfg(target_os = "linux")]
@@ -39,6 +41,8 @@ pub mod signaller;
 pub mod stat;
 #[cfg(target_os = "linux")]
 pub mod status;
+#[cfg(target_os = "linux")]
+mod stillness;
 pub mod users;
 #[cfg(test)]
 #[cfg(target_os = "linux")]

@@ -170,6 +170,11 @@ impl Case {
         self.oracle.survivors(&spared)
     }
 
+    /// CPU time the villain has truly used.
+    pub(crate) fn used(&self) -> Duration {
+        self.oracle.used()
+    }
+
     /// Waits until the villain has at least so many living processes.
     pub(crate) fn wait_for_members(&self, least: usize) {
         wait_until(&format!("{least} members"), || {

@@ -29,6 +29,7 @@ mod turn;
 mod villain;
 pub(crate) mod wait;
 
+mod accounting;
 mod answers;
 mod history;
 pub(crate) mod identity;

@@ -117,6 +117,16 @@ impl Oracle {
         Some(groups.lines().any(|group| group.ends_with(&ours)))
     }
 
+    /// CPU time used by all who ever were the villain's, by the kernel's own count.
+    pub(crate) fn used(&self) -> Duration {
+        let stat = self.cgroup.as_ref().unwrap().join("cpu.stat");
+        let stat = fs::read_to_string(stat).unwrap();
+        let micros = stat
+            .lines()
+            .find_map(|line| line.strip_prefix("usage_usec "));
+        Duration::from_micros(micros.unwrap().parse().unwrap())
+    }
+
     fn marked(&self) -> BTreeSet<u32> {
         let numbers = fs::read_dir("/proc").unwrap().flatten();
         let numbers = numbers.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());

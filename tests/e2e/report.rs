@@ -25,6 +25,15 @@ impl Tier {
             Self::Scan => "scan",
         }
     }
+
+    /// What figures of CPU time may say of themselves: better than the tier where there is a better source, and worse of
+    /// who was there before everyone had been looked at.
+    pub(crate) const fn sources(self) -> &'static [&'static str] {
+        match self {
+            Self::Events => &["exact", "taskstats", "events", "scan"],
+            Self::Scan => &["exact", "scan"],
+        }
+    }
 }
 
 /// Which scenario, as the list of scenarios counts them, or a word for those that are not in it.
@@ -108,6 +117,44 @@ impl Row {
         };
         let survivors = self.survivors;
         assert!(survivors <= most, "{survivors} survive:\n{said}");
+    }
+}
+
+/// What one source of figures said a storm had used, and what it truly had.
+#[derive(Debug)]
+pub(crate) struct Account {
+    /// The storm.
+    pub(crate) story: &'static str,
+    /// The source.
+    pub(crate) source: &'static str,
+    /// By the control group.
+    pub(crate) truth: Duration,
+    /// The range.
+    pub(crate) at_least: Duration,
+    /// Its other end, where there is one.
+    pub(crate) at_most: Option<Duration>,
+    /// What the source calls itself.
+    pub(crate) tier: String,
+}
+
+impl Account {
+    /// Prints and keeps it.
+    pub(crate) fn tell(&self) {
+        let millis = |span: Duration| format!("{:.1}", span.as_secs_f64() * 1000.0);
+        let width = self.at_most.map(|most| most.saturating_sub(self.at_least));
+        let line = [
+            self.story.to_owned(),
+            self.source.to_owned(),
+            self.tier.clone(),
+            millis(self.truth),
+            millis(self.at_least),
+            self.at_most.map_or("-".to_owned(), millis),
+            width.map_or("-".to_owned(), millis),
+        ]
+        .join("\t");
+        println!("{line}");
+        let name = plain(&format!("{} {}", self.story, self.source));
+        fs::write(folder("accounts").join(name), line + "\n").unwrap();
     }
 }
 

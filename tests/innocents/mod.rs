@@ -61,7 +61,7 @@ const MARGIN: Duration = Duration::from_secs(180);
 /// How long the built-in rules are in force.
 fn span() -> Duration {
     let said = std::env::var("BEADLE_INNOCENTS_SECONDS");
-    let seconds = said.map_or(45, |said| said.parse().expect("a number of seconds"));
+    let seconds = said.map_or(20, |said| said.parse().expect("a number of seconds"));
     Duration::from_secs(seconds)
 }
 

@@ -19,7 +19,7 @@ use super::script::{START, Script, Words, number, size, span};
 use crate::world::body::{Deed, Id, Plan};
 use crate::world::machine::{Machine, Make, Marks};
 use crate::world::senses::Parts;
-use crate::world::shells::{Shells, Ways};
+use crate::world::shells::{Records, Shells, Ways};
 
 /// Steps that one story may take.
 const MOST_STEPS: u32 = 200_000;
@@ -87,6 +87,9 @@ impl Theater {
         ways.user = only_user.unwrap_or(0);
         if world.named("memory") == Some("hidden") {
             ways.parts = Parts::Hidden;
+        }
+        if world.named("records") == Some("kept") {
+            ways.records = Records::Kept;
         }
         let mut machine = Machine::new(Make {
             pids: 4000,
@@ -176,6 +179,9 @@ impl Theater {
 
     fn hear(&mut self) {
         self.mourn();
+        if let Some(input) = self.shells.mourn(&mut self.machine) {
+            self.step(input);
+        }
         if let Some(input) = self.shells.hear(&mut self.machine) {
             self.step(input);
         }

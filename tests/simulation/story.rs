@@ -10,8 +10,8 @@ use crate::world::body::{Consent, Deed, Id, OnKill, OnTerm, Plan, Waits};
 use crate::world::chance::Chance;
 use crate::world::machine::{Machine, Make, Marks};
 use crate::world::rules::{self, cpu, limit, orphaned, private, rss, secs};
-use crate::world::senses::Parts;
-use crate::world::shells::Ways;
+use crate::world::senses::{Parts, Units};
+use crate::world::shells::{Records, Ways};
 
 /// Something that befalls the whole machine, or us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +42,8 @@ pub struct Story {
     pub only_user: Option<u32>,
     pub leash: Option<Id>,
     pub troubles: Vec<(Mono, Trouble)>,
+    /// Moments in a thousand at which records are read by themselves, ahead of the events.
+    pub early_records: u64,
     /// How late events are heard, at most, in milliseconds.
     pub lag: u64,
     /// Steps in a thousand that come late.
@@ -71,6 +73,9 @@ impl Story {
             ways.gaps = chance.one_of(&[0, 0, 30]);
             ways.parts = chance.one_of(&[Parts::Readable, Parts::Readable, Parts::Hidden]);
         }
+        // Chance of their own, so that the stories stay what they were.
+        let mut records = Chance::new(seed ^ 0x7a5c);
+        account(&mut ways, &mut records);
         let marks = if chance.permille(800) {
             Marks::Inodes
         } else {
@@ -82,7 +87,13 @@ impl Story {
         // In half of these worlds the kernel would let it signal everybody all the same.
         ways.user = only_user.filter(|_| seed.is_multiple_of(2)).unwrap_or(0);
         let calm_start = chance.permille(600);
+        // As many as there may be spinners.
+        machine.cores = 80;
+        machine.tick = Duration::from_millis(records.one_of(&[0, 4, 10]));
         populate(&mut machine, &mut chance, calm_start);
+        if ways.flush.is_some() {
+            settle_in_groups(&mut machine, &mut records);
+        }
         let leash = chance.permille(100).then(|| {
             let shells: Vec<Id> = machine
                 .living()
@@ -101,11 +112,54 @@ impl Story {
             only_user,
             leash,
             troubles,
+            early_records: records.one_of(&[0, 0, 200]),
             lag: chance.one_of(&[0, 0, 50, 700]),
             oversleeps: chance.one_of(&[0, 20, 100]),
             end,
             calm_start,
         }
+    }
+}
+
+/// How CPU time is accounted.
+fn account(ways: &mut Ways, chance: &mut Chance) {
+    ways.units = chance.one_of(&[Units::Nanos, Units::Ticks, Units::Ticks, Units::TicksOnly]);
+    // Whatever happens at the moment of a look is over a moment later.
+    ways.flush = chance.permille(600).then_some(Duration::from_micros(1));
+    if chance.permille(700) {
+        ways.records = Records::Kept;
+        ways.lost_records = chance.one_of(&[0, 0, 50]);
+        ways.late_records = chance.one_of(&[0, 0, 200]);
+    }
+}
+
+/// Some jobs have a control group to themselves, and some of these have intruders for a while.
+fn settle_in_groups(machine: &mut Machine, chance: &mut Chance) {
+    let deeds = std::mem::take(&mut machine.agenda);
+    let mut jobs = Vec::new();
+    for ((at, place), (id, deed)) in deeds {
+        let deed = match deed {
+            Deed::Start(mut plan) if chance.permille(400) => {
+                plan.group = format!("/job-{place}");
+                jobs.push((at, plan.group.clone()));
+                Deed::Start(plan)
+            }
+            other => other,
+        };
+        machine.agenda.insert((at, place), (id, deed));
+    }
+    for (at, job) in jobs {
+        if !chance.permille(400) {
+            continue;
+        }
+        let mut intruder = Plan::of("steady");
+        intruder.cpu = chance.one_of(&[0, 300, 1000]);
+        let stay = millis(chance, 0, 3000);
+        let come = millis(chance, 0, 20_000);
+        intruder = intruder
+            .then(come, Deed::Enter(job))
+            .then(come + stay, Deed::Enter("/user.slice".to_owned()));
+        machine.enter(at, Machine::INIT, Deed::Start(Box::new(intruder)));
     }
 }
 
@@ -337,7 +391,11 @@ fn manners(chance: &mut Chance, depth: u32, program: &str) -> Plan {
         }
     };
     match program {
-        "spinner" => plan.cpu = chance.one_of(&[1000, 1000, 2000]),
+        "spinner" => {
+            plan.cpu = chance.one_of(&[1000, 1000, 2000]);
+            // One thread has one processor.
+            plan.threads = plan.threads.max(u32::try_from(plan.cpu / 1000).unwrap());
+        }
         "almost" => plan.cpu = 850,
         "worker" | "slow" => plan.cpu = chance.one_of(&[600, 1000]),
         "leaker" => plan.growth = Bytes::mib(chance.within(10, 80)),

@@ -233,6 +233,7 @@ impl Watchman {
                 }
                 Decision::List
                 | Decision::Flush
+                | Decision::Account(_)
                 | Decision::Learn(_)
                 | Decision::Measure(_)
                 | Decision::Prepare(_) => {}

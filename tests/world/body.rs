@@ -42,6 +42,10 @@ pub struct Plan {
     pub nohup: bool,
     /// What its environment says, as far as rules ask.
     pub env: Vec<(String, String)>,
+    /// A control group that it is started in; its parent's when empty.
+    pub group: String,
+    /// How long it takes it to give back its memory when it exits, on a processor and after its record was written.
+    pub teardown: Duration,
 }
 
 impl Default for Plan {
@@ -61,6 +65,8 @@ impl Default for Plan {
             deeds: Vec::new(),
             nohup: false,
             env: Vec::new(),
+            group: String::new(),
+            teardown: Duration::ZERO,
         }
     }
 }
@@ -146,10 +152,18 @@ pub enum Deed {
     Continue,
     /// Becomes another user's.
     Own(u32),
+    /// Goes to another control group.
+    Enter(String),
+    /// Has given back its memory, and is dead.
+    Vanish,
 }
 
 /// A process that exists: alive, or dead and not waited for.
 #[derive(Clone, Debug)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each can be so or not, whatever the others are"
+)]
 pub struct Body {
     pub id: Id,
     pub pid: Pid,
@@ -181,6 +195,12 @@ pub struct Body {
     pub reclaimed: Bytes,
     /// TERM came while it was stopped.
     pub term_pending: bool,
+    /// Its control group.
+    pub group: String,
+    /// It ever had more threads than one.
+    pub many: bool,
+    /// It exits: its record is written.
+    pub leaving: bool,
 }
 
 /// Whether it runs.
@@ -205,6 +225,14 @@ impl Body {
             }
             State::Stopped | State::Zombie => self.used,
         }
+    }
+
+    /// CPU time as the kernel has counted it by `now`, at so many ticks.
+    pub fn counted(&self, now: Mono, tick: Duration) -> Duration {
+        let late = now
+            .nanos()
+            .checked_rem(u64::try_from(tick.as_nanos()).unwrap());
+        self.cpu(now.before(Duration::from_nanos(late.unwrap_or(0))))
     }
 
     /// Memory held at `now`.

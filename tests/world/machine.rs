@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use beadle::engine::account::{Account, Threads};
 use beadle::engine::event::{Event, Happening};
 use beadle::engine::process::{Mark, Pid, ProcKey, StartTicks, Uid};
 use beadle::engine::rule::Signal;
@@ -24,6 +25,39 @@ pub struct Kin {
     pub ran: Vec<(Mono, String)>,
     /// When it came to hold less memory, and how much it held until then.
     pub shrank: Vec<(Mono, Bytes)>,
+    /// CPU time it had used when it began to run the last of them.
+    pub cpu_at_exec: Duration,
+    /// Its whole life, in stretches of one pace.
+    pub stretches: Vec<Stretch>,
+}
+
+/// A part of a life: from a moment on it used so many thousandths of a processor, in a control group.
+#[derive(Clone, Debug)]
+pub struct Stretch {
+    pub from: Mono,
+    pub pace: u64,
+    pub group: String,
+}
+
+impl Kin {
+    /// CPU time it had used at a moment.
+    pub fn cpu_at(&self, at: Mono) -> Duration {
+        self.cpu_where(at, |_| true)
+    }
+
+    /// The same, of what it used in some groups.
+    pub fn cpu_where(&self, at: Mono, counts: impl Fn(&str) -> bool) -> Duration {
+        let ends = self.stretches.iter().skip(1).map(|next| next.from);
+        let ends = ends.chain([Mono::NEVER]);
+        let stretches = self.stretches.iter().zip(ends);
+        stretches
+            .filter(|(stretch, _)| counts(&stretch.group))
+            .map(|(stretch, end)| {
+                let span = at.min(end).since(stretch.from).as_nanos();
+                Duration::from_nanos(u64::try_from(span * u128::from(stretch.pace) / 1000).unwrap())
+            })
+            .sum()
+    }
 }
 
 /// How large the machine is, and how it tells processes apart.
@@ -52,6 +86,14 @@ pub struct Machine {
     pub kin: Vec<Kin>,
     /// What the kernel has told of since this was last taken.
     pub events: Vec<Event>,
+    /// What it has written of the dead since this was last taken.
+    pub records: Vec<Account>,
+    /// Who was moved where and when: the groups.
+    pub entries: Vec<(Mono, String)>,
+    /// How many processors it has. Nobody waits for one here: there must be enough.
+    pub cores: u32,
+    /// How often it counts what is used; zero is always.
+    pub tick: Duration,
     /// How many events there were in all.
     pub told: u64,
     holders: BTreeMap<Pid, Id>,
@@ -59,7 +101,8 @@ pub struct Machine {
     keys: BTreeMap<ProcKey, Id>,
     cursor: u32,
     inode: u64,
-    agenda: BTreeMap<(Mono, u64), (Id, Deed)>,
+    /// What will be done when, and by whom.
+    pub agenda: BTreeMap<(Mono, u64), (Id, Deed)>,
     entered: u64,
 }
 
@@ -82,6 +125,10 @@ impl Machine {
             bodies: BTreeMap::new(),
             kin: Vec::new(),
             events: Vec::new(),
+            records: Vec::new(),
+            entries: Vec::new(),
+            cores: 4,
+            tick: Duration::ZERO,
             told: 0,
             holders: BTreeMap::new(),
             keys: BTreeMap::new(),
@@ -180,7 +227,8 @@ impl Machine {
         let mut plan = plan.clone();
         let above = self.bodies.get(&parent)?;
         plan.owner = plan.owner.or(Some(above.owner));
-        let (program, threads, by) = (plan.program.clone(), plan.threads, above.pid);
+        let (program, threads, pace) = (plan.program.clone(), plan.threads, plan.cpu);
+        let by = above.pid;
         let id = self.make_body(Some(parent), pid, plan);
         let ticks = StartTicks(self.ticks());
         self.tell(Happening::Fork {
@@ -193,8 +241,13 @@ impl Machine {
             self.exec(id, &program);
         }
         if threads > 1 {
-            self.bodies.get_mut(&id)?.plan.threads = threads;
-            self.tell(Happening::Thread { pid });
+            let body = self.bodies.get_mut(&id)?;
+            body.plan.threads = threads;
+            body.plan.cpu = pace;
+            body.many = true;
+            self.stretch(id);
+            let count = threads - 1;
+            self.tell(Happening::Thread { pid, count });
         }
         Some(id)
     }
@@ -257,6 +310,12 @@ impl Machine {
             held_since: self.now,
             reclaimed: Bytes(0),
             term_pending: false,
+            group: match plan.group.as_str() {
+                "" => above.map_or_else(|| "/user.slice".to_owned(), |above| above.group.clone()),
+                own => own.to_owned(),
+            },
+            many: plan.threads > 1,
+            leaving: false,
             plan,
         };
         for (after, deed) in &body.plan.deeds {
@@ -272,11 +331,48 @@ impl Machine {
             last_cpu: Duration::ZERO,
             ran: vec![(self.now, program)],
             shrank: Vec::new(),
+            cpu_at_exec: Duration::ZERO,
+            stretches: Vec::new(),
         });
         self.holders.insert(pid, id);
         self.keys.insert(self.key(&body), id);
         self.bodies.insert(id, body);
+        self.stretch(id);
         id
+    }
+
+    /// Notes that a process goes on at another pace, or elsewhere.
+    fn stretch(&mut self, id: Id) {
+        let Some(body) = self.bodies.get(&id) else {
+            return;
+        };
+        let pace = match body.state {
+            State::Running => body.plan.cpu,
+            State::Stopped | State::Zombie => 0,
+        };
+        let (from, group) = (self.now, body.group.clone());
+        self.kin[id.0].stretches.push(Stretch { from, pace, group });
+    }
+
+    /// What was used in a control group, as the kernel has counted it.
+    pub fn used_in(&self, group: &str) -> Duration {
+        let used = |id: usize| {
+            let late = match self.bodies.get(&Id(id)) {
+                Some(body) if body.state == State::Running => {
+                    let counted = body.counted(self.now, self.tick);
+                    let behind = body.cpu(self.now).saturating_sub(counted);
+                    if body.group == group {
+                        behind
+                    } else {
+                        Duration::ZERO
+                    }
+                }
+                Some(_) | None => Duration::ZERO,
+            };
+            let used = self.kin[id].cpu_where(self.now, |other| other == group);
+            used.saturating_sub(late)
+        };
+        (0..self.kin.len()).map(used).sum()
     }
 
     /// Runs another image.
@@ -285,17 +381,51 @@ impl Machine {
         let Some(body) = self.bodies.get_mut(&id).filter(|body| body.alive()) else {
             return;
         };
+        body.settle(now);
         program.clone_into(&mut body.program);
         body.image += 1;
         body.leader_gone = false;
+        // The other threads are no more, and one has one processor.
         body.plan.threads = 1;
-        let pid = body.pid;
+        body.plan.cpu = body.plan.cpu.min(1000);
+        let (pid, used) = (body.pid, body.used);
         self.kin[id.0].ran.push((now, program.to_owned()));
+        self.kin[id.0].cpu_at_exec = used;
+        self.stretch(id);
         self.tell(Happening::Exec { pid });
     }
 
     /// Ends a process: its children go to init; it stays a zombie until its parent waits.
     pub fn exit(&mut self, id: Id) {
+        let (now, tick) = (self.now, self.tick);
+        let Some(body) = self.bodies.get_mut(&id).filter(|body| body.alive()) else {
+            return;
+        };
+        if !std::mem::replace(&mut body.leaving, true) {
+            self.records.push(Account {
+                pid: body.pid,
+                cpu: body.counted(now, tick),
+                lived: now.since(body.born),
+                threads: if body.many {
+                    Threads::Many
+                } else {
+                    Threads::One
+                },
+            });
+            if !body.plan.teardown.is_zero() {
+                let end = now.after(body.plan.teardown);
+                body.settle(now);
+                body.state = State::Running;
+                body.plan.cpu = 1000;
+                self.stretch(id);
+                self.enter(end, id, Deed::Vanish);
+                return;
+            }
+        }
+        self.vanish(id);
+    }
+
+    fn vanish(&mut self, id: Id) {
         let now = self.now;
         let Some(body) = self.bodies.get_mut(&id).filter(|body| body.alive()) else {
             return;
@@ -306,6 +436,7 @@ impl Machine {
         let (pid, parent, heard) = (body.pid, body.parent, body.leader_gone);
         self.kin[id.0].died = Some(now);
         self.kin[id.0].last_cpu = body.used;
+        self.stretch(id);
         let orphans: Vec<Id> = self
             .bodies
             .values()
@@ -356,6 +487,8 @@ impl Machine {
             (Signal::Kill, _, OnKill::Dies) => self.exit(id),
             (Signal::Kill, _, OnKill::Stuck) => {}
             (_, State::Stopped, _) => body.term_pending = true,
+            // It runs no more handlers.
+            _ if body.leaving => {}
             (_, State::Running | State::Zombie, _) => self.asked(id),
         }
         let _ = now;
@@ -396,7 +529,9 @@ impl Machine {
         };
         body.state = State::Running;
         body.since = now;
-        if std::mem::take(&mut body.term_pending) {
+        let asked = std::mem::take(&mut body.term_pending);
+        self.stretch(id);
+        if asked {
             self.asked(id);
         }
     }
@@ -438,6 +573,9 @@ impl Machine {
             return;
         };
         let pid = body.pid;
+        if body.leaving && !matches!(deed, Deed::Vanish) {
+            return;
+        }
         if body.state == State::Stopped && !matches!(deed, Deed::Continue | Deed::Reclaim(_)) {
             self.enter(now.after(Duration::from_millis(500)), id, deed);
             return;
@@ -470,7 +608,8 @@ impl Machine {
             Deed::ThreadExec(program) => {
                 if body.plan.threads == 1 {
                     body.plan.threads = 2;
-                    self.tell(Happening::Thread { pid });
+                    body.many = true;
+                    self.tell(Happening::Thread { pid, count: 1 });
                 }
                 self.tell(Happening::Exit { pid });
                 self.exec(id, &program);
@@ -489,7 +628,15 @@ impl Machine {
             Deed::Stop => {
                 body.settle(now);
                 body.state = State::Stopped;
+                self.stretch(id);
             }
+            Deed::Enter(group) => {
+                self.entries.push((now, group.clone()));
+                body.settle(now);
+                body.group = group;
+                self.stretch(id);
+            }
+            Deed::Vanish => self.vanish(id),
             Deed::Continue => self.proceed(id),
             Deed::Own(user) => {
                 body.owner = user;

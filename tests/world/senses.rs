@@ -5,20 +5,43 @@ use std::time::Duration;
 
 use beadle::engine::facts::{Facts, Hangup, Namespace, Place, Question, Read};
 use beadle::engine::process::{Gid, Pid, ShortName, StartTicks, Text, Uid};
-use beadle::engine::snapshot::{Ask, Figures, Memory, RunState, Sample, Seen, Snapshot, Why};
+use beadle::engine::snapshot::{
+    Ask, Depth, Entered, Figures, Group, Memory, RunState, Sample, Seen, Snapshot, Why,
+};
 use beadle::engine::units::{Bytes, Mono};
 
 use super::body::{Body, State};
 use super::machine::Machine;
-
-/// How many processors the machine has.
-pub const CORES: u32 = 4;
 
 /// How well the machine can be read.
 #[derive(Clone, Copy, Debug)]
 pub struct Sight {
     /// Whether memory by part can be read.
     pub memory: Parts,
+    /// In which units CPU time can be read.
+    pub units: Units,
+}
+
+/// In which units CPU time can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Units {
+    /// Nanoseconds.
+    Nanos,
+    /// Ticks of `/proc`, except where finer figures are wanted.
+    Ticks,
+    /// Those always.
+    TicksOnly,
+}
+
+/// CPU time as it is read, and by how much it may fall short.
+fn units(ask: &Ask, sight: Sight) -> (fn(Duration) -> Duration, Duration) {
+    match (sight.units, ask.want.cpu) {
+        (Units::Nanos, _) | (Units::Ticks, true) => (|cpu| cpu, Duration::ZERO),
+        (Units::Ticks, false) | (Units::TicksOnly, _) => (
+            |cpu| Duration::from_millis(u64::try_from(cpu.as_millis()).unwrap() / 10 * 10),
+            Duration::from_millis(20),
+        ),
+    }
 }
 
 /// Whether memory can be read by part.
@@ -32,6 +55,7 @@ pub enum Parts {
 pub fn snapshot(
     machine: &Machine,
     asks: &[Ask],
+    groups: &[(Text, Entered)],
     dim: &mut dyn FnMut() -> bool,
     sight: Sight,
 ) -> Snapshot {
@@ -48,12 +72,32 @@ pub fn snapshot(
         .collect();
     Snapshot {
         samples,
+        groups: groups
+            .iter()
+            .map(|(path, entered)| group(machine, path, *entered))
+            .collect(),
         machine: beadle::engine::snapshot::Machine {
             slept: machine.slept,
             local_minute: 0,
             memory: Bytes::gib(64),
-            cores: CORES,
+            cores: machine.cores,
+            tick: machine.tick,
         },
+    }
+}
+
+fn group(machine: &Machine, path: &Text, entered: Entered) -> Group {
+    let name = path.to_string();
+    let inside = machine.living().filter(|body| body.group == name);
+    let micros = machine.used_in(&name).as_micros();
+    Group {
+        path: path.clone(),
+        listed: machine.now,
+        members: inside.map(|body| body.pid).collect(),
+        depth: Depth::Flat,
+        entered,
+        at: machine.now,
+        used: Duration::from_micros(u64::try_from(micros).unwrap()),
     }
 }
 
@@ -77,7 +121,8 @@ fn look(machine: &Machine, ask: &Ask, sight: Sight) -> Sample {
     let seen = match body.state {
         State::Zombie => Seen::Zombie {
             start,
-            cpu: body.used,
+            cpu: units(ask, sight).0(body.used),
+            grain: units(ask, sight).1,
             ppid: pid_of(machine, body),
         },
         State::Running | State::Stopped
@@ -120,8 +165,10 @@ fn figures(machine: &Machine, body: &Body, ask: &Ask, sight: Sight) -> Figures {
             State::Running | State::Zombie if body.plan.cpu > 0 => RunState::Running,
             State::Running | State::Zombie => RunState::Sleeping,
         },
-        cpu: body.cpu(machine.now),
-        reaped: body.reaped,
+        cpu: units(ask, sight).0(body.counted(machine.now, machine.tick)),
+        grain: units(ask, sight).1,
+        at_rest: units(ask, sight).1.is_zero() && rests(body),
+        reaped: units(ask, sight).0(body.reaped),
         threads: body.plan.threads,
         rss: memory,
         memory: (ask.want.memory && sight.memory == Parts::Readable).then_some(Memory {
@@ -130,6 +177,10 @@ fn figures(machine: &Machine, body: &Body, ask: &Ask, sight: Sight) -> Figures {
         }),
         open_files: ask.want.open_files.then_some(3),
     }
+}
+
+fn rests(body: &Body) -> bool {
+    body.state == State::Stopped || body.plan.cpu == 0
 }
 
 fn comm(program: &str) -> Text {
@@ -164,7 +215,7 @@ pub fn facts(machine: &Machine, question: &Question) -> Facts {
     Facts {
         key: Some(machine.key(body)),
         start: StartTicks(body.ticks),
-        cpu: body.cpu(machine.now),
+        cpu: body.counted(machine.now, machine.tick),
         comm: comm(&body.program),
         exe: Read::Known(Place::existing(&format!("/usr/bin/{}", body.program))),
         args: Read::Known(args),
@@ -175,7 +226,7 @@ pub fn facts(machine: &Machine, question: &Question) -> Facts {
         cwd: Read::Known(Place::existing("/home/x")),
         // Shells are interactive here; nobody else has a terminal.
         tty: Read::Known((body.program == "bash").then(|| Place::existing("/dev/pts/0"))),
-        cgroup: Read::Known(Text::from("/user.slice")),
+        cgroup: Read::Known(Text::from(body.group.as_str())),
         container: Read::Known(None),
         namespace: Read::Known(Namespace::Ours),
         hangup: Read::Known(if body.plan.nohup {

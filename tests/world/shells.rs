@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use beadle::engine::account::{Accounting, Accounts};
 use beadle::engine::decision::{Decision, Hearing, Input};
 use beadle::engine::facts::{Question, Read};
 use beadle::engine::forest::Forest;
-use beadle::engine::process::{ProcKey, StartTicks, Uid};
+use beadle::engine::process::{ProcKey, StartTicks, Text, Uid};
 use beadle::engine::rule::Signal;
-use beadle::engine::snapshot::Ask;
+use beadle::engine::snapshot::{Ask, Entered};
 use beadle::engine::units::Mono;
 use beadle::engine::warrant::{
     EventCount, Newborn, Order, Outcome, Report, Survivor, Warrant, WarrantId, Withheld,
@@ -18,7 +19,7 @@ use beadle::engine::warrant::{
 use super::body::{Body, Consent, Id, State};
 use super::chance::Chance;
 use super::machine::{Machine, Reach};
-use super::senses::{self, Parts, Sight};
+use super::senses::{self, Parts, Sight, Units};
 
 /// How the shells behave. Shares are per thousand; spans in milliseconds.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +41,16 @@ pub struct Ways {
     pub gaps: u64,
     /// Whether memory by part can be read.
     pub parts: Parts,
+    /// In which units CPU time can be read.
+    pub units: Units,
+    /// Whether the kernel writes records of the dead.
+    pub records: Records,
+    /// Batches of records that are lost, with word of it.
+    pub lost_records: u64,
+    /// Batches of records that are read only with the next.
+    pub late_records: u64,
+    /// How long it takes at least until all that happened is told; `None` where word of that never comes.
+    pub flush: Option<Duration>,
     /// Whom we may signal; root may everyone.
     pub user: u32,
 }
@@ -57,9 +68,21 @@ impl Ways {
             lost_reports: 0,
             gaps: 0,
             parts: Parts::Readable,
+            units: Units::Nanos,
+            records: Records::None,
+            lost_records: 0,
+            late_records: 0,
+            flush: Some(Duration::ZERO),
             user: 0,
         }
     }
+}
+
+/// Whether the kernel writes records of the dead for us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Records {
+    None,
+    Kept,
 }
 
 /// A signal as it was sent, to a true process.
@@ -77,8 +100,9 @@ pub struct Sent {
 enum Job {
     Deliver(Input),
     List,
-    Flush,
-    Look(Vec<Ask>),
+    Flush(Mono),
+    Look(Vec<Ask>, Vec<Text>),
+    Account(Accounting),
     Learn(Vec<Question>),
     Begin(Arc<Warrant>),
     Chase(WarrantId),
@@ -109,6 +133,10 @@ pub struct Shells {
     entered: u64,
     acts: BTreeMap<WarrantId, Act>,
     recalled: BTreeSet<WarrantId>,
+    /// Records are kept, and were last read then.
+    recording: Option<Mono>,
+    /// When groups were last looked at.
+    looked: BTreeMap<Text, Mono>,
     /// Whose reports never come.
     pub lost: BTreeSet<WarrantId>,
 }
@@ -125,6 +153,8 @@ impl Shells {
             entered: 0,
             acts: BTreeMap::new(),
             recalled: BTreeSet::new(),
+            recording: None,
+            looked: BTreeMap::new(),
             lost: BTreeSet::new(),
         }
     }
@@ -174,13 +204,19 @@ impl Shells {
                     self.enter(at, Job::List);
                 }
                 Decision::Flush => {
-                    let at = self.soon(now);
-                    self.enter(at, Job::Flush);
+                    if let Some(least) = self.ways.flush {
+                        let at = self.soon(now).after(least);
+                        self.enter(at, Job::Flush(now));
+                    }
                 }
-                Decision::Sample { asks, .. } => {
+                Decision::Account(wanted) => {
+                    let at = self.soon(now);
+                    self.enter(at, Job::Account(*wanted));
+                }
+                Decision::Sample { asks, groups, .. } => {
                     if !self.chance.permille(self.ways.lost_looks) {
                         let at = self.soon(now);
-                        self.enter(at, Job::Look(asks.clone()));
+                        self.enter(at, Job::Look(asks.clone(), groups.clone()));
                     }
                 }
                 Decision::Learn(questions) => {
@@ -230,13 +266,17 @@ impl Shells {
                 self.post(at, Input::Listing(machine.listing()));
             }
             // Whoever turns us has everything heard before.
-            Job::Flush => return Some(Input::Flushed(now)),
-            Job::Look(asks) => {
-                let (chance, share) = (&mut self.chance, self.ways.unread);
+            Job::Flush(asked) => return Some(Input::Flushed(asked)),
+            Job::Account(wanted) => return Some(self.account(machine, wanted)),
+            Job::Look(asks, groups) => {
                 let sight = Sight {
                     memory: self.ways.parts,
+                    units: self.ways.units,
                 };
-                let found = senses::snapshot(machine, &asks, &mut || chance.permille(share), sight);
+                let groups = self.groups_asked(machine, &groups);
+                let (chance, share) = (&mut self.chance, self.ways.unread);
+                let mut dim = || chance.permille(share);
+                let found = senses::snapshot(machine, &asks, &groups, &mut dim, sight);
                 let at = self.soon(now);
                 self.post(at, Input::Snapshot(found));
             }
@@ -245,6 +285,58 @@ impl Shells {
             Job::Chase(id) => self.chase(machine, id),
         }
         None
+    }
+
+    /// Groups, and whether somebody came in since the last look at each.
+    fn groups_asked(&mut self, machine: &Machine, paths: &[Text]) -> Vec<(Text, Entered)> {
+        let now = machine.now;
+        let mut asked = |path: &Text| {
+            let last = self.looked.insert(path.clone(), now);
+            let name = path.to_string();
+            let came = |(at, group): &(Mono, String)| {
+                *group == name && last.is_some_and(|last| *at > last)
+            };
+            let entered = if machine.entries.iter().any(came) {
+                Entered::Somebody
+            } else {
+                Entered::Nobody
+            };
+            (path.clone(), entered)
+        };
+        paths.iter().map(&mut asked).collect()
+    }
+
+    fn account(&mut self, machine: &mut Machine, wanted: Accounting) -> Input {
+        self.recording = match self.ways.records {
+            Records::Kept if wanted == Accounting::Wanted => Some(machine.now),
+            Records::Kept | Records::None => None,
+        };
+        machine.records.clear();
+        Input::Accounts(self.recording.map_or(Accounts::Closed, Accounts::Open))
+    }
+
+    /// Takes what was written of the dead to the judge, leaves it for the next time, or loses it.
+    pub fn mourn(&mut self, machine: &mut Machine) -> Option<Input> {
+        let (now, Some(since)) = (machine.now, self.recording) else {
+            machine.records.clear();
+            return None;
+        };
+        if machine.records.is_empty() || self.chance.permille(self.ways.late_records) {
+            return None;
+        }
+        self.recording = Some(now);
+        let records = std::mem::take(&mut machine.records);
+        Some(Input::Accounts(
+            if self.chance.permille(self.ways.lost_records) {
+                Accounts::Lost(now)
+            } else {
+                Accounts::Batch {
+                    since,
+                    upto: now,
+                    records,
+                }
+            },
+        ))
     }
 
     fn learn(&mut self, machine: &Machine, questions: &[Question]) {

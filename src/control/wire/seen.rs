@@ -37,6 +37,17 @@ fn figure(quantity: Quantity) -> Figure {
     }
 }
 
+/// An upper bound: what is less than a millisecond counts as one.
+fn ceiling(quantity: Quantity) -> Figure {
+    let part = Duration::from_nanos(999_999);
+    match quantity {
+        Quantity::Time(span) => figure(Quantity::Time(span.saturating_add(part))),
+        Quantity::Cores(_) | Quantity::Pace(_) | Quantity::Size(_) | Quantity::Count(_) => {
+            figure(quantity)
+        }
+    }
+}
+
 const fn unit(metric: Metric) -> Unit {
     match metric {
         Metric::CpuTime | Metric::Age | Metric::Orphaned | Metric::Leftover => Unit::Seconds,
@@ -60,7 +71,7 @@ impl From<&evidence::Reading> for Reading {
             metric: Safe::word(reading.metric.word()),
             unit: unit(reading.metric),
             at_least: reading.now.map(|now| figure(now.at_least)),
-            at_most: reading.now.and_then(|now| now.at_most).map(figure),
+            at_most: reading.now.and_then(|now| now.at_most).map(ceiling),
             limit: figure(reading.limit),
             lasting: reading.lasting.map(seconds),
             held: seconds(reading.held),

@@ -5,14 +5,15 @@
 //! what it hears.
 //!
 //! **Invariants.** The loop is told every event once, in the kernel's order, and before the report of any pursuit that
-//! saw it. A recall takes effect at the next send, not at the next turn. When the thread ends, nobody stands still
-//! because of us.
+//! saw it; and of a record before the event of its exit, unless a pursuit left no time for records. A recall takes effect
+//! at the next send, not at the next turn. When the thread ends, nobody stands still because of us.
 //!
 //! # Why batches
 //! Waking for every event costs 5 µs each, read in batches 2 µs; a build forks thousands a second. Outside a pursuit
 //! nobody needs to know within a tenth of a second, and on an idle machine nothing wakes at all.
 
 mod births;
+mod deaths;
 mod losses;
 mod post;
 mod runner;
@@ -21,6 +22,7 @@ use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use crate::engine::account::{Accounting, Accounts};
 use crate::engine::decision::Hearing;
 use crate::engine::event::Event;
 use crate::engine::units::Mono;
@@ -45,6 +47,8 @@ pub enum Heard {
         /// How many were delivered by now, these included.
         upto: EventCount,
     },
+    /// What was written of the dead: before the events of their exits.
+    Accounts(Accounts),
     /// Events were lost.
     Gap,
     /// A flush was asked for: what was queued has been told, and with it all that happened before this moment. It lies
@@ -64,12 +68,17 @@ pub struct Pursuer {
 
 impl Pursuer {
     /// Starts the thread. `sink` is called on it and must not block. [`Hearing::Nothing`] asks for the scan tier;
-    /// [`Hearing::Events`] for the event tier where the kernel allows it. Which of them it is, is the first thing told.
+    /// [`Hearing::Events`] for the event tier where the kernel allows it; without [`Accounting::Wanted`] no records of the
+    /// dead are ever kept. Which of them it is, is the first thing told.
     ///
     /// # Errors
     /// When the machine has no thread or descriptor left.
-    pub fn start(want: Hearing, sink: impl Fn(Heard) + Send + 'static) -> io::Result<Self> {
-        Self::start_with(Signaller::default(), want, sink)
+    pub fn start(
+        want: Hearing,
+        records: Accounting,
+        sink: impl Fn(Heard) + Send + 'static,
+    ) -> io::Result<Self> {
+        Self::start_with(Signaller::default(), want, records, sink)
     }
 
     /// The same with a given door.
@@ -79,13 +88,14 @@ impl Pursuer {
     pub fn start_with(
         signaller: Signaller,
         want: Hearing,
+        records: Accounting,
         sink: impl Fn(Heard) + Send + 'static,
     ) -> io::Result<Self> {
         let post = Arc::new(Post::new()?);
         let theirs = Arc::clone(&post);
         let thread = std::thread::Builder::new()
             .name("events".to_owned())
-            .spawn(move || Runner::new(theirs, signaller, want, sink).run())?;
+            .spawn(move || Runner::new(theirs, signaller, (want, records), sink).run())?;
         Ok(Self {
             post,
             thread: Some(thread),
@@ -113,6 +123,11 @@ impl Pursuer {
     /// Says that the loop has applied the events up to here: those before need not be kept for a later warrant.
     pub fn applied(&self, upto: EventCount) {
         self.post.applied(upto);
+    }
+
+    /// Has records of the dead kept, or no more; [`Heard::Accounts`] tells whether they are to be had.
+    pub fn account(&self, accounting: Accounting) {
+        self.post.send(Command::Account(accounting));
     }
 
     /// Asks for everything that is queued now; [`Heard::Flushed`] follows it.

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rustix::event::{EventfdFlags, eventfd};
 
+use crate::engine::account::Accounting;
 use crate::engine::warrant::EventCount;
 use crate::sys::signaller::Authority;
 
@@ -15,6 +16,8 @@ use crate::sys::signaller::Authority;
 pub(super) enum Command {
     /// Carry out a warrant.
     Carry(Authority),
+    /// Have records of the dead kept, or no more.
+    Account(Accounting),
     /// Deliver all that is queued.
     Flush,
     /// Something changed: look.

@@ -7,8 +7,10 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::Heard;
 use super::births::{Births, Unseen, matters};
+use super::deaths::Deaths;
 use super::losses::{Bearing, Losses};
 use super::post::{Command, Post};
+use crate::engine::account::Accounting;
 use crate::engine::decision::Hearing;
 use crate::engine::event::Event;
 use crate::engine::process::ProcKey;
@@ -51,6 +53,9 @@ pub(super) struct Runner<Sink> {
     signaller: Signaller,
     running: Vec<Running>,
     births: Births,
+    deaths: Deaths,
+    /// Whether records of the dead can be had at all.
+    records: Accounting,
     /// How many events were heard.
     heard: EventCount,
     /// What one drain brings; kept to be used again.
@@ -93,7 +98,12 @@ enum Next {
 }
 
 impl<Sink: Fn(Heard)> Runner<Sink> {
-    pub(super) fn new(post: Arc<Post>, signaller: Signaller, want: Hearing, sink: Sink) -> Self {
+    pub(super) fn new(
+        post: Arc<Post>,
+        signaller: Signaller,
+        (want, records): (Hearing, Accounting),
+        sink: Sink,
+    ) -> Self {
         Self {
             post,
             sink,
@@ -104,6 +114,8 @@ impl<Sink: Fn(Heard)> Runner<Sink> {
             signaller,
             running: Vec::new(),
             births: Births::default(),
+            deaths: Deaths::default(),
+            records,
             heard: EventCount(0),
             fresh: Vec::new(),
             batch: Vec::new(),
@@ -161,6 +173,8 @@ impl<Sink: Fn(Heard)> Runner<Sink> {
         self.listen_again = now().after(AGAIN);
         self.births.lose(self.heard);
         self.tell();
+        // Without the events nobody would know whose they are.
+        (self.sink)(Heard::Accounts(self.deaths.close()));
         (self.sink)(Heard::Deaf(why));
     }
 
@@ -170,6 +184,7 @@ impl<Sink: Fn(Heard)> Runner<Sink> {
         for command in self.post.take() {
             match command {
                 Command::Carry(authority) => self.carry(authority),
+                Command::Account(wanted) => self.account(wanted),
                 Command::Flush => {
                     self.drain();
                     self.tell();
@@ -180,6 +195,15 @@ impl<Sink: Fn(Heard)> Runner<Sink> {
             }
         }
         Next::Continue
+    }
+
+    fn account(&mut self, wanted: Accounting) {
+        let accounting = match (self.records, &self.ears) {
+            (Accounting::Wanted, Some(_)) => wanted,
+            (Accounting::Unwanted, _) | (_, None) => Accounting::Unwanted,
+        };
+        let accounts = self.deaths.want(accounting, now());
+        (self.sink)(Heard::Accounts(accounts));
     }
 
     fn carry(&mut self, authority: Authority) {
@@ -249,6 +273,11 @@ impl<Sink: Fn(Heard)> Runner<Sink> {
     /// Tells the loop what was heard.
     fn tell(&mut self) {
         self.told = now();
+        if self.running.is_empty()
+            && let Some(accounts) = self.deaths.drain(now)
+        {
+            (self.sink)(Heard::Accounts(accounts));
+        }
         if !self.batch.is_empty() {
             let events = self.batch.as_slice().to_vec();
             self.batch.clear();

@@ -1,11 +1,12 @@
 //! What looks tell of births, identities and deaths: the other half of lineage, where nothing was heard or not yet.
 
-use super::{Change, FirstSign, Forest, Life, Node, Serial};
+use super::{Change, FirstSign, Forest, Life, NANOS_A_TICK, Node, Serial};
 use crate::engine::decision::Hearing;
 use crate::engine::process::{Pid, ProcKey, StartTicks, Uid};
 use crate::engine::snapshot::{Figures, Sample, Seen};
 use crate::engine::units::Mono;
 use crate::engine::warrant::HardTie;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Stamps of events are taken a moment before they are queued, each processor for itself.
@@ -61,7 +62,7 @@ impl Forest {
         hearing: Hearing,
         changes: &mut Vec<Change>,
     ) -> bool {
-        let heard = self.heard;
+        let (heard, told) = (self.heard, self.told);
         let Some(node) = self.nodes.get_mut(&serial) else {
             return true;
         };
@@ -72,7 +73,7 @@ impl Forest {
         let believed = match hearing {
             Hearing::Nothing => true,
             Hearing::Events => {
-                (heard > first.after(SETTLING) && meant)
+                (meant && (first <= told || heard > first.after(SETTLING)))
                     || at.since(first) >= SILENCE
                     || node.life.is_over()
             }
@@ -86,32 +87,25 @@ impl Forest {
             node.life = Life::Leaving;
             changes.push(Change::Leaving(serial));
         }
-        if meant {
-            self.missing.insert(serial);
-        }
         false
     }
 
-    /// Whether looks found somebody dead of whom events may still be on their way.
-    pub fn is_behind(&self) -> bool {
-        !self.missing.is_empty()
+    /// Compares a listing of all numbers with what is known: numbers without a holder, and holders not listed.
+    pub fn differs(&self, listed: &[Pid]) -> (Vec<Pid>, Vec<Serial>) {
+        let listed: BTreeSet<Pid> = listed.iter().copied().collect();
+        let strangers = listed
+            .iter()
+            .filter(|pid| !self.holders.contains_key(pid))
+            .copied()
+            .collect();
+        let missing = self
+            .holders
+            .iter()
+            .filter(|(pid, _)| !listed.contains(pid))
+            .map(|(_, serial)| *serial)
+            .collect();
+        (strangers, missing)
     }
-
-    /// All events of before `upto` have been taken in: whom a look had found dead by then, and who runs nothing else
-    /// since, is dead.
-    pub fn catch_up(&mut self, upto: Mono, changes: &mut Vec<Change>) {
-        for serial in std::mem::take(&mut self.missing) {
-            let missed = self.node(serial).and_then(|node| node.missed);
-            match missed {
-                Some(first) if first <= upto => self.die(serial, first, changes),
-                Some(_) => {
-                    self.missing.insert(serial);
-                }
-                None => {}
-            }
-        }
-    }
-
     /// The node a sample is about: the number's holder, unless it is known to be another.
     pub fn meant(&self, sample: &Sample) -> Option<Serial> {
         let serial = self.holder(sample.pid)?;
@@ -262,7 +256,7 @@ impl Forest {
         let left = self.left.remove(&key);
         let tied = left.as_ref().and_then(|kin| self.left_above(kin)).or(tied);
         // Ticks count from boot, sleep included; taking all sleep as slept by it makes it no older than it is.
-        let started = Mono::from_nanos(figures.start.0.saturating_mul(10_000_000)).min(sample.at);
+        let started = Mono::from_nanos(figures.start.0.saturating_mul(NANOS_A_TICK)).min(sample.at);
         let serial = self.plant(Node {
             key: Some(key),
             seen_at: sample.at,
@@ -273,6 +267,7 @@ impl Forest {
                 .and_then(|kin| kin.tie)
                 .or(tied.map(|(_, tie)| tie)),
             threaded: figures.threads > 1,
+            threads: figures.threads.max(1),
             session: figures.session == Some(sample.pid)
                 || left.as_ref().is_some_and(|kin| kin.session),
             starter: left.and_then(|kin| kin.starter).map(Box::new),

@@ -84,7 +84,16 @@ fn a_long_chain_of_hops_costs_one_node() {
 #[test]
 fn the_exit_of_a_leader_with_threads_is_no_death() {
     let mut changes = Vec::new();
-    let mut forest = grown(&[fork(1, 9, 10), event(1, Happening::Thread { pid: pid(10) })]);
+    let mut forest = grown(&[
+        fork(1, 9, 10),
+        event(
+            1,
+            Happening::Thread {
+                pid: pid(10),
+                count: 1,
+            },
+        ),
+    ]);
     forest.apply(&[exit(2, 10)], &mut changes);
     let ten = forest.holder(pid(10)).unwrap();
     assert_eq!(changes, [Change::Leaving(ten)]);
@@ -202,6 +211,8 @@ fn alive(secs: u64, n: u32, start: u64, parent: Option<ProcKey>, session: u32) -
             kernel_thread: false,
             state: RunState::Sleeping,
             cpu: Duration::ZERO,
+            grain: Duration::ZERO,
+            at_rest: true,
             reaped: Duration::ZERO,
             threads: 1,
             rss: Bytes(0),

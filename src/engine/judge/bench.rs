@@ -12,9 +12,9 @@ use crate::engine::evidence::{Evidence, Exemption, UnitKey, Verdict};
 use crate::engine::facts::{Hangup, Read};
 use crate::engine::forest::{FirstSign, Serial};
 use crate::engine::process::{Pid, StartTicks};
-use crate::engine::snapshot::{RunState, Sample, Seen, Snapshot};
+use crate::engine::snapshot::{Group, RunState, Sample, Seen, Snapshot};
 use crate::engine::units::{Mono, Range, Tier};
-use crate::engine::usage::{Bound, Living};
+use crate::engine::usage::{Buried, Living};
 use crate::engine::verdict::{Measures, verdict};
 
 /// A starter that lived so long after starting something abandons it when it goes; one that went at once handed over.
@@ -25,8 +25,6 @@ const NAMED: usize = 12;
 impl Judge {
     /// Takes in figures, then judges every unit whose figures were asked for.
     pub(super) fn look_at(&mut self, snapshot: &Snapshot, out: &mut Vec<Decision>) {
-        self.note_machine(snapshot.machine);
-        self.snapshots = self.snapshots.saturating_add(1);
         let mut answered = BTreeSet::new();
         for sample in &snapshot.samples {
             if let Seen::Still = sample.seen {
@@ -44,6 +42,7 @@ impl Judge {
         self.forest.begin_look(began.unwrap_or(self.now));
         let mut changes = Vec::new();
         for sample in order {
+            self.silence.saw(sample.pid);
             let holder = self.forest.holder(sample.pid);
             answered.extend(self.awaiting(holder, sample));
             if holder.is_none() && !self.asked_about(sample) {
@@ -70,12 +69,12 @@ impl Judge {
                 | Seen::Unread(_) => {}
             }
         }
-        self.settle_estate();
-        if self.forest.is_behind() {
-            out.push(Decision::Flush);
+        self.settle_unclaimed();
+        if self.hearing == Hearing::Events && !self.missed {
+            self.silence.end(self.now);
         }
         for id in answered {
-            self.judge(id, out);
+            self.judge(id, &snapshot.groups, out);
         }
     }
 
@@ -121,7 +120,7 @@ impl Judge {
 
     /// A zombie's figures are the last it will ever have, and exact.
     fn note_last_words(&mut self, sample: &Sample) {
-        let Seen::Zombie { cpu, .. } = sample.seen else {
+        let Seen::Zombie { cpu, grain, .. } = sample.seen else {
             return;
         };
         let Some(serial) = self.forest.holder(sample.pid) else {
@@ -132,7 +131,7 @@ impl Judge {
             .node(serial)
             .is_some_and(|node| node.key.is_none() || node.key == sample.key);
         if let Some(dossier) = self.dossiers.get_mut(&serial).filter(|_| ours) {
-            dossier.latest_mut().end(sample.at, cpu);
+            dossier.latest_mut().end(sample.at, cpu, grain);
         }
     }
 
@@ -154,11 +153,23 @@ impl Judge {
         let renamed = dossier.learning == Learning::Settled
             && dossier.name.is_some_and(|name| name != figures.comm);
         if first && found && figures.reaped > Duration::ZERO {
-            dossier.latest_mut().note_reaped(figures.reaped);
+            let unknown = Buried {
+                at_least: figures.reaped,
+                ..Buried::default()
+            };
+            dossier.inherit(unknown);
+            if let Some(estate) = &mut dossier.estate {
+                estate.counted = Some(sample.at);
+            }
+            self.last_counted = self.last_counted.max(sample.at);
             for id in dossier.units.clone() {
                 let perhaps = self.may_be_kept(serial, id);
-                if let Some(unit) = self.units.get_mut(&id).filter(|unit| !unit.inherited) {
-                    unit.buried.note_reaped(figures.reaped, perhaps);
+                if let Some(unit) = self.units.get_mut(&id)
+                    && matches!(unit.key, UnitKey::Tree(_))
+                {
+                    let sure = !perhaps && !unit.departed;
+                    unit.buried
+                        .absorb(if sure { unknown } else { unknown.in_doubt() });
                 }
             }
         }
@@ -198,7 +209,8 @@ impl Judge {
     }
 
     /// Judges one unit on its newest figures.
-    fn judge(&mut self, id: UnitId, out: &mut Vec<Decision>) {
+    fn judge(&mut self, id: UnitId, groups: &[Group], out: &mut Vec<Decision>) {
+        self.note_reaped(id);
         let Some(unit) = self.units.get(&id) else {
             return;
         };
@@ -215,6 +227,8 @@ impl Judge {
         unit.anew = false;
         unit.looked = asked;
         unit.newest = unit.newest.max(newest);
+        unit.judged = unit.judged.saturating_add(1);
+        unit.sampled = sampled;
         let Some(unit) = self.units.get(&id) else {
             return;
         };
@@ -227,12 +241,19 @@ impl Judge {
             let sure = self.measure(unit, &|serial| !self.may_be_kept(serial, id));
             measures.is_at_least(&sure);
         }
+        if let Some(range) = &mut measures.cpu_time {
+            *range = self.refine(id, *range, groups);
+        }
         let Some(unit) = self.units.get_mut(&id) else {
             return;
         };
+        if let Some(range) = &mut measures.cpu_time {
+            // What was used once stays used, also where the best source of it is gone.
+            unit.floor = unit.floor.max(range.at_least);
+            range.at_least = unit.floor;
+            range.at_most = range.at_most.map(|most| most.max(unit.floor));
+        }
         let at = unit.newest;
-        unit.judged = unit.judged.saturating_add(1);
-        unit.sampled = sampled;
         let warmup = unit.rule.warmup;
         unit.readings = unit
             .gauges
@@ -312,8 +333,7 @@ impl Judge {
     /// What a unit measures now, counting only the members that `counts` lets through.
     pub(super) fn measure(&self, unit: &Unit, counts: &dyn Fn(Serial) -> bool) -> Measures {
         let mut living = Living::default();
-        let (mut stopped, mut beyond) = (0_u64, Bound::default());
-        let mut missed: u64 = 0;
+        let (mut stopped, mut missed) = (0_u64, 0_u64);
         for serial in unit.members.iter().filter(|serial| counts(**serial)) {
             let Some((node, dossier)) = self.forest.node(*serial).zip(self.dossiers.get(serial))
             else {
@@ -330,22 +350,15 @@ impl Judge {
             if matches!(latest.state, Some(RunState::Stopped | RunState::Traced)) {
                 stopped = stopped.saturating_add(1);
             }
-            if !fresh {
-                let unread = self.now.since(latest.at.unwrap_or(node.born));
-                let width = if node.threaded {
-                    self.machine.cores.max(1)
-                } else {
-                    1
-                };
-                beyond = beyond.plus(Bound::Known(unread.saturating_mul(width)));
-            }
         }
         let tier = self.tier();
         let whole = living.processes > 0 && stopped == living.processes;
         let zombies = self.zombies(unit, counts);
         let memory_unread = living.memory_unread > 0;
+        let reckoning = unit.counts_cpu().then(|| self.reckon(unit, counts));
         Measures {
-            cpu_time: Some(self.cpu_time(unit, &living, beyond)),
+            cpu_time: reckoning.map(|reckoning| reckoning.range),
+            spent: reckoning.map(|reckoning| reckoning.spent),
             standing_still: whole,
             whole: missed == 0,
             private: (!memory_unread || living.private > crate::engine::units::Bytes(0)).then(
@@ -399,21 +412,6 @@ impl Judge {
         Range {
             at_least: count(seen.count()),
             at_most: Some(count(dead().count())),
-            tier: self.tier(),
-        }
-    }
-
-    fn cpu_time(&self, unit: &Unit, living: &Living, unread: Bound) -> Range<Duration> {
-        let read = living.cpu.saturating_add(unit.buried.at_least);
-        let most = match (self.hearing, unit.buried.beyond.plus(unread)) {
-            (Hearing::Events, Bound::Known(beyond)) => Some(read.saturating_add(beyond)),
-            (Hearing::Events, Bound::Lost) | (Hearing::Nothing, Bound::Known(_) | Bound::Lost) => {
-                None
-            }
-        };
-        Range {
-            at_least: read.saturating_sub(unit.before),
-            at_most: most,
             tier: self.tier(),
         }
     }
@@ -508,12 +506,16 @@ impl Judge {
         let mut measures = self.measure(unit, &|serial| {
             !inner.iter().any(|inner| inner.members.contains(&serial))
         });
-        if let Some(cpu) = &mut measures.cpu_time {
-            // The inner units' dead were counted here too.
-            let dead = inner.iter().fold(Duration::ZERO, |sum, inner| {
-                sum.saturating_add(inner.buried.at_least)
-            });
-            cpu.at_least = cpu.at_least.saturating_sub(dead);
+        // The inner units' dead were counted here too.
+        let dead = inner.iter().fold(Duration::ZERO, |sum, inner| {
+            sum.saturating_add(inner.buried.at_least)
+        });
+        if let (Some(cpu), Some(spent)) = (&mut measures.cpu_time, &mut measures.spent) {
+            // Of those waited for nobody knows to which unit they belonged.
+            cpu.at_least = spent.at_least.saturating_sub(unit.before);
+            for at_least in [&mut cpu.at_least, &mut spent.at_least] {
+                *at_least = at_least.saturating_sub(dead);
+            }
             cpu.at_most = cpu.at_most.map(|most| most.saturating_sub(dead));
         }
         let mut gauges = unit.gauges.clone();

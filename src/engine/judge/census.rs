@@ -16,7 +16,6 @@ use crate::engine::incident::Phase;
 use crate::engine::legacy::Ending;
 use crate::engine::process::ExecGen;
 use crate::engine::units::Mono;
-use crate::engine::usage::Bound;
 
 /// A process must live so long before its facts are read: a compile farm's children cost no regex.
 pub(super) const YOUTH: Duration = Duration::from_secs(1);
@@ -32,7 +31,11 @@ impl Judge {
                 Change::Born(serial) => self.register(serial),
                 Change::Adopted(serial) => self.inherit_late(serial, out),
                 // Another user is like another image: the matchers may answer otherwise.
-                Change::Execed(serial) | Change::Owned(serial) => self.expect(serial),
+                Change::Execed(serial) => {
+                    self.hand_up(serial);
+                    self.expect(serial);
+                }
+                Change::Owned(serial) => self.expect(serial),
                 Change::Leaving(serial) => {
                     let units = self.dossiers.get(&serial).map(|dossier| &dossier.units);
                     let soon = units.map_or(YOUTH, |units| self.youth(units));
@@ -209,12 +212,16 @@ impl Judge {
             if serial != root && self.is_kept(serial, index) {
                 self.keep_out(serial, index);
             }
+            let perhaps = self.may_be_kept(serial, id);
             let Some((unit, dossier)) = self.units.get_mut(&id).zip(self.dossiers.get_mut(&serial))
             else {
                 continue;
             };
             let apart =
                 matches!(dossier.standing, Standing::Boundary(_)) || dossier.is_kept_from(index);
+            if apart {
+                unit.departed = true;
+            }
             if apart || dossier.units.contains(&id) {
                 continue;
             }
@@ -225,12 +232,12 @@ impl Judge {
                 dossier.standing =
                     std::mem::replace(&mut dossier.standing, Standing::Plain).for_member();
             }
-            // Those whom members of a tree that was left to us had waited for are among the dead that were left.
-            if !unit.inherited {
-                let reaped = dossier.latest().reaped();
-                unit.buried.at_least = unit.buried.at_least.saturating_add(reaped);
-            }
             if let UnitKey::Tree(_) = unit.key {
+                let dead = dossier.estate.as_ref().map(|estate| estate.dead);
+                // Whoever had left before may have brought some of them already.
+                let sure = !unit.departed && !perhaps;
+                let known = dead.map(|dead| if sure { dead } else { dead.in_doubt() });
+                unit.buried.absorb(known.unwrap_or_default());
                 open.extend(
                     self.forest
                         .node(serial)
@@ -254,18 +261,21 @@ impl Judge {
         if unit.rule.keep.is_empty() {
             return false;
         }
-        let unknown = |serial: Serial| {
-            let both = self.forest.node(serial).zip(self.dossiers.get(&serial));
-            both.is_some_and(|(node, dossier)| {
-                let own_image = node.exec != ExecGen::default() || node.seen == FirstSign::Found;
-                own_image && dossier.learning != Learning::Settled
-            })
-        };
         let above = self.forest.above(serial).map(|(above, _)| above);
         std::iter::once(serial)
             .chain(above)
             .take_while(|member| *member != unit.root)
-            .any(unknown)
+            .any(|member| self.is_unknown(member))
+    }
+
+    /// Whether nobody knows yet what a process runs that may be another program than its parent.
+    pub(super) fn is_unknown(&self, serial: Serial) -> bool {
+        let both = self.forest.node(serial).zip(self.dossiers.get(&serial));
+        both.is_some_and(|(node, dossier)| {
+            let own_image = node.exec != ExecGen::default() || node.seen == FirstSign::Found;
+            let gone = matches!(dossier.papers, Papers::None);
+            own_image && (gone || dossier.learning != Learning::Settled)
+        })
     }
 
     /// A process and all below it are no part of a rule's trees, for good.
@@ -290,7 +300,7 @@ impl Judge {
             }
             if let Some(unit) = self.units.get_mut(&id) {
                 unit.members.remove(&serial);
-                unit.forget_paces();
+                unit.part();
             }
         }
         self.withdraw(id, out);
@@ -319,18 +329,9 @@ impl Judge {
             return;
         };
         let Life::Dead(died) = node.life else { return };
-        // A process cannot use more CPU than time passes on each of its threads' processors.
-        let unread = died.since(dossier.latest().at.unwrap_or(node.born));
-        let width = if node.threaded {
-            self.machine.cores.max(1)
-        } else {
-            1
-        };
-        let (latest, beyond) = (
-            dossier.latest().cpu,
-            Bound::Known(unread.saturating_mul(width)),
-        );
         let units = dossier.units.clone();
+        let account = self.account(serial);
+        self.pass_on(serial, account);
         let mut watched = false;
         for id in &units {
             let perhaps = self.may_be_kept(serial, *id);
@@ -338,12 +339,8 @@ impl Judge {
                 continue;
             };
             unit.members.remove(&serial);
-            if perhaps {
-                unit.buried
-                    .bury(Duration::ZERO, beyond.plus(Bound::Known(latest)));
-            } else {
-                unit.buried.bury(latest, beyond);
-            }
+            unit.buried
+                .absorb(if perhaps { account.in_doubt() } else { account });
             if unit.root == serial {
                 unit.root_gone = Some(died);
                 unit.next_look = unit.next_look.min(died.after(self.rules.interval));

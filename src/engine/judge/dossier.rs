@@ -1,15 +1,17 @@
 //! What the judge keeps of one process: what it runs, how it stands, which units it belongs to.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::engine::facts::Facts;
 use crate::engine::guard::Standing;
 use crate::engine::matcher::Answer;
 use crate::engine::process::{ShortName, Text};
 use crate::engine::units::Mono;
-use crate::engine::usage::Latest;
+use crate::engine::usage::{Buried, Latest};
 use crate::engine::warrant::Image;
 
+use super::estate::Estate;
 use super::unit::UnitId;
 
 /// The file on one process.
@@ -41,6 +43,8 @@ pub(super) struct Dossier {
     pub(super) met: Met,
     /// Its last figures. Of who belongs to no unit none are kept.
     latest: Option<Box<Latest>>,
+    /// Those of its descendants that are gone; most have none.
+    pub(super) estate: Option<Box<Estate>>,
 }
 
 /// What there is of a process's facts.
@@ -113,6 +117,15 @@ impl Dossier {
             leashed: parent.map_or(Leashed::Outside, |parent| parent.leashed),
             met: Met::Never,
             latest: None,
+            estate: None,
+        }
+    }
+
+    /// Takes over some of the dead.
+    pub(super) fn inherit(&mut self, dead: Buried) {
+        if dead.count > 0 || dead.at_least > Duration::ZERO {
+            let estate = self.estate.get_or_insert_default();
+            estate.dead.absorb(dead);
         }
     }
 
@@ -136,7 +149,7 @@ impl Dossier {
 
     /// It belongs to no unit any more: nobody needs its figures.
     pub(super) fn strike_figures(&mut self) {
-        if self.units.is_empty() && self.latest().reaped().is_zero() {
+        if self.units.is_empty() {
             self.latest = None;
         }
     }

@@ -347,6 +347,7 @@ impl Judge {
             Scope::Process => UnitKey::Process(key),
         };
         let (since, born) = (node.exec_at, node.born);
+        let began = node.no_later_than_start(self.machine.slept);
         let execed = node.exec != ExecGen::default();
         let mut unit = Unit::new(
             unit_key,
@@ -375,8 +376,10 @@ impl Judge {
                 .get(&serial)
                 .and_then(|dossier| dossier.facts())
                 .map(|facts| facts.cpu);
-            unit.before = learnt.unwrap_or_default().min(since.since(born));
+            let lived = since.since(born);
+            unit.before = learnt.map_or(lived, |learnt| learnt.min(lived));
         }
+        (unit.began, unit.silence) = (began, self.silence.share(began, self.now));
         if unit.counts_zombies() {
             // Those that died before it was judged are found by their numbers only.
             self.next_list = self.now;
@@ -411,14 +414,11 @@ impl Judge {
                 .get(&inner)
                 .and_then(|unit| Some(unit.incident.clone()?.taken_over(&unit.rule)));
             self.close(inner, Closing::Merged, out);
-            let Some(gone) = self.units.get(&inner).cloned() else {
-                continue;
-            };
+            // Its dead came with its living: whoever is above them inherited them.
             self.dissolve(inner);
             let Some(unit) = self.units.get_mut(&id) else {
                 return;
             };
-            unit.buried.absorb(gone.buried);
             if let (Some(stage), None) = (stage, &unit.incident) {
                 if let Phase::Acting(_) = stage.phase {
                     // Until its report comes nothing else is done to these processes.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::Judge;
 use super::dossier::Learning;
+use super::silence::Share;
 use super::unit::{Births, Unit, UnitId};
 use crate::engine::evidence::UnitKey;
 use crate::engine::forest::{FirstSign, Serial};
@@ -17,7 +18,7 @@ use crate::engine::legacy::{Bequest, Legacy, Remainder};
 use crate::engine::process::{Pid, ProcKey};
 use crate::engine::rule::{Rule, RuleName, Scope};
 use crate::engine::units::Mono;
-use crate::engine::usage::Bound;
+use crate::engine::usage::Buried;
 
 /// By then everyone has been looked at, and the facts of roots have come.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -26,7 +27,7 @@ const KIN: usize = 16_384;
 
 /// What an earlier beadle left and nobody has taken up yet.
 #[derive(Debug)]
-pub(super) struct Estate {
+pub(super) struct Unclaimed {
     units: Vec<Bequest>,
     /// Who has left the trees of which rules, until found.
     kept: BTreeMap<ProcKey, Vec<RuleName>>,
@@ -63,7 +64,7 @@ impl Judge {
                 self.pasts.insert((left.rule, left.unit), past);
             }
         }
-        self.estate = Some(Estate {
+        self.unclaimed = Some(Unclaimed {
             units: legacy.units,
             kept: legacy.kept.into_iter().collect(),
             at: legacy.at,
@@ -84,7 +85,7 @@ impl Judge {
         kin.extend(self.forest.left().cloned());
         kin.sort_by_key(|kin| kin.key);
         kin.dedup_by_key(|kin| kin.key);
-        let waiting = self.estate.iter().flat_map(|estate| &estate.units);
+        let waiting = self.unclaimed.iter().flat_map(|unclaimed| &unclaimed.units);
         Legacy {
             at: self.now,
             kin,
@@ -109,7 +110,10 @@ impl Judge {
             let key = self.forest.node(*serial)?.key?;
             Some((key, kept.iter().filter_map(name).collect()))
         });
-        let waiting = self.estate.iter().flat_map(|estate| estate.kept.clone());
+        let waiting = self
+            .unclaimed
+            .iter()
+            .flat_map(|unclaimed| unclaimed.kept.clone());
         found.chain(waiting).collect()
     }
 
@@ -135,8 +139,8 @@ impl Judge {
     /// The rules, by index, whose trees a process had left for good when it was known last.
     pub(super) fn kept_before(&mut self, key: Option<ProcKey>) -> Vec<usize> {
         let names = key
-            .zip(self.estate.as_mut())
-            .and_then(|(key, estate)| estate.kept.remove(&key));
+            .zip(self.unclaimed.as_mut())
+            .and_then(|(key, unclaimed)| unclaimed.kept.remove(&key));
         let rules = &self.rules.rules;
         let index = |name: &RuleName| rules.iter().position(|rule| rule.name == *name);
         names.iter().flatten().filter_map(index).collect()
@@ -152,7 +156,7 @@ impl Judge {
             starter: unit.starter.clone(),
             since: unit.since,
             before: unit.before,
-            buried: unit.buried,
+            buried: self.gone(unit),
             spawned: (unit.spawned.sure, unit.spawned.perhaps),
             root_gone: unit.root_gone,
             members: orphans.into_iter().flatten().filter_map(key).collect(),
@@ -163,10 +167,22 @@ impl Judge {
         }
     }
 
+    /// What is known of the dead of a unit, by records that came late too, and who may have died unheard.
+    fn gone(&self, unit: &Unit) -> Buried {
+        let at_least = unit.buried.at_least.saturating_add(unit.late.gained);
+        let most = unit.buried.at_most().saturating_sub(unit.late.narrowed);
+        let beyond = most.saturating_sub(at_least);
+        Buried {
+            at_least,
+            beyond: beyond.saturating_add(self.unheard(unit)),
+            ..unit.buried
+        }
+    }
+
     /// Everyone there is was listed.
     pub(super) fn note_listing(&mut self, listed: &[Pid]) {
-        if let Some(estate) = &mut self.estate {
-            estate.listed = Some(listed.iter().copied().collect());
+        if let Some(unclaimed) = &mut self.unclaimed {
+            unclaimed.listed = Some(listed.iter().copied().collect());
         }
     }
 
@@ -183,37 +199,37 @@ impl Judge {
 
     /// A process was found to be a root: the unit goes on where an earlier beadle left it.
     pub(super) fn take_up(&mut self, unit: &mut Unit) {
-        let Some(estate) = &mut self.estate else {
+        let Some(unclaimed) = &mut self.unclaimed else {
             return;
         };
         let same = |left: &Bequest| left.rule == unit.rule.name && left.unit == unit.key;
-        let Some(index) = estate.units.iter().position(same) else {
+        let Some(index) = unclaimed.units.iter().position(same) else {
             return;
         };
-        let left = estate.units.swap_remove(index);
-        let unseen = self.now.since(estate.at);
-        take_over(unit, left, unseen, self.machine.cores, self.now);
+        let left = unclaimed.units.swap_remove(index);
+        let silence = self.silence.share(unclaimed.at, self.now);
+        take_over(unit, left, silence, self.now);
     }
 
     /// After a look: units whose root is gone are made again from their members, and what stays without heirs is let go.
-    pub(super) fn settle_estate(&mut self) {
+    pub(super) fn settle_unclaimed(&mut self) {
         let met = self.strangers.is_empty();
-        let Some(estate) = self.estate.as_mut().filter(|_| met) else {
+        let Some(unclaimed) = self.unclaimed.as_mut().filter(|_| met) else {
             return;
         };
-        let Some(listed) = &estate.listed else {
+        let Some(listed) = &unclaimed.listed else {
             return;
         };
-        let (at, until) = (estate.at, estate.until);
+        let (at, until) = (unclaimed.at, unclaimed.until);
         // Who is listed and could not be read may be there all the same.
         let gone = |left: &mut Bequest| {
             let root = left.unit.root();
             let another = || self.forest.holder(root.pid()).is_some();
             self.forest.find(root).is_none() && (!listed.contains(&root.pid()) || another())
         };
-        let rootless: Vec<Bequest> = estate.units.extract_if(.., gone).collect();
+        let rootless: Vec<Bequest> = unclaimed.units.extract_if(.., gone).collect();
         if until <= self.now {
-            self.estate = None;
+            self.unclaimed = None;
             self.forest.forget_inheritance();
         }
         for left in rootless {
@@ -247,8 +263,8 @@ impl Judge {
         unit.next_look = self.now;
         // It died while nobody looked, at the latest now.
         unit.root_gone = Some(left.root_gone.unwrap_or(self.now));
-        let unseen = self.now.since(at);
-        take_over(&mut unit, left, unseen, self.machine.cores, self.now);
+        let silence = self.silence.share(at, self.now);
+        take_over(&mut unit, left, silence, self.now);
         let id: UnitId = self.new_unit();
         let root = unit.key.root();
         self.units.insert(id, unit);
@@ -274,14 +290,15 @@ fn below(root: ProcKey, children: &BTreeMap<ProcKey, Vec<ProcKey>>) -> BTreeSet<
 }
 
 /// The unit goes on as it was left.
-fn take_over(unit: &mut Unit, left: Bequest, unseen: Duration, cores: u32, now: Mono) {
+fn take_over(unit: &mut Unit, left: Bequest, silence: Share, now: Mono) {
     unit.since = left.since;
     unit.before = left.before;
     unit.starter = left.starter.or(unit.starter.take());
     unit.buried.absorb(left.buried);
-    // Who died while nobody looked used no more than there was.
-    let most = Bound::Known(unseen.saturating_mul(cores.max(1)));
-    unit.buried.beyond = unit.buried.beyond.plus(most);
+    // Who died while nobody looked used no more than there was. Those whom members have waited for are among the dead that
+    // were left.
+    unit.silence = silence;
+    unit.departed = true;
     unit.inherited = true;
     unit.spawned = Births {
         sure: left.spawned.0,

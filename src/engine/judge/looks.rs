@@ -9,18 +9,21 @@ use std::time::Duration;
 use super::Judge;
 use super::dossier::{Dossier, Learning, Papers};
 use super::shelf::loose;
-use super::unit::{SEEN_BEFORE, UnitId};
+use super::unit::{SEEN_BEFORE, Unit, UnitId};
+use crate::engine::account::Accounting;
 use crate::engine::decision::{Decision, Hearing};
 use crate::engine::evidence::Verdict;
 use crate::engine::facts::Question;
 use crate::engine::forest::{Life, Node, Serial};
 use crate::engine::matcher::{Answer, Volatility};
-use crate::engine::process::Pid;
+use crate::engine::process::{Pid, Text};
 use crate::engine::snapshot::{Ask, Want};
 use crate::engine::units::Mono;
 
 /// How often all numbers are listed while events are heard.
 const LIST_WITH_EVENTS: Duration = Duration::from_secs(60);
+/// Records of the dead are kept for so long after nobody needs them.
+const RECORDS_LAST: Duration = Duration::from_secs(60);
 /// A unit is looked at this often at the latest, and the scan tier re-checks every process within it.
 const AT_THE_LATEST: Duration = Duration::from_secs(10);
 /// Figures of a process that has not run are held for so long at least,
@@ -43,11 +46,28 @@ impl Judge {
             self.next_list = self.now.after(pace);
             out.push(Decision::List);
         }
+        self.ask_for_records(out);
         self.ask_facts(out);
         if listing && self.hearing == Hearing::Nothing {
             self.recheck();
         }
         self.ask_figures(out);
+    }
+
+    /// Has records of the dead kept while something is judged by its CPU time, and a while longer.
+    fn ask_for_records(&mut self, out: &mut Vec<Decision>) {
+        if self.units.values().any(Unit::counts_cpu) {
+            self.accounting_until = self.now.after(RECORDS_LAST);
+        }
+        let wanted = match self.hearing {
+            // Without events nobody would know whose they are.
+            Hearing::Events if self.now < self.accounting_until => Accounting::Wanted,
+            Hearing::Events | Hearing::Nothing => Accounting::Unwanted,
+        };
+        if self.accounting != wanted {
+            self.accounting = wanted;
+            out.push(Decision::Account(wanted));
+        }
     }
 
     /// When `step` must be called again if nothing else happens.
@@ -76,6 +96,7 @@ impl Judge {
         let doubtful = (!self.doubtful.is_empty()).then_some(self.now);
         [
             doubtful,
+            self.patience_ends(),
             Some(self.next_list),
             learn,
             look,
@@ -151,7 +172,8 @@ impl Judge {
         }
         let mut whom: Vec<(Serial, Want)> = Vec::new();
         let (now, patience) = (self.now, self.patience());
-        for unit in self.units.values_mut() {
+        let mut looked = Vec::new();
+        for (id, unit) in &mut self.units {
             if unit.asked.is_some_and(|asked| now.since(asked) >= patience) {
                 // The sample did not come: what was is not known to be so still.
                 unit.asked = None;
@@ -164,6 +186,7 @@ impl Judge {
                 continue;
             }
             unit.asked = Some(now);
+            looked.push(*id);
             let want = Want {
                 anew: !unit.glances(),
                 ..unit.want
@@ -187,7 +210,10 @@ impl Judge {
         );
         if !asks.is_empty() {
             let by = now.after(patience);
-            out.push(Decision::Sample { asks, by });
+            let looked = looked.iter().filter_map(|id| self.units.get(id));
+            let groups: BTreeSet<Text> = looked.filter_map(|unit| self.group(unit)).collect();
+            let groups = groups.into_iter().collect();
+            out.push(Decision::Sample { asks, groups, by });
         }
     }
 
@@ -243,13 +269,21 @@ impl Judge {
 
     /// Compares a listing with what is known; whoever differs is looked at.
     pub(super) fn compare(&mut self, listed: &[Pid]) {
-        if std::mem::take(&mut self.missed) {
+        // A look that did not come back is taken again.
+        let again = self.hearing == Hearing::Events && self.silence.lasts();
+        let missed = std::mem::take(&mut self.missed) || again;
+        if missed {
             let living = |(_, node): &(Serial, &Node)| !matches!(node.life, Life::Dead(_));
             let everyone = self.forest.iter().filter(living);
             self.doubtful = everyone.map(|(serial, _)| serial).collect();
         }
         self.note_listing(listed);
         let (strangers, missing) = self.forest.differs(listed);
+        if missed {
+            let known = self.doubtful.iter();
+            let known = known.filter_map(|serial| Some(self.forest.node(*serial)?.pid));
+            self.silence.count(known.chain(strangers.iter().copied()));
+        }
         self.strangers = strangers.iter().map(|pid| (*pid, self.now)).collect();
         if !strangers.is_empty() {
             self.ask_session_makers();

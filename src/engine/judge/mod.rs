@@ -9,6 +9,12 @@
 //! | `enrol` | facts: how a process stands, which rules it is the root of |
 //! | `shelf` | facts that nobody needs for now are not kept |
 //! | `looks` | when to list, to learn and to look: pay only for what is judged |
+//! | `estate` | what the dead leave behind |
+//! | `reckon` | CPU time: of one of the dead, of a unit |
+//! | `ledger` | whose record is whose |
+//! | `exclusive` | control groups that a unit has to itself |
+//! | `silence` | how long nothing was heard |
+//! | `pending` | looks that wait for the events of before them |
 //! | `survey` | when memory is worth counting with shared pages once |
 //! | `bench` | a snapshot's verdicts, and what they set in motion |
 //! | `ladder` | the stages: openings, nudges, closings |
@@ -24,13 +30,19 @@ mod bystanders;
 mod census;
 mod dossier;
 mod enrol;
+mod estate;
+mod exclusive;
 #[cfg(test)]
 mod fixtures;
 mod ladder;
+mod ledger;
 mod legacy;
 mod looks;
+mod pending;
+mod reckon;
 mod roster;
 mod shelf;
+mod silence;
 mod survey;
 mod unit;
 mod view;
@@ -39,6 +51,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::account::{Accounting, Accounts};
 use super::decision::{Decision, Hearing, Input, PauseView};
 use super::event::{Event, Happening};
 use super::evidence::{IncidentId, UnitKey};
@@ -52,8 +65,12 @@ use super::snapshot::{Ask, Machine};
 use super::units::{Mono, Tier};
 use super::warrant::{EventCount, Spare, Warrant, WarrantId};
 use dossier::Dossier;
-use legacy::Estate;
+use estate::Debt;
+use ledger::Ledger;
+use legacy::Unclaimed;
+use pending::Pending;
 use shelf::Filing;
+use silence::Silence;
 use unit::{Unit, UnitId};
 pub use view::Case;
 
@@ -108,6 +125,15 @@ pub struct Judge {
     gaps: u64,
     /// Events were lost and not everyone was looked at since.
     missed: bool,
+    /// Looks that wait for the events of before them.
+    pending: VecDeque<Pending>,
+    silence: Silence,
+    ledger: Ledger<Debt>,
+    /// When somebody's children waited for before were last counted.
+    last_counted: Mono,
+    /// Whether records of the dead were asked for, and until when at least.
+    accounting: Accounting,
+    accounting_until: Mono,
     seen: EventCount,
     next_list: Mono,
     /// Matchers that ripen or drift are looked at again then.
@@ -123,7 +149,7 @@ pub struct Judge {
     /// What incidents left behind whose unit is no more while its root lives: it runs something else for now.
     pasts: BTreeMap<(RuleName, UnitKey), Past>,
     /// What an earlier beadle left and nobody has taken up yet.
-    estate: Option<Estate>,
+    unclaimed: Option<Unclaimed>,
     last_incident: u64,
     last_warrant: u64,
     last_unit: u64,
@@ -163,6 +189,12 @@ impl Judge {
             hearing: Hearing::Nothing,
             gaps: 0,
             missed: false,
+            pending: VecDeque::new(),
+            silence: Silence::default(),
+            ledger: Ledger::default(),
+            last_counted: Mono::BOOT,
+            accounting: Accounting::Unwanted,
+            accounting_until: Mono::BOOT,
             seen: EventCount::default(),
             next_list: Mono::BOOT,
             next_review: Mono::BOOT,
@@ -174,7 +206,7 @@ impl Judge {
             endings: VecDeque::new(),
             flights: BTreeMap::new(),
             pasts: BTreeMap::new(),
-            estate: None,
+            unclaimed: None,
             last_warrant: 0,
             last_unit: 0,
             last_survey: 0,
@@ -194,6 +226,8 @@ impl Judge {
                 // What happened while nothing was heard is as good as lost.
                 if self.hearing != hearing {
                     self.doubt();
+                    // Whoever tells of events begins anew, and keeps records only while it is asked to.
+                    self.accounting = Accounting::Unwanted;
                 }
                 self.hearing = hearing;
                 self.next_list = now;
@@ -204,13 +238,10 @@ impl Judge {
                 // At most one listing a second, however often events are lost.
                 self.next_list = self.next_list.min(now.after(Duration::from_secs(1)));
             }
-            Input::Flushed(upto) => {
-                let mut changes = Vec::new();
-                self.forest.catch_up(upto, &mut changes);
-                self.settle(&changes, &mut out);
-            }
+            Input::Flushed(upto) => self.forest.catch_up(upto),
+            Input::Accounts(accounts) => self.take_accounts(accounts),
             Input::Listing(listed) => self.compare(&listed),
-            Input::Snapshot(snapshot) => self.look_at(&snapshot, &mut out),
+            Input::Snapshot(snapshot) => self.await_events(snapshot, &mut out),
             Input::Facts(facts) => self.learn(facts, &mut out),
             Input::Measured(findings) => self.take_survey(findings),
             Input::Report(report) => self.take_report(&report, &mut out),
@@ -223,6 +254,7 @@ impl Judge {
             }
             Input::Deadline => {}
         }
+        self.take_looks(&mut out);
         self.pauses.retain(|pause| pause.until > now);
         self.give_up_flights(&mut out);
         self.review();
@@ -234,6 +266,8 @@ impl Judge {
     /// Births and deaths may have been missed: at the next listing everyone is looked at.
     fn doubt(&mut self) {
         self.missed = true;
+        self.silence.begin(self.forest.heard().min(self.now));
+        self.ledger.spoil(self.now);
         self.forest.doubt(self.now);
     }
 
@@ -243,6 +277,10 @@ impl Judge {
         for event in events {
             if let Happening::Exit { pid } = event.what {
                 self.strangers.remove(&pid);
+                self.silence.saw(pid);
+                if self.forest.holder_at(event.at, pid).is_none() {
+                    self.ledger.discard(pid);
+                }
             }
             self.forest.apply(std::slice::from_ref(event), &mut changes);
             self.settle(&changes, out);
@@ -267,7 +305,20 @@ impl Judge {
         if self.snapshots > 0 && slept > Duration::from_secs(1) {
             self.quiet_until = self.now.after(AFTER_WAKING);
         }
-        self.machine = machine;
+        self.machine = Machine {
+            // A bound on what can have been used is good for all the time since.
+            cores: machine.cores.max(self.machine.cores),
+            ..machine
+        };
+    }
+
+    /// Takes in records of the dead: those that come after their death was noted narrow what was noted.
+    fn take_accounts(&mut self, accounts: Accounts) {
+        let forest = &self.forest;
+        let holder = |pid| Some(forest.node(forest.holder(pid)?)?.born);
+        for (_, debt, account) in self.ledger.receive(accounts, self.now, holder) {
+            self.pay(&debt, &account);
+        }
     }
 
     /// How births and deaths are known.

@@ -14,6 +14,8 @@ use crate::engine::units::Mono;
 use crate::engine::usage::Buried;
 use crate::engine::verdict::{Gauge, Measures};
 
+use super::exclusive::Exclusive;
+use super::silence::Share;
 use super::survey::Surveyed;
 
 /// A stage that is so long overdue does not come: its unit cannot be read, or is stopped.
@@ -54,6 +56,20 @@ pub(super) struct Unit {
     pub(super) spawned: Births,
     /// An earlier beadle left it: its members are known to us by looks, and what they run not at once.
     pub(super) inherited: bool,
+    /// What records that came late said of those gone.
+    pub(super) late: Late,
+    /// Not after the birth of its root.
+    pub(super) began: Mono,
+    /// How long nothing was heard in its life.
+    pub(super) silence: Share,
+    /// What its root had waited for before it became one; `None` before that is known.
+    pub(super) reaped_before: Option<Duration>,
+    /// Somebody left it: what members wait for may be none of its.
+    pub(super) departed: bool,
+    /// The most that it was ever seen to have used at least.
+    pub(super) floor: Duration,
+    /// Its control group, when it has one to itself.
+    pub(super) exclusive: Exclusive,
     /// When the root went away.
     pub(super) root_gone: Option<Mono>,
     /// One per limit, in the order of the clauses.
@@ -138,6 +154,13 @@ impl Unit {
             buried: Buried::default(),
             spawned: Births::default(),
             inherited: false,
+            late: Late::default(),
+            began: since,
+            silence: Share::default(),
+            reaped_before: None,
+            departed: false,
+            floor: Duration::ZERO,
+            exclusive: Exclusive::default(),
             root_gone: None,
             gauges: gauges(&rule),
             want: want(&rule),
@@ -213,12 +236,33 @@ impl Unit {
         }
     }
 
+    /// Somebody leaves it, with all that was used by them.
+    pub(super) fn part(&mut self) {
+        self.forget_paces();
+        self.departed = true;
+        self.floor = Duration::ZERO;
+    }
+
+    /// Whether it is judged by its CPU time or pace.
+    pub(super) fn counts_cpu(&self) -> bool {
+        self.want.cpu
+    }
+
     /// Whether dead members must be watched until they are reaped.
     pub(super) fn counts_zombies(&self) -> bool {
         self.gauges
             .iter()
             .any(|gauge| matches!(gauge.limit.bound, Bound::Zombies(_)))
     }
+}
+
+/// What records that came late said of the dead.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Late {
+    /// They used so much more at least,
+    pub(super) gained: Duration,
+    /// and so much less at most.
+    pub(super) narrowed: Duration,
 }
 
 fn gauges(rule: &Rule) -> Vec<Gauge> {
@@ -241,13 +285,15 @@ fn want(rule: &Rule) -> Want {
                 open_files: true,
                 ..Want::default()
             },
+            Bound::CpuTime(_) | Bound::Cpu(_) => Want {
+                cpu: true,
+                ..Want::default()
+            },
             // Resident memory stands in `stat`; the other measures need the parts.
             Bound::Memory {
                 measure: Measure::Rss,
                 ..
             }
-            | Bound::CpuTime(_)
-            | Bound::Cpu(_)
             | Bound::Age(_)
             | Bound::Processes(_)
             | Bound::Threads(_)

@@ -16,7 +16,7 @@ use crate::engine::legacy::{self, Bequest, Ending, Legacy, Stand};
 use crate::engine::process::{Pid, ProcKey, Text, Uid};
 use crate::engine::rule::{Mode, Signal, StageAct, To};
 use crate::engine::units::{Mono, nanos};
-use crate::engine::usage::{Bound, Buried};
+use crate::engine::usage::Buried;
 use crate::engine::warrant::HardTie;
 use crate::store::key;
 
@@ -112,6 +112,10 @@ struct Dead {
     /// `None` once nothing bounds it.
     beyond: Option<u64>,
     count: u64,
+    #[serde(default)]
+    unrecorded: u64,
+    #[serde(default)]
+    unheard: u64,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -352,19 +356,20 @@ impl Dead {
     fn of(buried: Buried) -> Self {
         Self {
             at_least: nanos(buried.at_least),
-            beyond: match buried.beyond {
-                Bound::Known(beyond) => Some(nanos(beyond)),
-                Bound::Lost => None,
-            },
+            beyond: Some(nanos(buried.beyond)),
             count: buried.count,
+            unrecorded: buried.unrecorded,
+            unheard: buried.unheard,
         }
     }
 
     fn read(self) -> Buried {
-        let beyond = self.beyond.map(Duration::from_nanos);
         Buried {
             at_least: Duration::from_nanos(self.at_least),
-            beyond: beyond.map_or(Bound::Lost, Bound::Known),
+            // Nothing bounded it.
+            beyond: self.beyond.map_or(Duration::MAX, Duration::from_nanos),
+            unrecorded: self.unrecorded,
+            unheard: self.unheard,
             count: self.count,
         }
     }

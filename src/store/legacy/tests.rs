@@ -7,7 +7,7 @@ use crate::engine::legacy::{Bequest, Ending, Kin, Remainder, Stand};
 use crate::engine::process::{Mark, Pid, ProcKey, Text, Uid};
 use crate::engine::rule::{Mode, Signal, StageAct, To};
 use crate::engine::units::Mono;
-use crate::engine::usage::{Bound, Buried};
+use crate::engine::usage::Buried;
 use crate::engine::warrant::HardTie;
 use std::time::Duration;
 
@@ -34,8 +34,10 @@ fn unit(root: ProcKey, member: ProcKey) -> Bequest {
         before: Duration::from_millis(3),
         buried: Buried {
             at_least: Duration::from_secs(8),
-            beyond: Bound::Lost,
+            beyond: Duration::from_millis(70),
             count: 2,
+            unrecorded: 1,
+            unheard: 2,
         },
         spawned: (5, 6),
         root_gone: Some(Mono::from_secs(50)),

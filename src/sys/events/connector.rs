@@ -60,8 +60,6 @@ pub struct Connector {
     socket: OwnedFd,
     /// Bytes the queue holds.
     buffer: usize,
-    /// The process of the last thread event: of a run of threads only the first matters.
-    threaded: Option<Pid>,
 }
 
 /// One message of the kernel's.
@@ -96,11 +94,7 @@ impl Connector {
             .and_then(SocketAddrNetlink::try_from)
             .map_err(Deafness::Refused)?
             .pid();
-        let connector = Self {
-            socket,
-            buffer,
-            threaded: None,
-        };
+        let connector = Self { socket, buffer };
         let asked = awake();
         connector.ask(&request(port, None))?;
         connector.await_confirmation(port, asked)?;
@@ -158,13 +152,16 @@ impl Connector {
     pub fn drain(&mut self, events: &mut Vec<Event>) -> Result<Drained, Deafness> {
         let skew = skew();
         let mut drained = Drained::Empty;
+        // Threads that one process starts in a row are one event: where it stands.
+        let mut run: Option<usize> = None;
         for _ in 0..BATCH {
             match self.receive(skew) {
                 Ok(Message::Event(event)) => {
-                    if let Happening::Thread { pid } = event.what
-                        && self.threaded.replace(pid) == Some(pid)
-                    {
-                        continue;
+                    if let Happening::Thread { pid, .. } = event.what {
+                        if joins(run.and_then(|at| events.get_mut(at)), pid) {
+                            continue;
+                        }
+                        run = Some(events.len());
                     }
                     events.push(event);
                 }
@@ -203,6 +200,17 @@ impl Connector {
 impl AsFd for Connector {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+}
+
+/// Counts one more thread in an event of the same process's.
+fn joins(last: Option<&mut Event>, starter: Pid) -> bool {
+    match last.map(|event| &mut event.what) {
+        Some(Happening::Thread { pid, count }) if *pid == starter => {
+            *count = count.saturating_add(1);
+            true
+        }
+        Some(_) | None => false,
     }
 }
 
@@ -263,7 +271,10 @@ fn decode(message: &[u8], skew: Duration) -> Option<Message> {
                     ticks: start_ticks(Mono::from_nanos(nanos), skew),
                 }
             } else {
-                Happening::Thread { pid: child }
+                Happening::Thread {
+                    pid: child,
+                    count: 1,
+                }
             }
         }
         EXEC => Happening::Exec { pid: process? },

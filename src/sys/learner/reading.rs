@@ -9,13 +9,14 @@ use std::time::Duration;
 use super::folder::{Folder, answer};
 use super::{cgroup, terminal};
 use crate::engine::facts::{Facts, Hangup, Namespace, Place, Question, Read};
-use crate::engine::process::{Mark, ProcKey, StartTicks, Text, Uid};
+use crate::engine::process::{Mark, Pid, ProcKey, StartTicks, Text, Uid};
 use crate::engine::snapshot::Why;
 use crate::engine::units::Mono;
 use crate::sys::clock::Clock;
 use crate::sys::procfs::{Entry, Missing, Procfs, STAT_LINE, key_of, read_short};
 use crate::sys::stat::Stat;
 use crate::sys::status::Status;
+use crate::sys::stillness::Stillness;
 
 /// What is kept of the arguments, all together. An argument that does not fit is dropped whole, with all after it:
 /// a part of one could be taken for another.
@@ -23,6 +24,9 @@ pub const MOST_ARGS: usize = 64 << 10;
 
 /// What is searched of an environment.
 const MOST_ENV: usize = 1 << 20;
+
+/// The stat file is behind the truth by less than this.
+const GRAIN: Duration = Duration::from_millis(20);
 
 /// Enough for the other files.
 const MOST: usize = 1 << 20;
@@ -51,7 +55,7 @@ pub(super) fn nothing(question: &Question, at: Mono, missing: Missing) -> Facts 
         start: question.start.unwrap_or(StartTicks(0)),
         exec: question.exec,
         at,
-        cpu: Duration::ZERO,
+        cpu: Duration::MAX,
         kernel_thread: false,
         comm: Text::default(),
         exe: none(missing),
@@ -93,7 +97,7 @@ fn read(proc: &Procfs, question: &Question, clock: Clock) -> Result<Facts, Missi
     let group = answer(shown.read("cgroup", MOST));
     let mut facts = Facts {
         start: stat.start,
-        cpu: stat.cpu,
+        cpu: spent(proc, &stat, question.pid),
         kernel_thread: stat.kernel_thread,
         comm: stat.name(),
         key: Some(key),
@@ -112,6 +116,14 @@ fn read(proc: &Procfs, question: &Question, clock: Clock) -> Result<Facts, Missi
     let mut line = [0; STAT_LINE];
     living(read_short(&file, &mut line)?)?;
     Ok(facts)
+}
+
+/// No less than it has used: what the stat file tells is cut down to ticks of 10 ms, twice.
+fn spent(proc: &Procfs, stat: &Stat<'_>, pid: Pid) -> Duration {
+    let ran = Stillness::of(proc).ran(pid);
+    ran.map_or(stat.cpu.saturating_add(GRAIN), |ran| {
+        ran.time().max(stat.cpu)
+    })
 }
 
 /// The stat line of a process that lives.

@@ -48,7 +48,8 @@ fn meet(
     let hold = reader.proc.hold(ask.pid)?;
     // The folder belongs to the effective user even where the files in it are root's.
     let owner = fstat(&folder).map(|folder| Uid(folder.st_uid));
-    let mut looked = reader.look(ask.pid, &stat, ask.want, clock)?;
+    let ran = reader.ran(ask.pid);
+    let mut looked = reader.look(ask.pid, &stat, ran, ask.want, clock)?;
     if ask.start.is_some_and(|start| !looked.start.can_be(start)) {
         return Err(Missing::Gone);
     }

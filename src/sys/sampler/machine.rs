@@ -26,6 +26,7 @@ pub(super) struct Gauge {
     read: Option<Mono>,
     memory: Bytes,
     cores: u32,
+    tick: Duration,
 }
 
 impl Gauge {
@@ -36,21 +37,39 @@ impl Gauge {
             self.read = Some(now);
             self.memory = memory(proc);
             self.cores = cores();
+            self.tick = clock.tick();
         }
         Machine {
             slept: clock.slept(),
             local_minute: clock.local_minute(),
             memory: self.memory,
             cores: self.cores,
+            tick: self.tick,
         }
     }
 }
 
 /// Processors online; 0 when unknown.
 fn cores() -> u32 {
+    // Some C libraries count only those that we ourselves may run on.
+    let list = std::fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or_default();
+    if let Some(listed) = count(list.trim()) {
+        return listed;
+    }
     // SAFETY: sysconf takes no pointers.
     let online = unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) };
     u32::try_from(online).unwrap_or(0)
+}
+
+/// How many numbers are in a list such as `0-3,6`.
+fn count(list: &str) -> Option<u32> {
+    let mut sum: u32 = 0;
+    for part in list.split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last): (u32, u32) = (first.parse().ok()?, last.parse().ok()?);
+        sum = sum.checked_add(last.checked_sub(first)?.checked_add(1)?)?;
+    }
+    Some(sum)
 }
 
 /// Memory there is for us; 0 when unknown.
@@ -139,6 +158,16 @@ mod tests {
         let machine = Gauge::default().machine(&proc, Clock);
         assert!(machine.memory > Bytes::mib(64) && machine.memory < Bytes::gib(1 << 20));
         assert!(machine.cores > 0);
+    }
+
+    #[test]
+    fn processors_are_counted_as_the_kernel_lists_them() {
+        for (list, number) in [("0", 1), ("0-7", 8), ("0-3,6,8-9", 7)] {
+            assert_eq!(count(list), Some(number), "{list}");
+        }
+        for list in ["", "x", "3-1", "0-", ",", "0-4294967295"] {
+            assert_eq!(count(list), None, "{list}");
+        }
     }
 
     #[test]

@@ -15,7 +15,6 @@ mod first;
 mod kept;
 mod machine;
 mod reader;
-mod stillness;
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -28,11 +27,10 @@ use self::first::Parents;
 use self::kept::{Found, Kept};
 use self::machine::Gauge;
 use self::reader::{Looked, Reader};
-use self::stillness::Stillness;
 use super::clock::Clock;
 use super::procfs::{Entry, Missing, Procfs};
 use crate::engine::process::{Mark, Pid, ProcKey};
-use crate::engine::snapshot::{Ask, Sample, Seen, Snapshot, Why};
+use crate::engine::snapshot::{Ask, Ran, Sample, Seen, Snapshot, Why};
 use crate::engine::units::Mono;
 
 /// However many files may be open, more stat files than this are not kept: each holds 4 KiB of kernel memory.
@@ -47,7 +45,6 @@ pub struct Sampler {
     reader: Reader,
     kept: Kept,
     gauge: Gauge,
-    stillness: Stillness,
     names: Box<[MaybeUninit<u8>]>,
 }
 
@@ -58,7 +55,6 @@ impl Sampler {
         let share = usize::try_from(limit / 2).unwrap_or(usize::MAX);
         let proc = Procfs::open(root)?;
         Ok(Self {
-            stillness: Stillness::of(&proc),
             reader: Reader::new(proc),
             kept: Kept::with_room(share.min(MOST_KEPT)),
             gauge: Gauge::default(),
@@ -91,6 +87,8 @@ impl Sampler {
         }
         Snapshot {
             samples,
+            // Who looks adds them: they frame this look.
+            groups: Vec::new(),
             machine: self.gauge.machine(&self.reader.proc, *clock),
         }
     }
@@ -98,7 +96,7 @@ impl Sampler {
     /// Looks at a process that is known.
     fn again(&mut self, ask: &Ask, key: ProcKey, now: Mono, clock: Clock) -> Sample {
         // Before anything is read, so that whatever runs while we read is found out the next time.
-        let ran = self.stillness.ran(ask.pid);
+        let ran = self.reader.ran(ask.pid);
         let still = ran.is_some() && ran == ask.ran;
         if still && !ask.want.anew {
             return Sample {
@@ -120,8 +118,8 @@ impl Sampler {
             self.kept.peek(key)
         };
         let looked = match found {
-            Found::Open(stat) => self.reader.look(ask.pid, stat, ask.want, clock),
-            Found::Welcome => match self.anew(ask, key, Proof::Hold, clock) {
+            Found::Open(stat) => self.reader.look(ask.pid, stat, ran, ask.want, clock),
+            Found::Welcome => match self.anew(ask, key, (ran, Proof::Hold), clock) {
                 Ok((looked, stat)) => {
                     self.kept.keep(key, stat);
                     Ok(looked)
@@ -130,17 +128,14 @@ impl Sampler {
             },
             Found::Pass => {
                 let proof = ask.start.map_or(Proof::Hold, |_| Proof::Start);
-                self.anew(ask, key, proof, clock).map(|(looked, _)| looked)
+                self.anew(ask, key, (ran, proof), clock)
+                    .map(|(looked, _)| looked)
             }
         };
         if let Err(Missing::Gone) = looked {
             self.kept.forget(ask.pid);
         }
-        let mut sample = sample(ask.pid, Some(key), looked, clock);
-        if let Seen::Alive(figures) = &mut sample.seen {
-            figures.ran = ran;
-        }
-        sample
+        sample(ask.pid, Some(key), looked, clock)
     }
 
     /// Opens the stat file of a process that is known, proves that it is this process and looks.
@@ -148,7 +143,7 @@ impl Sampler {
         &mut self,
         ask: &Ask,
         key: ProcKey,
-        proof: Proof,
+        (ran, proof): (Option<Ran>, Proof),
         clock: Clock,
     ) -> Result<(Looked, OwnedFd), Missing> {
         let stat = self.reader.proc.file(&Entry::of(ask.pid).at("stat"))?;
@@ -158,7 +153,7 @@ impl Sampler {
                 return Err(Missing::Gone);
             }
         }
-        let looked = self.reader.look(ask.pid, &stat, ask.want, clock)?;
+        let looked = self.reader.look(ask.pid, &stat, ran, ask.want, clock)?;
         let other_start = ask.start.is_some_and(|start| looked.start != start);
         let other_mark = match key.mark() {
             Mark::Ticks(ticks) => ticks != looked.start.0,

@@ -1,16 +1,21 @@
 //! Reading one process, through its open stat file.
 
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use rustix::fs::{AtFlags, statat};
 
 use crate::engine::process::{Pid, ShortName, StartTicks};
-use crate::engine::snapshot::{Figures, Memory, RunState, Seen, Want, Why};
+use crate::engine::snapshot::{Figures, Memory, Ran, RunState, Seen, Want, Why};
 use crate::engine::units::{Bytes, Mono};
 use crate::sys::clock::Clock;
 use crate::sys::procfs::{Entry, Missing, Numbers, Procfs, STAT_LINE, read_long, read_short};
 use crate::sys::stat::Stat;
 use crate::sys::status::Status;
+use crate::sys::stillness::Stillness;
+
+/// A stat file tells CPU time in ticks of 10 ms; user and system time are each cut down to whole ones.
+const GRAIN: Duration = Duration::from_millis(20);
 
 /// A status file is 1.5 KiB; a process with very many groups has a longer one.
 const MOST_STATUS: usize = 1 << 20;
@@ -22,6 +27,7 @@ pub(super) struct Reader {
     pub(super) proc: Procfs,
     status: Vec<u8>,
     open_files: OpenFiles,
+    stillness: Stillness,
     page: u64,
 }
 
@@ -57,6 +63,7 @@ impl Reader {
             (Numbers::Ours | Numbers::Foreign, _) => OpenFiles::List,
         };
         Self {
+            stillness: Stillness::of(&proc),
             proc,
             status: Vec::new(),
             open_files,
@@ -64,11 +71,18 @@ impl Reader {
         }
     }
 
-    /// Looks at a process whose stat file is open. On success all that was found is of the process the file is of.
+    /// What the holder of the number has run; to be asked before anything of it is read.
+    pub(super) fn ran(&self, pid: Pid) -> Option<Ran> {
+        self.stillness.ran(pid)
+    }
+
+    /// Looks at a process whose stat file is open and that had run so much before. On success all that was found is of
+    /// the process the file is of.
     pub(super) fn look(
         &mut self,
         pid: Pid,
         stat: &OwnedFd,
+        ran: Option<Ran>,
         want: Want,
         clock: Clock,
     ) -> Result<Looked, Missing> {
@@ -85,10 +99,13 @@ impl Reader {
         let at = clock.now();
         let mut line = [0; STAT_LINE];
         let found = parse(read_short(stat, &mut line)?)?;
+        let (cpu, grain) = spent(&found, ran);
         let seen = if found.dead() {
-            dead(&found)
+            dead(&found, cpu, grain)
         } else {
             let mut figures = self.figures(&found);
+            (figures.ran, figures.cpu, figures.grain) = (ran, cpu, grain);
+            figures.at_rest = want.cpu && rests(&found) && ran.is_some() && ran == self.ran(pid);
             figures.memory = memory;
             figures.open_files = open_files;
             if found.state == b'Z' {
@@ -124,6 +141,8 @@ impl Reader {
             kernel_thread: stat.kernel_thread,
             state: run_state(stat.state),
             cpu: stat.cpu,
+            grain: GRAIN,
+            at_rest: false,
             reaped: stat.reaped,
             threads: stat.threads,
             rss: Bytes(stat.rss_pages.saturating_mul(self.page)),
@@ -166,7 +185,7 @@ impl Reader {
         // Read once more, to prove that the threads were this process's own.
         let found = parse(read_short(stat, &mut line)?)?;
         Ok(if found.dead() {
-            dead(&found)
+            dead(&found, figures.cpu.max(found.cpu), figures.grain)
         } else {
             Seen::Alive(figures)
         })
@@ -211,11 +230,26 @@ pub(super) fn parse(line: &[u8]) -> Result<Stat<'_>, Missing> {
     Stat::parse(line).ok_or(Missing::Unread(Why::Short))
 }
 
-fn dead(stat: &Stat<'_>) -> Seen {
+/// CPU time used, and by how much it may fall short: by nothing, where the clock of the process was read.
+fn spent(stat: &Stat<'_>, ran: Option<Ran>) -> (Duration, Duration) {
+    match ran {
+        Some(ran) => (stat.cpu.max(ran.time()), Duration::ZERO),
+        None => (stat.cpu, GRAIN),
+    }
+}
+
+/// Whether it had one thread, which did not run. It may have run a moment before: only the same time on both sides of
+/// this tells that all of it is counted.
+fn rests(stat: &Stat<'_>) -> bool {
+    stat.threads == 1 && matches!(stat.state, b'S' | b'D' | b'T' | b't')
+}
+
+fn dead(stat: &Stat<'_>, cpu: Duration, grain: Duration) -> Seen {
     match stat.state {
         b'Z' => Seen::Zombie {
             start: stat.start,
-            cpu: stat.cpu,
+            cpu,
+            grain,
             ppid: stat.parent(),
         },
         // Being released at this moment: nobody has to wait for it.

@@ -11,6 +11,7 @@ use crate::sys::villain::{Leaderless, Sleeper, wait_until};
 use rustix::process::Signal;
 
 const ALL: Want = Want {
+    cpu: true,
     memory: true,
     open_files: true,
     anew: false,

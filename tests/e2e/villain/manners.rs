@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::bounds::{Forked, burn, exit, fork, linger, nap, number, over};
 use super::{
-    BURN, FILE, MANNER, NUMBER, OTHER, births, launcher, memory, realms, stands, terminal,
+    BURN, FILE, MANNER, NUMBER, OTHER, births, launcher, memory, realms, stands, storms, terminal,
 };
 
 /// Memory that the leaderless one holds: 64 MiB.
@@ -24,6 +24,7 @@ static NOTE: AtomicPtr<libc::c_char> = AtomicPtr::new(ptr::null_mut());
 
 /// Lives in a manner, and ends.
 pub(super) fn live(manner: &str) -> ! {
+    storms::live(manner);
     match manner {
         "launcher" => launcher::serve(),
         "canary" => linger(),

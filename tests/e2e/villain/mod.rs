@@ -11,6 +11,7 @@ mod manners;
 mod memory;
 mod realms;
 mod stands;
+mod storms;
 mod terminal;
 
 use std::env;

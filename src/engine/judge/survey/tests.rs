@@ -141,7 +141,11 @@ impl World {
                     memory: Bytes::gib(64),
                     ..Machine::default()
                 };
-                Some(Input::Snapshot(Snapshot { samples, machine }))
+                Some(Input::Snapshot(Snapshot {
+                    samples,
+                    machine,
+                    ..Snapshot::default()
+                }))
             }
             Decision::Learn(questions) => {
                 let known = questions.iter().map(|question| self.facts(question));
@@ -173,6 +177,8 @@ impl World {
                 comm: ShortName::of(b"python3"),
                 owner: Some(Uid(1000)),
                 kernel_thread: false,
+                grain: Duration::ZERO,
+                at_rest: true,
                 state: RunState::Running,
                 cpu: Duration::ZERO,
                 reaped: Duration::ZERO,

@@ -1,4 +1,4 @@
-//! Whether a process has run: its CPU clock, by its number.
+//! What a process has run, and so whether it has since: its CPU clock, by its number.
 //!
 //! Linux has a clock for the CPU time of every process (`clock_getcpuclockid(3)`): all threads, those that ended
 //! included, in nanoseconds. Anybody may read anybody's; nothing is opened, and nothing is made into text and parsed
