@@ -242,15 +242,7 @@ impl Run {
         }
         self.note(&format!("< {input:?}"));
         self.inputs.push((now, input.clone()));
-        let scene = Scene {
-            machine: &self.story.machine,
-            shells: &self.shells,
-            rules: &self.story.rules,
-            only_user: self.story.only_user,
-            leash: self.story.leash,
-            judge: &self.judge,
-            calm_start: self.story.calm_start,
-        };
+        let scene = scene_of(&self.story, &self.shells, &self.judge);
         self.watchman.clock(&scene);
         let decisions = self.judge.step(now, input);
         self.steps += 1;
@@ -261,15 +253,7 @@ impl Run {
         if self.steps > MOST_STEPS {
             return Err("the judge and its shells keep each other busy".to_owned());
         }
-        let scene = Scene {
-            machine: &self.story.machine,
-            shells: &self.shells,
-            rules: &self.story.rules,
-            only_user: self.story.only_user,
-            leash: self.story.leash,
-            judge: &self.judge,
-            calm_start: self.story.calm_start,
-        };
+        let scene = scene_of(&self.story, &self.shells, &self.judge);
         self.watchman.signals(&scene)?;
         self.watchman.decisions(&scene, &decisions)?;
         self.watchman
@@ -293,6 +277,19 @@ impl Run {
                     .as_secs_f64()
             );
         }
+    }
+}
+
+/// What there is to be seen.
+fn scene_of<'a>(story: &'a Story, shells: &'a Shells, judge: &'a Judge) -> Scene<'a> {
+    Scene {
+        machine: &story.machine,
+        shells,
+        rules: &story.rules,
+        only_user: story.only_user,
+        leash: story.leash,
+        judge,
+        calm_start: story.calm_start,
     }
 }
 

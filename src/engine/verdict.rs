@@ -59,6 +59,9 @@ pub struct Measures {
     pub since_root: Duration,
 }
 
+/// So much CPU time in doubt, at most, tells a pace all the same.
+const DOUBT: Duration = Duration::from_secs(1);
+
 impl Measures {
     /// Some members may turn out not to count: all of this is at most, and what is measured without them at least.
     pub fn is_at_least(&mut self, sure: &Self) {
@@ -69,6 +72,10 @@ impl Measures {
                 (None, _) => {}
             }
         }
+        // What is in doubt now may all be certain at the next look, and was not used in between.
+        let doubt = self.cpu_time.zip(sure.cpu_time);
+        let doubt = doubt.map(|(all, sure)| all.at_least.saturating_sub(sure.at_least));
+        self.whole &= doubt.is_none_or(|doubt| doubt <= DOUBT);
         lower(&mut self.cpu_time, sure.cpu_time);
         let both = self.spent.zip(sure.spent);
         self.spent = both.map(|(spent, sure)| spent.with_sure(sure));

@@ -69,7 +69,7 @@ impl Judge {
                 | Seen::Unread(_) => {}
             }
         }
-        self.settle_unclaimed();
+        self.settle_unclaimed(out);
         if self.hearing == Hearing::Events && !self.missed {
             self.silence.end(self.now);
         }
@@ -233,11 +233,8 @@ impl Judge {
             return;
         };
         let mut measures = self.measure(unit, &|_| true);
-        if unit
-            .members
-            .iter()
-            .any(|serial| self.may_be_kept(*serial, id))
-        {
+        let keeps = !unit.rule.keep.is_empty();
+        if keeps && unit.members.iter().any(|serial| self.is_unknown(*serial)) {
             let sure = self.measure(unit, &|serial| !self.may_be_kept(serial, id));
             measures.is_at_least(&sure);
         }

@@ -5,20 +5,23 @@
 //! is shorter for it: every clock starts at zero.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Judge;
 use super::dossier::Learning;
 use super::silence::Share;
 use super::unit::{Births, Unit, UnitId};
-use crate::engine::evidence::UnitKey;
+use crate::engine::decision::{Closing, Decision, Notice, What};
+use crate::engine::evidence::{Evidence, UnitKey};
 use crate::engine::forest::{FirstSign, Serial};
 use crate::engine::incident::{Incident, Past};
-use crate::engine::legacy::{Bequest, Legacy, Remainder};
+use crate::engine::legacy::{Bequest, Ending, Legacy, Remainder};
 use crate::engine::process::{Pid, ProcKey};
 use crate::engine::rule::{Rule, RuleName, Scope};
 use crate::engine::units::Mono;
 use crate::engine::usage::Buried;
+use crate::engine::warrant::Certainty;
 
 /// By then everyone has been looked at, and the facts of roots have come.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -212,7 +215,7 @@ impl Judge {
     }
 
     /// After a look: units whose root is gone are made again from their members, and what stays without heirs is let go.
-    pub(super) fn settle_unclaimed(&mut self) {
+    pub(super) fn settle_unclaimed(&mut self, out: &mut Vec<Decision>) {
         let met = self.strangers.is_empty();
         let Some(unclaimed) = self.unclaimed.as_mut().filter(|_| met) else {
             return;
@@ -228,25 +231,72 @@ impl Judge {
             self.forest.find(root).is_none() && (!listed.contains(&root.pid()) || another())
         };
         let rootless: Vec<Bequest> = unclaimed.units.extract_if(.., gone).collect();
+        let mut lost = Vec::new();
         if until <= self.now {
-            self.unclaimed = None;
+            let rest = self.unclaimed.take();
+            lost.extend(rest.into_iter().flat_map(|rest| rest.units));
             self.forest.forget_inheritance();
         }
         for left in rootless {
-            self.raise(left, at);
+            lost.extend(self.raise(left, at));
+        }
+        for left in lost {
+            self.let_go(left, out);
         }
     }
 
-    /// Makes a unit again whose root is gone.
-    fn raise(&mut self, left: Bequest, at: Mono) {
+    /// Tells how an incident ended that nobody takes up.
+    fn let_go(&mut self, left: Bequest, out: &mut Vec<Decision>) {
+        let Some(stand) = left.incident else { return };
+        let ruled = self.rules.rules.iter().any(|rule| rule.name == left.rule);
+        let there = self.forest.find(left.unit.root()).is_some();
+        let how = match (ruled, there, stand.signalled) {
+            (false, _, _) => Closing::RuleRemoved,
+            (true, true, _) => Closing::Unmatched,
+            (true, false, true) => Closing::Ended(Certainty::Looked),
+            (true, false, false) => Closing::Exited,
+        };
+        let subject = left.subject;
+        if how.certainty().is_some() {
+            self.endings.push_back(Ending {
+                at: self.now,
+                rule: left.rule.clone(),
+                owner: subject.owner,
+                program: subject.program.clone(),
+                starter: left.starter.and_then(|(key, _)| key),
+            });
+        }
+        out.push(Decision::Tell(Notice {
+            at: self.now,
+            incident: stand.id,
+            mode: stand.mode,
+            evidence: Arc::new(Evidence {
+                rule: left.rule,
+                about: None,
+                unit: left.unit,
+                subject,
+                sampled: self.now,
+                readings: Vec::new(),
+                members: 0,
+                pids: Vec::new(),
+            }),
+            what: What::Closed {
+                how,
+                lasted: self.now.since(stand.opened),
+            },
+        }));
+    }
+
+    /// Makes a unit again whose root is gone, if anybody is left of it.
+    fn raise(&mut self, left: Bequest, at: Mono) -> Option<Bequest> {
         let found = (0..)
             .zip(&self.rules.rules)
             .find(|(_, rule)| rule.name == left.rule);
         let (Some((index, rule)), UnitKey::Tree(_)) = (found, left.unit) else {
-            return;
+            return Some(left);
         };
         if rule.scope != Scope::Tree {
-            return;
+            return Some(left);
         }
         let rule = rule.clone();
         let kin: Vec<Serial> = left
@@ -255,7 +305,7 @@ impl Judge {
             .filter_map(|key| self.forest.find(*key))
             .collect();
         if kin.is_empty() {
-            return;
+            return Some(left);
         }
         let root = self.forest.nobody();
         let subject = left.subject.clone();
@@ -272,6 +322,7 @@ impl Judge {
             self.forest.mourn(member, root, self.now);
             self.join(id, member);
         }
+        None
     }
 }
 
