@@ -202,8 +202,13 @@ fn orphans() -> ! {
 /// Its child is its sibling, and becomes `OTHER`.
 fn sibling() -> ! {
     ignore(libc::SIGTERM);
-    if fork_as(libc::CLONE_PARENT) == Forked::Child {
-        become_other("ignore")
+    // On a full machine there may be no process to be had for a moment.
+    for _ in 0..100 {
+        match fork_as(libc::CLONE_PARENT) {
+            Forked::Child => become_other("ignore"),
+            Forked::Parent(_) => break,
+            Forked::Refused => nap(Duration::from_millis(20)),
+        }
     }
     start()
 }
