@@ -297,15 +297,6 @@ impl Forest {
         found
     }
 
-    /// Whether lineage ends at somebody who lives in a session. Whoever is orphaned in it may be that one's.
-    pub fn is_shared(&self, session: Pid) -> bool {
-        self.nodes.values().any(|node| {
-            node.lineage == Lineage::Ends
-                && node.in_session == Some(session)
-                && !node.life.is_over()
-        })
-    }
-
     /// Takes in events, in the kernel's order.
     pub fn apply(&mut self, events: &[Event], changes: &mut Vec<Change>) {
         for event in events {

@@ -1,15 +1,24 @@
-//! Lineage left by an earlier beadle: who is above whom, where nothing shows it any more.
+//! Lineage where nothing shows it any more: sessions, and what an earlier beadle left.
 //!
 //! A process whose parents are dead hangs from init, or from whoever adopts orphans there; its session may be its own. What
 //! was known of it by its fork is known to nobody else.
 
-use super::{Forest, Serial, Starter};
+use super::{Forest, Lineage, Serial, Starter};
 use crate::engine::legacy::Kin;
-use crate::engine::process::ProcKey;
+use crate::engine::process::{Pid, ProcKey};
 use crate::engine::units::Mono;
 use crate::engine::warrant::HardTie;
 
 impl Forest {
+    /// Whether lineage ends at somebody who lives in a session. Whoever is orphaned in it may be that one's.
+    pub fn is_shared(&self, session: Pid) -> bool {
+        self.nodes.values().any(|node| {
+            node.lineage == Lineage::Ends
+                && node.in_session == Some(session)
+                && !node.life.is_over()
+        })
+    }
+
     /// Takes over what is left of lineage. It counts for those who are found from now on.
     pub fn inherit(&mut self, kin: Vec<Kin>) {
         self.left = kin.into_iter().map(|kin| (kin.key, kin)).collect();
