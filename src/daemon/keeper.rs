@@ -107,6 +107,8 @@ pub(super) struct Keeper {
     shelf: Option<Shelf>,
     /// When to do so next, if nothing happens before.
     next_leave: Mono,
+    /// The last word was that there is nothing.
+    nothing_left: bool,
     /// How members are ended now.
     pub(super) hearing: Hearing,
     post: Post,
@@ -175,6 +177,7 @@ impl Keeper {
             intent,
             shelf,
             next_leave: Mono::BOOT,
+            nothing_left: legacy.as_ref().is_none_or(Legacy::is_empty),
             hearing: Hearing::Nothing,
             post: post.clone(),
         };
@@ -200,6 +203,10 @@ impl Keeper {
             return Ok(());
         };
         self.next_leave = legacy.at.after(LEAVE);
+        let nothing = legacy.is_empty();
+        if std::mem::replace(&mut self.nothing_left, nothing) && nothing {
+            return Ok(());
+        }
         shelf.leave(legacy).map_err(|error| unremembered(&error))
     }
 

@@ -40,6 +40,18 @@ pub struct Legacy {
     pub pauses: Vec<PauseView>,
 }
 
+impl Legacy {
+    /// Whether there is nothing to be left.
+    pub fn is_empty(&self) -> bool {
+        self.kin.is_empty()
+            && self.kept.is_empty()
+            && self.units.is_empty()
+            && self.pasts.is_empty()
+            && self.endings.is_empty()
+            && self.pauses.is_empty()
+    }
+}
+
 /// A process, and the nearest living one above it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kin {
