@@ -2,12 +2,6 @@
 //!
 //! `tests/golden/diagnostics/*.yaml` are files with something wrong; beside each is the text that people see.
 //! `UPDATE_GOLDEN=1` writes those texts anew.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::disallowed_methods,
-    reason = "tests may panic, and read their own switch from the environment"
-)]
 
 // What a file may cost.
 mod bounds;

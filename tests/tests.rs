@@ -5,6 +5,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stdout,
+    clippy::print_stderr,
     clippy::disallowed_methods,
     clippy::too_many_lines,
     clippy::needless_pass_by_value,
@@ -29,6 +30,9 @@ mod e2e;
 /// Everything that gets away from others, and how far it gets here.
 #[cfg(target_os = "linux")]
 mod escape;
+/// Fork, with a number of one's choice for the child.
+#[cfg(target_os = "linux")]
+mod fork;
 /// The incident beadle was built for, with real software.
 #[cfg(target_os = "linux")]
 mod incidents;

@@ -1,7 +1,7 @@
 //! Who a process is: numbers that are reused, images that change, names that lie, clocks that are elsewhere.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::json;
@@ -61,6 +61,13 @@ impl Parted {
             member,
         }
     }
+
+    /// Starts somebody who bears the number of the one that left; it must be there afterwards.
+    pub(crate) fn pass_on(&mut self, order: impl Fn(&Path) -> Order) {
+        let program = &self.program;
+        let heir = heir(&mut self.case, || order(program), self.member);
+        self.case.keep(heir);
+    }
 }
 
 /// Scenario 1: a member exits between TERM and KILL, and a canary gets its number at once.
@@ -68,26 +75,21 @@ fn a_number_that_passes_to_a_stranger_in_the_grace_is_not_signalled(tier: Tier) 
     if !root() {
         return cannot_show("the reuse of a number", "only root can choose numbers");
     }
-    let Parted {
-        mut case,
-        program,
-        daemon,
-        villain,
-        member,
-    } = Parted::new("reuse", tier);
-    let heir = heir(&mut case, || Order::canary(&program), member);
-    case.keep(heir);
-    let kill = daemon.log.signal(villain.pid, "KILL");
+    let mut parted = Parted::new("reuse", tier);
+    parted.pass_on(|program| Order::canary(program));
+    let kill = parted.daemon.log.signal(parted.villain.pid, "KILL");
     assert!(
         !kill.says["pids"]
             .as_array()
             .unwrap()
-            .contains(&json!(member)),
+            .contains(&json!(parted.member)),
         "{}",
         kill.text
     );
-    daemon.log.about(villain.pid, "close");
-    let row = case.row(1, "a member's number passes to a stranger", kill.at);
+    parted.daemon.log.about(parted.villain.pid, "close");
+    let row = parted
+        .case
+        .row(1, "a member's number passes to a stranger", kill.at);
     assert_eq!((row.survivors, row.lost), (0, 0));
 }
 

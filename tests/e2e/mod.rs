@@ -8,15 +8,6 @@
 //! # Why two columns
 //! Where the kernel tells of births (the event tier) nothing escapes; where it does not (the scan tier) something may.
 //! Each scenario runs in both, and `tests/run` prints both.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "tests may wait, read the environment, signal their own children, and panic"
-)]
 
 pub(crate) mod case;
 pub(crate) mod daemon;

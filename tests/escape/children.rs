@@ -12,6 +12,8 @@ use rustix::process::{
     PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, pidfd_send_signal, waitid,
 };
 
+use crate::fork::fork;
+
 /// How long a child lives at most, in seconds.
 const LIFE: u32 = 60;
 
@@ -89,30 +91,6 @@ impl Drop for Child {
     fn drop(&mut self) {
         let _ = pidfd_send_signal(&self.hold, Signal::KILL);
         let _ = waitid(WaitId::PidFd(self.hold.as_fd()), WaitIdOptions::EXITED);
-    }
-}
-
-/// Forks, with this number for the child if one is given.
-fn fork(number: Option<i32>) -> io::Result<i32> {
-    let numbers = [number.unwrap_or(0)];
-    // SAFETY: all-zero is a valid value of this plain struct.
-    let mut arguments: libc::clone_args = unsafe { std::mem::zeroed() };
-    arguments.exit_signal = libc::SIGCHLD as u64;
-    if number.is_some() {
-        arguments.set_tid = numbers.as_ptr() as u64;
-        arguments.set_tid_size = 1;
-    }
-    // SAFETY: this is fork; `numbers` outlives the call.
-    let pid = unsafe {
-        libc::syscall(
-            libc::SYS_clone3,
-            &raw const arguments,
-            size_of::<libc::clone_args>(),
-        )
-    };
-    match i32::try_from(pid) {
-        Ok(pid) if pid >= 0 => Ok(pid),
-        Ok(_) | Err(_) => Err(io::Error::last_os_error()),
     }
 }
 

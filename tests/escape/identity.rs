@@ -2,7 +2,7 @@
 
 use super::ends;
 use crate::e2e::case::{Case, rules};
-use crate::e2e::identity::{Parted, heir};
+use crate::e2e::identity::Parted;
 use crate::e2e::in_both_tiers;
 use crate::e2e::launch::{Order, Started};
 use crate::e2e::report::{Promise, Tier, cannot_show};
@@ -20,17 +20,15 @@ fn children_of_the_next_bearer_of_a_members_number_are_nobodys(tier: Tier) {
             "only root can choose numbers",
         );
     }
+    let mut parted = Parted::new("parent", tier);
+    let told = parted.case.path("child");
+    parted.pass_on(|program| Order::bystander(program, "nest").file(&told));
     let Parted {
         mut case,
-        program,
         daemon,
         villain,
-        member,
-    } = Parted::new("parent", tier);
-    let told = case.path("child");
-    let nest = || Order::bystander(&program, "nest").file(&told);
-    let heir = heir(&mut case, nest, member);
-    case.keep(heir);
+        ..
+    } = parted;
     let child = Started::hold(case.number_in("child"));
     case.keep(child);
     let story = "a parent's number passes to a stranger";

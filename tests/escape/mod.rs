@@ -26,14 +26,6 @@
 //!
 //! Not played: 2, 34 and 35 (a daemon that dies and comes back, with reuse meanwhile) and 7 to 9 (the CPU time of the dead) come with what
 //! they are about; 47 (who holds a lock) with locks.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "tests may wait, read the environment, signal their own children, and panic"
-)]
 
 mod answers;
 mod births;

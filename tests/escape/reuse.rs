@@ -198,16 +198,19 @@ fn known_by_its_birth_while_under_way(desk: &mut Desk, tally: &mut Tally) {
     judge(tally, heir, || !target.lives());
 }
 
-/// The decision has not seen its birth; by the time it is read all is over.
-fn born_since_the_decision(desk: &mut Desk, tally: &mut Tally) {
+/// A parent that is to be ended, and the child that it had since that was decided.
+fn decided_before_the_birth(desk: &mut Desk) -> (Parent, Warrant, Pid) {
     let mut parent = Parent::start();
     desk.flush();
-    let end = warrant(
-        Order::End,
-        Forest::rooted(parent.pid()).targets(),
-        desk.upto,
-    );
+    let targets = Forest::rooted(parent.pid()).targets();
+    let end = warrant(Order::End, targets, desk.upto);
     let number = parent.have_child();
+    (parent, end, number)
+}
+
+/// The decision has not seen its birth; by the time it is read all is over.
+fn born_since_the_decision(desk: &mut Desk, tally: &mut Tally) {
+    let (mut parent, end, number) = decided_before_the_birth(desk);
     parent.lose_child();
     let heir = Child::numbered(number);
     desk.carry(end);
@@ -216,14 +219,7 @@ fn born_since_the_decision(desk: &mut Desk, tally: &mut Tally) {
 
 /// The member has a child of the same number again and again, and so has the test, until it gets it to keep.
 fn born_and_gone_all_the_time(desk: &mut Desk, tally: &mut Tally, round: u32) {
-    let mut parent = Parent::start();
-    desk.flush();
-    let end = warrant(
-        Order::End,
-        Forest::rooted(parent.pid()).targets(),
-        desk.upto,
-    );
-    let number = parent.have_child();
+    let (mut parent, end, number) = decided_before_the_birth(desk);
     parent.have_it_again_and_again();
     pass(Duration::from_micros(u64::from(round % 40) * 25));
     desk.pursuer.carry(Arc::new(end));

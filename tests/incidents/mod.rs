@@ -2,13 +2,6 @@
 //! embedded store's lock and waits for ever, while the other tries for that lock for ever; both at full speed.
 //!
 //! `tests/run` makes the Python environment that this needs; without it these tests fail and say so.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "tests may wait, read the environment, and panic"
-)]
 
 use std::fs;
 use std::path::{Path, PathBuf};

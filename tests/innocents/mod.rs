@@ -21,14 +21,6 @@
 //! development server.
 //!
 //! `tests/innocents/run [SECONDS]` plays all of it for so long and prints the table.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    reason = "tests may wait, read the environment, and panic"
-)]
 
 mod ear;
 mod ground;

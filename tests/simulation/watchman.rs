@@ -42,7 +42,8 @@
 //! | a member is missing | `census`: nothing is inherited from whom we know nothing of yet | 379 |
 //! | dossiers, appointments of N processes | `census`: the dead keep their dossier; their appointment | 0; 18 |
 //! | flights for N units | `acts`: whoever reported stays under way | 16 |
-//! | hopes, units of N processes | nothing: the dead who hope are swept up by the next review, a unit that stays is "without a member" first | |
+//! | hopes of N processes | `enrol`: who hopes is reviewed and goes on hoping, and `census`: the dead do too | 0 |
+//! | units of N processes | `enrol`: a root is crowned again at each review | 12 |
 //! | questions that nobody asks | `looks`: what was asked is kept | 0 |
 //! | nobody looks at a member | `looks`: a minute instead of ten seconds | 1 |
 //! | nobody looks at a member in trouble | `looks`: trouble makes no haste | 294 |
@@ -50,7 +51,7 @@
 //! | an act without end | `acts`: a lost report is waited for a minute longer | 14 |
 //! | N acts of one stage | `acts`: a stage that was carried out is not done | 0 |
 //! | the judge and its shells keep each other busy | `looks`: the next look is due at once | 0 |
-//! | a seed does not come back | nothing: a loop within one step would have to be planted, and the test would have to be ended by hand | |
+//! | a seed does not come back | `census`: the dead keep their appointment, and `looks`: it is kept for ever | 1 |
 //!
 //! Waiting for a paused inner rule, for one that cannot be read, and of two trees for each other is told by scenarios
 //! (`inner_paused`, `inner_stands_still`, `one_within_the_other`): chance makes them too rarely. A root whose image is

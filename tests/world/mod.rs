@@ -5,6 +5,7 @@
 
 pub mod body;
 pub mod chance;
+pub mod kin;
 pub mod machine;
 pub mod rules;
 pub mod senses;

@@ -13,6 +13,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use super::bounds;
+use crate::fork::fork;
 
 /// The launcher's end of the oracle: `cgroup.procs`, opened by whoever may.
 pub(crate) const CGROUP_FD: i32 = 3;
@@ -45,34 +46,10 @@ fn start(request: &Value) -> Value {
     let wanted = request["number"]
         .as_i64()
         .and_then(|pid| i32::try_from(pid).ok());
-    match spawn(wanted) {
+    match fork(wanted) {
         Ok(0) => become_villain(request),
         Ok(pid) => json!({ "pid": pid }),
         Err(error) => json!({ "error": error.to_string() }),
-    }
-}
-
-/// Forks; the child bears the number that is wanted, if any is.
-fn spawn(wanted: Option<i32>) -> std::io::Result<i32> {
-    let numbers = [wanted.unwrap_or(0)];
-    // SAFETY: all-zero is a valid value of this plain struct.
-    let mut arguments: libc::clone_args = unsafe { std::mem::zeroed() };
-    arguments.exit_signal = libc::SIGCHLD as u64;
-    if wanted.is_some() {
-        arguments.set_tid = numbers.as_ptr() as u64;
-        arguments.set_tid_size = 1;
-    }
-    // SAFETY: without flags this is fork, and we have one thread; `numbers` outlives the call.
-    let pid = unsafe {
-        libc::syscall(
-            libc::SYS_clone3,
-            &raw const arguments,
-            size_of::<libc::clone_args>(),
-        )
-    };
-    match i32::try_from(pid) {
-        Ok(pid) if pid >= 0 => Ok(pid),
-        Ok(_) | Err(_) => Err(std::io::Error::last_os_error()),
     }
 }
 
