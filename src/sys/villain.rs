@@ -2,6 +2,7 @@
 //! and when it is dropped.
 
 use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -18,7 +19,15 @@ impl Sleeper {
         Self::run(Command::new("sleep").arg("30"))
     }
 
+    /// Whatever the tests were started by (`nohup` ignores HUP), it heeds what programs heed.
     pub(crate) fn run(command: &mut Command) -> Self {
+        // SAFETY: `signal` is one that may be called after a fork.
+        unsafe {
+            command.pre_exec(|| {
+                libc::signal(libc::SIGHUP, libc::SIG_DFL);
+                Ok(())
+            });
+        }
         Self(command.stdin(Stdio::null()).spawn().unwrap())
     }
 

@@ -20,8 +20,12 @@ pub(crate) const CGROUP_FD: i32 = 3;
 
 /// Serves requests until there are no more.
 pub(super) fn serve() -> ! {
-    // SAFETY: nobody else uses these; villains must not hold the cgroup, and are reaped by the kernel.
+    // SAFETY: nobody else uses these; villains must not hold the cgroup, and are reaped by the kernel. What the tests were
+    // started by may ignore signals (`nohup`, a shell's background), and villains would inherit that.
     unsafe {
+        for signal in 1..=31 {
+            libc::signal(signal, libc::SIG_DFL);
+        }
         libc::fcntl(CGROUP_FD, libc::F_SETFD, libc::FD_CLOEXEC);
         libc::signal(libc::SIGCHLD, libc::SIG_IGN);
     }
