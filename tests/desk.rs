@@ -195,8 +195,8 @@ pub(crate) fn warrant(order: Order, targets: Vec<Target>, seen: EventCount) -> W
         order,
         targets,
         newborn: match order {
-            Order::Ask(_) => Newborn::Admit,
-            Order::End => Newborn::Refuse,
+            Order::Ask(_) | Order::Release => Newborn::Admit,
+            Order::End | Order::Hold => Newborn::Refuse,
         },
         spare: Arc::new(Spare::default()),
         evidence: Arc::new(Evidence {

@@ -215,7 +215,8 @@ impl Run {
                     }))?;
                 }
                 Trouble::Reload(seed) => {
-                    self.story.rules = story::make_rules(&mut Chance::new(seed));
+                    let rules = story::make_rules(&mut Chance::new(seed));
+                    self.story.rules = story::freeze_some(rules, seed);
                     self.watchman.reloaded();
                     self.auditor.reloads += 1;
                     self.step(Input::Rules(Arc::new(self.story.rules.clone())))?;
@@ -340,6 +341,7 @@ struct Tally {
     nudges: u64,
     signals: u64,
     kills: u64,
+    freezes: u64,
     closings: BTreeMap<&'static str, u64>,
     /// Figures of CPU time held against the truth, by tier, and how wide they were in all.
     audits: BTreeMap<&'static str, (u64, Duration)>,
@@ -363,6 +365,7 @@ impl Tally {
         self.nudges += run.watchman.nudges;
         self.signals += run.watchman.signals;
         self.kills += run.watchman.kills;
+        self.freezes += run.watchman.freezes;
         for (how, count) in &run.watchman.closings {
             *self.closings.entry(how).or_default() += count;
         }
@@ -375,8 +378,14 @@ impl Tally {
 
     fn words(&self, count: u64) -> String {
         let mut words = format!(
-            "{count} seeds, {} steps ({} at most), {} nudges, {} signals, {} KILL, closings {:?}\n",
-            self.steps, self.most_steps, self.nudges, self.signals, self.kills, self.closings
+            "{count} seeds, {} steps ({} at most), {} nudges, {} signals, {} STOP, {} KILL, closings {:?}\n",
+            self.steps,
+            self.most_steps,
+            self.nudges,
+            self.signals,
+            self.freezes,
+            self.kills,
+            self.closings
         );
         for (tier, (audits, width)) in &self.audits {
             let mean = *width / u32::try_from(*audits).unwrap();

@@ -89,6 +89,9 @@ fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
     let historian = Historian::new(history, keeping, &boot, options.only_under, &post);
     let groups = groups(options.accounting);
     let shells = Shells::start(Path::new("/proc"), groups, pursuer, keeper, &post)?;
+    let frozen = legacy
+        .as_ref()
+        .map_or(Vec::new(), |legacy| legacy.frozen.clone());
     if let Some(legacy) = legacy {
         inbox.defer(Input::Inherit(Box::new(legacy)));
     }
@@ -114,7 +117,7 @@ fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
         boot: boot.trim().to_owned(),
     };
     let mut watch = Watch::new(judge, shells, voice, historian, standing, post);
-    watch.remember(faults, Unfinished::look(&unfinished));
+    watch.remember(faults, Unfinished::look(&unfinished, &frozen));
     watch.hear_changes(&loaded.watch);
     Ok((watch, inbox))
 }

@@ -2,7 +2,7 @@
 //!
 //! Whoever stands still, was to be stopped for that act and ran before is continued: it is most likely the dead beadle's
 //! doing, its guardian is gone too, and a process that a person stopped in between loses less by going on than a tree does by
-//! standing still for ever. Nothing else is sent. It is told, with what to do.
+//! standing still for ever. So is whoever it had frozen. Nothing else is sent. It is told, with what to do.
 
 use std::fmt::Write;
 
@@ -27,8 +27,8 @@ pub(super) struct Unfinished {
 }
 
 impl Unfinished {
-    /// Looks at what became of them; `None` when nothing was left open.
-    pub(super) fn look(records: &[Record]) -> Option<Self> {
+    /// Looks at what became of them, and lets those go on whom the dead beadle had frozen; `None` when nothing was left open.
+    pub(super) fn look(records: &[Record], frozen: &[ProcKey]) -> Option<Self> {
         let mut left = Vec::new();
         let mut stories = Vec::new();
         for record in records {
@@ -36,8 +36,9 @@ impl Unfinished {
             stories.push(story);
             left.extend(alive);
         }
+        stories.extend(thaw(frozen));
         let text = stories.join("; ");
-        (!records.is_empty()).then_some(Self { text, left })
+        (!text.is_empty()).then_some(Self { text, left })
     }
 
     /// Whether nobody of them is left.
@@ -85,6 +86,26 @@ fn tell(record: &Record) -> (String, Vec<ProcKey>) {
         };
     }
     (story, alive)
+}
+
+/// Whoever of the frozen still stands goes on: its guardian was quicker where it lived on.
+fn thaw(frozen: &[ProcKey]) -> Option<String> {
+    let stands = |key: &&ProcKey| {
+        lives(**key) && bearer(key.pid()).is_ok_and(|(glimpse, _)| glimpse.state == 'T')
+    };
+    let stands: Vec<ProcKey> = frozen.iter().filter(stands).copied().collect();
+    if stands.is_empty() {
+        return None;
+    }
+    let who = numbers(&stands);
+    let story = "the beadle before this one died with frozen processes";
+    Some(match continued(&stands) {
+        left if left.is_empty() => format!("{story}: {who} go on now"),
+        left => format!(
+            "{story}: `kill -CONT {}` lets them go on",
+            numbers(&left).replace(", ", " ")
+        ),
+    })
 }
 
 /// Continues them; those who could not be.
@@ -153,16 +174,16 @@ mod tests {
         two.signal(Signal::STOP);
         wait_until("it stands", || bearer(two.pid()).unwrap().0.state == 'T');
         let (stands, runs) = (two.pid(), three.pid());
-        let plain = Unfinished::look(&[record(&keys, Manner::Plain)]).unwrap();
+        let plain = Unfinished::look(&[record(&keys, Manner::Plain)], &[]).unwrap();
         assert!(!plain.text.contains("stood still"), "{}", plain.text);
         let before = Record {
             stood: vec![stands.number()],
             ..record(&keys, Manner::Walk)
         };
-        let before = Unfinished::look(&[before]).unwrap();
+        let before = Unfinished::look(&[before], &[]).unwrap();
         assert!(!before.text.contains("stood still"), "{}", before.text);
         assert_eq!(bearer(two.pid()).unwrap().0.state, 'T');
-        let walk = Unfinished::look(&[record(&keys, Manner::Walk)]).unwrap();
+        let walk = Unfinished::look(&[record(&keys, Manner::Walk)], &[]).unwrap();
         assert!(
             walk.text.ends_with(&format!(
                 "of its 3 targets 2 are still there, look at them: {stands}, {runs}; {stands} stood still, most likely by \
@@ -176,12 +197,33 @@ mod tests {
         three.reap();
         drop(two);
         assert!(walk.is_over());
-        let later = Unfinished::look(&[record(&keys, Manner::Walk)]).unwrap();
+        let later = Unfinished::look(&[record(&keys, Manner::Walk)], &[]).unwrap();
         assert!(later.text.ends_with("none of its 3 targets is left"));
     }
 
     #[test]
+    fn the_frozen_go_on_and_who_was_never_frozen_does_not() {
+        let (frozen, other) = (Sleeper::start(), Sleeper::start());
+        for sleeper in [&frozen, &other] {
+            sleeper.signal(Signal::STOP);
+            wait_until("it stands", || {
+                bearer(sleeper.pid()).unwrap().0.state == 'T'
+            });
+        }
+        let stranger = ProcKey::new(other.pid(), crate::engine::process::Mark::Inode(1));
+        let left = Unfinished::look(&[], &[key(&frozen), stranger]).unwrap();
+        let told = format!("with frozen processes: {} go on now", frozen.pid());
+        assert!(left.text.ends_with(&told), "{}", left.text);
+        wait_until("it goes on", || {
+            bearer(frozen.pid()).unwrap().0.state != 'T'
+        });
+        assert_eq!(bearer(other.pid()).unwrap().0.state, 'T');
+        assert!(left.is_over());
+        assert!(Unfinished::look(&[], &[key(&frozen)]).is_none());
+    }
+
+    #[test]
     fn nothing_left_open_is_nothing_to_tell() {
-        assert!(Unfinished::look(&[]).is_none());
+        assert!(Unfinished::look(&[], &[]).is_none());
     }
 }

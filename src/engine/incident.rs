@@ -260,9 +260,8 @@ impl Incident {
         if now < due.max(self.retry) || sampled < due {
             return Step::Wait;
         }
-        let signal = match stage.act {
-            StageAct::Nudge => return Step::Nudge,
-            StageAct::Signal(signal, _) => signal,
+        let Some(signal) = stage.act.signal() else {
+            return Step::Nudge;
         };
         let why = match (rule.mode, self.denied, bar) {
             (Mode::Observe | Mode::Nudge, _, _) => Rest::Mode(rule.mode),
@@ -339,9 +338,8 @@ impl Incident {
         let mut wait = Duration::ZERO;
         for stage in rule.ladder.iter().skip(from) {
             wait = wait.saturating_add(stage.after);
-            match stage.act {
-                StageAct::Nudge => {}
-                StageAct::Signal(signal, _) => return Some((signal, wait)),
+            if let Some(signal) = stage.act.signal() {
+                return Some((signal, wait));
             }
         }
         None

@@ -38,6 +38,8 @@ pub struct Legacy {
     pub endings: Vec<Ending>,
     /// Pauses.
     pub pauses: Vec<PauseView>,
+    /// Who stands still because of it: the next one lets them go on, should it not come to that itself.
+    pub frozen: Vec<ProcKey>,
 }
 
 impl Legacy {
@@ -49,6 +51,7 @@ impl Legacy {
             && self.pasts.is_empty()
             && self.endings.is_empty()
             && self.pauses.is_empty()
+            && self.frozen.is_empty()
     }
 }
 

@@ -307,8 +307,21 @@ pub struct Stage {
 pub enum StageAct {
     /// Tell people.
     Nudge,
+    /// Stop everyone, until the incident is over or a later stage goes on.
+    Freeze,
     /// Send a signal.
     Signal(Signal, To),
+}
+
+impl StageAct {
+    /// The signal that it sends, where it is more than telling.
+    pub const fn signal(self) -> Option<Signal> {
+        match self {
+            Self::Nudge => None,
+            Self::Freeze => Some(Signal::Stop),
+            Self::Signal(signal, _) => Some(signal),
+        }
+    }
 }
 
 /// Whom a signal is for.
@@ -321,7 +334,7 @@ pub enum To {
     Root,
 }
 
-/// A signal that a ladder may send.
+/// A signal that a ladder leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Signal {
     /// SIGHUP
@@ -338,11 +351,15 @@ pub enum Signal {
     Term,
     /// SIGKILL
     Kill,
+    /// SIGSTOP: what `freeze` sends. No rule names it.
+    Stop,
+    /// SIGCONT: what undoes it. No rule names it.
+    Cont,
 }
 
 impl Signal {
-    /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 7] = [
+    /// Those that a rule may name, in the order of their numbers.
+    pub const NAMED: [Self; 7] = [
         Self::Hup,
         Self::Int,
         Self::Quit,
@@ -362,6 +379,8 @@ impl Signal {
             Self::Usr2 => "USR2",
             Self::Term => "TERM",
             Self::Kill => "KILL",
+            Self::Stop => "STOP",
+            Self::Cont => "CONT",
         }
     }
 }

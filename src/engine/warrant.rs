@@ -66,6 +66,10 @@ pub enum Order {
     Ask(Signal),
     /// KILL every member and every newborn until none is left.
     End,
+    /// STOP every member and every newborn until nobody moves; they stay so.
+    Hold,
+    /// CONT to those who stand still because of a hold.
+    Release,
 }
 
 impl Order {
@@ -74,6 +78,8 @@ impl Order {
         match self {
             Self::Ask(signal) => signal,
             Self::End => Signal::Kill,
+            Self::Hold => Signal::Stop,
+            Self::Release => Signal::Cont,
         }
     }
 }
@@ -232,7 +238,8 @@ impl Spare {
 /// What came of one target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The signal was sent (and, for [`Order::End`], the process is dead).
+    /// The signal was sent (and, for [`Order::End`], the process is dead; for [`Order::Hold`], it stands still by our
+    /// doing).
     Sent,
     /// It was dead before.
     Gone,

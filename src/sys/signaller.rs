@@ -88,11 +88,14 @@ impl Authority {
         let target = self.warrant.targets.iter().any(|target| target.key == key);
         match (self.warrant.order, wire) {
             // A KILL that asks is no request.
-            (Order::Ask(Signal::Kill), _)
+            (Order::Ask(Signal::Kill | Signal::Stop | Signal::Cont), _)
             | (Order::Ask(_), Wire::Kill | Wire::Stop)
-            | (Order::End, Wire::Ask) => false,
+            | (Order::End, Wire::Ask)
+            | (Order::Hold, Wire::Ask | Wire::Kill | Wire::Cont)
+            // What takes back needs no order, and a release orders nothing else.
+            | (Order::Release, _) => false,
             (Order::Ask(_), Wire::Ask | Wire::Cont) => target,
-            (Order::End, Wire::Kill | Wire::Stop | Wire::Cont) => {
+            (Order::End, Wire::Kill | Wire::Stop | Wire::Cont) | (Order::Hold, Wire::Stop) => {
                 target || self.warrant.newborn == Newborn::Refuse
             }
         }
@@ -170,8 +173,8 @@ impl Signaller {
         if !taking_back && let Some(why) = authority.void(now) {
             return Outcome::Withheld(why);
         }
-        if self.is_spared(authority.warrant(), key) || !(taking_back || authority.orders(key, wire))
-        {
+        let ordered = || !self.is_spared(authority.warrant(), key) && authority.orders(key, wire);
+        if !(taking_back || ordered()) {
             return Outcome::Withheld(Withheld::Protected);
         }
         let signal = match wire {
@@ -284,6 +287,8 @@ const fn number(signal: Signal) -> Raw {
         Signal::Usr2 => Raw::USR2,
         Signal::Term => Raw::TERM,
         Signal::Kill => Raw::KILL,
+        Signal::Stop => Raw::STOP,
+        Signal::Cont => Raw::CONT,
     }
 }
 

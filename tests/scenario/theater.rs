@@ -252,6 +252,10 @@ impl Theater {
             }
             "exec" => self.deed(whom, Deed::Exec(words.word(2)?.to_owned()))?,
             "exit" => self.deed(whom, Deed::Exit)?,
+            "kill" => {
+                let id = self.id(whom)?;
+                self.machine.exit(id);
+            }
             "stop" => self.deed(whom, Deed::Stop)?,
             "continue" => self.deed(whom, Deed::Continue)?,
             "session" => self.deed(whom, Deed::Session)?,
@@ -309,6 +313,7 @@ impl Theater {
     /// The daemon dies; so long later there is another. What it had begun is undone, what it asked for never comes.
     fn restart(&mut self, down: Duration) {
         let legacy = self.judge.bequeath();
+        self.shells.let_all_go_on(&mut self.machine);
         let to = self.machine.now.after(down);
         self.machine.advance(to);
         self.mourn();

@@ -1,5 +1,6 @@
 //! What happens in one seed: the machine, its processes, the rules, and what goes wrong besides.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use beadle::engine::decision::Hearing;
@@ -106,7 +107,7 @@ impl Story {
         let end = machine.now.after(secs(length));
         let troubles = troubles(&mut chance, machine.now, length);
         Self {
-            rules: make_rules(&mut chance),
+            rules: freeze_some(make_rules(&mut chance), seed),
             machine,
             ways,
             only_user,
@@ -279,6 +280,26 @@ pub fn make_rules(chance: &mut Chance) -> RuleSet {
         made.push(rule);
     }
     rules::rule_set(made)
+}
+
+/// Gives some rules a stage that freezes, before they ask or after. By chance of its own, so that the stories stay what
+/// they were.
+pub fn freeze_some(mut rules: RuleSet, seed: u64) -> RuleSet {
+    let mut chance = Chance::new(seed ^ 0xf4ee_2e00);
+    for rule in &mut rules.rules {
+        let asks = rule.ladder.iter();
+        let asks = asks.filter(|stage| stage.act == StageAct::Signal(Signal::Term, To::Tree));
+        if asks.count() == 0 || !chance.permille(120) {
+            continue;
+        }
+        let stage = Stage {
+            after: secs(chance.within(1, 6)),
+            act: StageAct::Freeze,
+        };
+        let place = chance.one_of(&[1, 1, rule.ladder.len() - 1]);
+        Arc::make_mut(rule).ladder.insert(place, stage);
+    }
+    rules
 }
 
 fn make_ladder(chance: &mut Chance) -> Vec<Stage> {

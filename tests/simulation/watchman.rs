@@ -63,6 +63,7 @@ mod care;
 mod evidence;
 mod progress;
 mod signals;
+mod standing;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -82,6 +83,7 @@ use crate::world::shells::Shells;
 use care::Care;
 use evidence::{evidence_holds, truth};
 use progress::Progress;
+use standing::Standing;
 
 /// After waking, or having stood still, nothing fires for so long.
 const AFTER_WAKING: Duration = Duration::from_secs(60);
@@ -136,6 +138,7 @@ pub struct Watchman {
     seen: usize,
     pub signals: u64,
     pub kills: u64,
+    pub freezes: u64,
     pub nudges: u64,
     pub closings: BTreeMap<&'static str, u64>,
     /// Trees that were ended.
@@ -146,6 +149,7 @@ pub struct Watchman {
     spoken: BTreeMap<ProcKey, (Mono, Arc<str>)>,
     progress: Progress,
     care: Care,
+    standing: Standing,
 }
 
 /// A tree that was ended.

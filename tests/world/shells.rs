@@ -115,6 +115,7 @@ struct Act {
     began: Mono,
     each: Vec<(ProcKey, Outcome)>,
     reached: BTreeSet<Id>,
+    continued: Vec<ProcKey>,
     first: Option<Mono>,
 }
 
@@ -133,6 +134,8 @@ pub struct Shells {
     entered: u64,
     acts: BTreeMap<WarrantId, Act>,
     recalled: BTreeSet<WarrantId>,
+    /// Whom we stopped, and when.
+    held: BTreeMap<Id, Mono>,
     /// Records are kept, and were last read then.
     recording: Option<Mono>,
     /// When groups were last looked at.
@@ -153,9 +156,26 @@ impl Shells {
             entered: 0,
             acts: BTreeMap::new(),
             recalled: BTreeSet::new(),
+            held: BTreeMap::new(),
             recording: None,
             looked: BTreeMap::new(),
             lost: BTreeSet::new(),
+        }
+    }
+
+    /// Who stands still because of us: stopped by us and not moved since.
+    pub fn frozen<'a>(&'a self, machine: &'a Machine) -> impl Iterator<Item = &'a Body> {
+        let bodies = self.held.iter().map(|(id, at)| (machine.body(*id), *at));
+        bodies.filter_map(|(body, at)| {
+            body.filter(|body| body.state == State::Stopped && body.since == at)
+        })
+    }
+
+    /// We are no more: the guardian lets everyone go on.
+    pub fn let_all_go_on(&self, machine: &mut Machine) {
+        let ids: Vec<Id> = self.frozen(machine).map(|body| body.id).collect();
+        for id in ids {
+            machine.proceed(id);
         }
     }
 
@@ -373,6 +393,7 @@ impl Shells {
             began: machine.now,
             each: Vec::new(),
             reached: BTreeSet::new(),
+            continued: Vec::new(),
             first: None,
             warrant: warrant.clone(),
         };
@@ -393,13 +414,24 @@ impl Shells {
         if (self.ways.hearing, warrant.newborn) == (Hearing::Nothing, Newborn::Refuse) {
             Self::find_more(machine, &warrant, &mut whom);
         }
+        // Who stands still already is not ours to stop.
+        let stands = |id: Option<Id>| {
+            let body = id.and_then(|id| machine.body(id));
+            body.is_some_and(|body| body.state == State::Stopped)
+        };
+        if warrant.order == Order::Hold {
+            whom.retain(|(_, id)| !stands(*id));
+        }
         for (key, id) in &whom {
             let outcome = self.send(machine, &mut act, *key, *id, false);
             act.each.push((*key, outcome));
         }
-        for target in warrant.targets.iter().rev().filter(|target| target.stopped) {
+        let asks = matches!(warrant.order, Order::Ask(_) | Order::End);
+        let found = warrant.targets.iter().rev();
+        for target in found.filter(|target| asks && target.stopped) {
             if let Some(id) = machine.find(target.key).map(|body| body.id) {
                 machine.proceed(id);
+                act.continued.push(target.key);
             }
         }
         let id = warrant.id;
@@ -434,6 +466,9 @@ impl Shells {
         newborn: bool,
     ) -> Outcome {
         let warrant = &act.warrant;
+        if warrant.order == Order::Release {
+            return self.take_back(machine, key, warrant);
+        }
         if self.recalled.contains(&warrant.id) {
             return Outcome::Withheld(Withheld::Recalled);
         }
@@ -459,10 +494,37 @@ impl Shells {
         });
         act.reached.insert(id);
         act.first.get_or_insert(machine.now);
+        if warrant.order == Order::Hold {
+            self.held.insert(id, machine.now);
+        }
         match machine.signal(id, warrant.order.signal()) {
             Reach::Reached => Outcome::Sent,
             Reach::Dead => Outcome::Gone,
         }
+    }
+
+    /// CONT, for whom we stopped and for nobody else.
+    fn take_back(
+        &mut self,
+        machine: &mut Machine,
+        key: ProcKey,
+        warrant: &Arc<Warrant>,
+    ) -> Outcome {
+        let Some(id) = machine.find(key).map(|body| body.id) else {
+            return Outcome::Gone;
+        };
+        if self.held.remove(&id).is_none() {
+            return Outcome::Withheld(Withheld::Protected);
+        }
+        self.sent.push(Sent {
+            at: machine.now,
+            to: id,
+            signal: Signal::Cont,
+            warrant: warrant.clone(),
+            newborn: true,
+        });
+        machine.signal(id, Signal::Cont);
+        Outcome::Sent
     }
 
     /// Goes after newborns until all are dead, then reports.
@@ -532,7 +594,7 @@ impl Shells {
         let report = Report {
             warrant: act.warrant.id,
             each: act.each,
-            continued: Vec::new(),
+            continued: act.continued,
             heard: Vec::new(),
             left: survivors,
             certainty: self.ways.hearing.into(),

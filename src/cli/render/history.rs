@@ -108,6 +108,8 @@ fn deed(part: &Part) -> String {
     let came = match (signal.as_str(), part.outcome.as_ref().map(Safe::as_str)) {
         ("KILL", Some("sent")) => "was ended by SIGKILL".to_owned(),
         ("KILL", Some("survived")) => "was sent SIGKILL, and was still there".to_owned(),
+        ("STOP", Some("sent")) => "was frozen by SIGSTOP".to_owned(),
+        ("CONT", Some("sent")) => "was frozen for a while, and let go on by SIGCONT".to_owned(),
         (signal, Some("sent")) => format!("was asked to leave by SIG{signal}"),
         (signal, Some("gone")) => {
             format!("had gone before SIG{signal}: beadle did not end it")

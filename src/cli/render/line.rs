@@ -104,16 +104,14 @@ pub(super) fn deed(event: &Event, case: &Case) -> String {
             served,
             ..
         } => {
-            let gave = match signal.as_str() {
-                "KILL" => "grace",
-                _ => "notice",
-            };
-            format!(
-                "SIG{signal} to {} ({}) after {} of {gave}.",
-                words::processes(pids.len() as u64),
-                list(pids),
-                words::span(*served)
-            )
+            let whom = words::processes(pids.len() as u64);
+            let (who, span) = (list(pids), words::span(*served));
+            match signal.as_str() {
+                "KILL" => format!("SIGKILL to {whom} ({who}) after {span} of grace."),
+                "STOP" => format!("SIGSTOP to {whom} ({who}) after {span} of notice: frozen."),
+                "CONT" => format!("SIGCONT to {whom} ({who}), frozen {span} ago."),
+                _ => format!("SIG{signal} to {whom} ({who}) after {span} of notice."),
+            }
         }
         Event::Outcome {
             signal,
@@ -176,6 +174,8 @@ fn outcome(signal: &Safe, each: &[Fate], continued: &[u32], left: &[Left], unsur
     let (sent, gone, denied) = (of("sent"), of("gone"), of("denied"));
     let deed = match signal.as_str() {
         "KILL" => "ended",
+        "STOP" => "stopped",
+        "CONT" => "let go on",
         _ => "reached",
     };
     let mut parts = Vec::new();

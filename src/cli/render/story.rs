@@ -139,6 +139,8 @@ fn act(certificate: &Certificate, outcome: Option<&Entry>, paint: Paint, page: &
     let targets = certificate.targets.len() as u64 + u64::from(certificate.more);
     let does = match certificate.signal.as_str() {
         "KILL" => "ends",
+        "STOP" => "freezes",
+        "CONT" => "lets go on",
         _ => "asks",
     };
     let shells = match certificate.shells {
@@ -229,6 +231,8 @@ impl<'s> Came<'s> {
             ("denied", _, _) => "the kernel refused".to_owned(),
             ("withheld", Some(because), _) => format!("held back: {}", held_back(because.as_str())),
             ("sent", _, _) if signal.as_str() == "KILL" => "ended".to_owned(),
+            ("sent", _, _) if signal.as_str() == "STOP" => "stands still".to_owned(),
+            ("sent", _, _) if signal.as_str() == "CONT" => "goes on".to_owned(),
             ("sent", _, _) if self.continued.contains(&fate.pid) => {
                 "sent, and continued".to_owned()
             }

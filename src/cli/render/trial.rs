@@ -9,7 +9,7 @@ use super::paint::{Paint, Tone};
 use super::why::limits;
 use super::words;
 use crate::control::wire::{Judged, Safe};
-use crate::engine::rule::{Mode, Rule, StageAct};
+use crate::engine::rule::{Mode, Rule};
 
 /// Units of one rule that are shown in full.
 const SHOWN: usize = 10;
@@ -45,13 +45,12 @@ pub struct TrialRule {
 impl TrialRule {
     /// The rule as its file has it.
     pub fn of(rule: &Rule) -> Self {
-        let signal = |act: &StageAct| matches!(act, StageAct::Signal(..));
         Self {
             name: Safe::word(&rule.name),
             mode: Safe::word(rule.mode.word()),
             ladder: words::ladder(&rule.ladder),
             signals: rule.mode == Mode::Enforce
-                && rule.ladder.iter().any(|stage| signal(&stage.act)),
+                && rule.ladder.iter().any(|stage| stage.act.signal().is_some()),
         }
     }
 }

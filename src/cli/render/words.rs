@@ -218,6 +218,7 @@ pub fn ladder(stages: &[Stage]) -> String {
     for (place, stage) in stages.iter().enumerate() {
         let act = match stage.act {
             StageAct::Nudge => "nudge".to_owned(),
+            StageAct::Freeze => "freeze (SIGSTOP)".to_owned(),
             StageAct::Signal(signal, To::Tree) => format!("SIG{}", signal.word()),
             StageAct::Signal(signal, To::Root) => format!("SIG{} to the root", signal.word()),
         };

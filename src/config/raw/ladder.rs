@@ -16,7 +16,7 @@ pub(in crate::config) type LadderDraft = Vec<Stage>;
 
 /// Real signals that no ladder sends, and why.
 const OTHERS: [(&str, &str); 6] = [
-    ("STOP", "a stopped tree holds its locks for ever"),
+    ("STOP", "`freeze` stops the tree, and lets it go on again"),
     (
         "CONT",
         "what was found stopped is continued by itself, after TERM",
@@ -27,7 +27,7 @@ const OTHERS: [(&str, &str); 6] = [
     ("PIPE", "TERM asks to leave"),
 ];
 /// Stages of the language that this version does not carry out.
-const NOT_YET: [&str; 4] = ["freeze", "exec", "capture", "stop"];
+const NOT_YET: [&str; 3] = ["exec", "capture", "stop"];
 
 /// A stage as far as read.
 #[derive(Default)]
@@ -63,7 +63,15 @@ pub(in crate::config) static STAGE: Table<StageDraft> = Table {
             "Tells people.",
             Shape::Any,
             |draft, entry, reader| {
-                nudge(draft, entry, reader);
+                plain(StageAct::Nudge, draft, entry, reader);
+            },
+        ),
+        Key::sets(
+            "freeze",
+            "Stops the whole tree; it goes on when the incident is over, or with the next stage that asks.",
+            Shape::Any,
+            |draft, entry, reader| {
+                plain(StageAct::Freeze, draft, entry, reader);
             },
         ),
         Key::sets(
@@ -85,7 +93,6 @@ pub(in crate::config) static STAGE: Table<StageDraft> = Table {
                 draft.abrupt = reader.flag(&entry.node) == Some(true);
             },
         ),
-        Key::not_yet("freeze", "Stops the tree, to be thawed."),
         Key::not_yet("exec", "Runs a command."),
         Key::not_yet("capture", "Collects stacks, locks and files."),
         Key::not_yet("stop", "Asks systemd or the container manager."),
@@ -166,7 +173,7 @@ fn stage(node: &Node, place: usize, reader: &mut Reader<'_>) -> Option<Placed> {
             reader.refuse(
                 node.span,
                 "a stage that does nothing",
-                "add `nudge:` or `signal: TERM`",
+                "add `nudge`, `signal: TERM` or `freeze`",
             );
             return None;
         }
@@ -206,13 +213,18 @@ fn bare(node: &Node, word: &str, reader: &mut Reader<'_>) -> Option<Placed> {
             abrupt: false,
         });
     }
+    if word == "freeze" {
+        let expected = "write `{ after: 2m, freeze }`: the time since the stage before";
+        reader.refuse(node.span, "a stage that does not say when", expected);
+        return None;
+    }
     if NOT_YET.contains(&word) {
         reader.not_yet(node.span, word);
         return None;
     }
     let upper = word.to_ascii_uppercase();
     let bare = upper.strip_prefix("SIG").unwrap_or(&upper);
-    let expected = match Signal::ALL.iter().find(|signal| signal.word() == bare) {
+    let expected = match Signal::NAMED.iter().find(|signal| signal.word() == bare) {
         Some(signal) => format!("did you mean `{{ after: 5m, signal: {} }}`?", signal.word()),
         None => match nearest(word, ["nudge"]) {
             Some(_) => "did you mean `nudge`?".to_owned(),
@@ -227,7 +239,8 @@ fn bare(node: &Node, word: &str, reader: &mut Reader<'_>) -> Option<Placed> {
     None
 }
 
-fn nudge(draft: &mut StageDraft, entry: &Entry, reader: &mut Reader<'_>) {
+/// A stage without settings.
+fn plain(act: StageAct, draft: &mut StageDraft, entry: &Entry, reader: &mut Reader<'_>) {
     let plain = match &entry.node.value {
         Value::Null => true,
         Value::Text(text) => text == "true",
@@ -235,12 +248,16 @@ fn nudge(draft: &mut StageDraft, entry: &Entry, reader: &mut Reader<'_>) {
         Value::List(_) | Value::Broken => false,
     };
     if plain {
-        draft.acts.push(StageAct::Nudge);
+        draft.acts.push(act);
     } else {
+        let name = word(act);
         reader.refuse(
             entry.node.span,
-            "a nudge has no settings here",
-            "write `nudge` alone: `{ after: 5m, nudge }`",
+            format!("{name} has no settings here"),
+            format!(
+                "write `{key}` alone: `{{ after: 5m, {key} }}`",
+                key = entry.key
+            ),
         );
     }
 }
@@ -268,7 +285,10 @@ fn signal(node: &Node, reader: &mut Reader<'_>) -> Option<StageAct> {
 
 fn named(node: &Node, reader: &mut Reader<'_>) -> Option<Signal> {
     let text = reader.text(node, "a signal such as TERM")?;
-    if let Some(signal) = Signal::ALL.into_iter().find(|signal| signal.word() == text) {
+    if let Some(signal) = Signal::NAMED
+        .into_iter()
+        .find(|signal| signal.word() == text)
+    {
         return Some(signal);
     }
     let upper = text.to_ascii_uppercase();
@@ -277,7 +297,7 @@ fn named(node: &Node, reader: &mut Reader<'_>) -> Option<Signal> {
         reader.refuse(node.span, format!("no ladder sends {word}"), *why);
         return None;
     }
-    let words = Signal::ALL.map(Signal::word);
+    let words = Signal::NAMED.map(Signal::word);
     let meant = match text.trim_start_matches('-') {
         "1" => Some("HUP"),
         "2" => Some("INT"),
@@ -302,8 +322,16 @@ fn named(node: &Node, reader: &mut Reader<'_>) -> Option<Signal> {
 fn height(act: StageAct) -> u8 {
     match act {
         StageAct::Nudge => 0,
-        StageAct::Signal(
-            Signal::Hup | Signal::Int | Signal::Quit | Signal::Usr1 | Signal::Usr2 | Signal::Term,
+        StageAct::Freeze
+        | StageAct::Signal(
+            Signal::Hup
+            | Signal::Int
+            | Signal::Quit
+            | Signal::Usr1
+            | Signal::Usr2
+            | Signal::Term
+            | Signal::Stop
+            | Signal::Cont,
             _,
         ) => 1,
         StageAct::Signal(Signal::Kill, _) => 2,
@@ -346,8 +374,8 @@ fn check_manners(placed: &Placed, act: StageAct, below: &[StageAct], reader: &mu
     let missing = match (act, nudged, asked) {
         (StageAct::Signal(Signal::Kill, _), false, false) => "a nudge and TERM",
         (StageAct::Signal(Signal::Kill, _), true, false) => "TERM",
-        (StageAct::Signal(..), false, _) => "a nudge",
-        (StageAct::Nudge | StageAct::Signal(..), ..) => {
+        (StageAct::Freeze | StageAct::Signal(..), false, _) => "a nudge",
+        (StageAct::Nudge | StageAct::Freeze | StageAct::Signal(..), ..) => {
             if placed.abrupt {
                 reader.doubt(
                     placed.span,
@@ -380,6 +408,7 @@ fn check_manners(placed: &Placed, act: StageAct, below: &[StageAct], reader: &mu
 fn word(act: StageAct) -> &'static str {
     match act {
         StageAct::Nudge => "a nudge",
+        StageAct::Freeze => "a freeze",
         StageAct::Signal(signal, _) => signal.word(),
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::dossier::Learning;
+use super::freeze::{Frozen, judged_by};
 use super::unit::{Unit, UnitId};
 use super::{Flight, Judge};
 use crate::engine::decision::{Closing, Decision, Rest, What};
@@ -151,7 +152,10 @@ impl Judge {
         }
         let unit = self.units.get(&unit_id)?;
         let incident = unit.incident.as_ref()?;
-        let still = matches!(unit.verdict, Verdict::Sustained | Verdict::Breaching);
+        let still = matches!(
+            judged_by(&unit.verdict, unit.frozen.as_ref()),
+            Verdict::Sustained | Verdict::Breaching
+        );
         let fresh = self.now.since(unit.sampled) <= self.rules.interval.saturating_mul(2);
         let exempt = self
             .pauses
@@ -166,9 +170,7 @@ impl Judge {
         {
             return None;
         }
-        let StageAct::Signal(signal, to) = unit.rule.ladder.get(incident.next)?.act else {
-            return None;
-        };
+        let (order, to) = ordered(unit.rule.ladder.get(incident.next)?.act)?;
         let (mut targets, mut unbound) = self.targets(unit);
         if to == To::Root && targets.iter().any(is_root) {
             targets.retain(is_root);
@@ -178,18 +180,11 @@ impl Judge {
         if self.bar(unit_id).is_some() {
             return None;
         }
-        let (order, newborn, expires) = match signal {
-            Signal::Kill => (Order::End, Newborn::Refuse, END_EXPIRES),
-            Signal::Hup
-            | Signal::Int
-            | Signal::Quit
-            | Signal::Usr1
-            | Signal::Usr2
-            | Signal::Term => (Order::Ask(signal), Newborn::Admit, ASK_EXPIRES),
-        };
-        let spare = match order {
-            Order::Ask(_) => self.settings.spare.clone(),
-            Order::End => self.spare(unit, &targets),
+        let (newborn, expires, spare) = match order {
+            Order::End | Order::Hold => (Newborn::Refuse, END_EXPIRES, self.spare(unit, &targets)),
+            Order::Ask(_) | Order::Release => {
+                (Newborn::Admit, ASK_EXPIRES, self.settings.spare.clone())
+            }
         };
         Some(Arc::new(Warrant {
             id,
@@ -216,25 +211,33 @@ impl Judge {
         };
         self.hear(&report.heard, out);
         let now = self.now;
+        let frozen = Frozen::by(flight.warrant.as_ref(), report);
+        self.note_continued(flight.unit, &report.continued);
         let Some(unit) = self.units.get_mut(&flight.unit) else {
-            return;
+            return self.let_all_go_on(frozen, out);
         };
         // Who died of it is seen at once, not at the next interval.
         unit.next_look = now;
         let Some(incident) = &mut unit.incident else {
-            return;
+            return self.let_all_go_on(frozen, out);
         };
         if incident.phase != Phase::Acting(report.warrant) {
-            return;
+            return self.let_all_go_on(frozen, out);
         }
         let tally = Tally::of(report);
-        incident.signalled |= tally.sent > 0;
+        let holds = frozen.is_some();
+        // Who only stands still is not ended by us, should it be gone next.
+        incident.signalled |= tally.sent > 0 && !holds;
         incident.certainty = incident.certainty.min(report.certainty);
         if !flight.is_of(unit.key, incident, &unit.rule) {
             // The ladder, or the tree, is another one since: what was sent is no stage of it.
             incident.called_off();
+            self.let_all_go_on(frozen, out);
         } else if tally.sent > 0 || (tally.denied == 0 && tally.withheld == 0) {
             incident.done(report.first.unwrap_or(report.at));
+            if holds {
+                unit.frozen = frozen;
+            }
         } else if tally.denied > 0 {
             incident.denied = true;
             incident.called_off();
@@ -280,6 +283,12 @@ impl Judge {
             if flight.warrant.is_some() {
                 out.push(Decision::Recall(id));
             }
+            let hold = flight.warrant.as_ref();
+            let hold = hold.filter(|warrant| warrant.order == Order::Hold);
+            if let Some(hold) = hold {
+                let keys = self.perhaps_stopped(flight.unit, hold);
+                self.let_go_on(hold, &keys, out);
+            }
             let Some(unit) = self.units.get_mut(&flight.unit) else {
                 continue;
             };
@@ -287,7 +296,7 @@ impl Judge {
                 continue;
             };
             if incident.phase == Phase::Acting(id) && flight.is_of(unit.key, incident, &unit.rule) {
-                incident.signalled = true;
+                incident.signalled |= hold.is_none();
                 incident.certainty = Certainty::Looked;
                 incident.done(now);
             } else if [Phase::Acting(id), Phase::Preparing(id)].contains(&incident.phase) {
@@ -324,12 +333,19 @@ impl Flight {
         let Some(warrant) = &self.warrant else {
             return false;
         };
-        let act = rule.ladder.get(incident.next).map(|stage| stage.act);
-        let ordered = match act {
-            Some(StageAct::Signal(signal, _)) => signal == warrant.order.signal(),
-            Some(StageAct::Nudge) | None => false,
-        };
-        warrant.unit == unit && ordered
+        let stage = rule.ladder.get(incident.next);
+        let ordered = stage.and_then(|stage| stage.act.signal());
+        warrant.unit == unit && ordered == Some(warrant.order.signal())
+    }
+}
+
+/// What a stage orders, and for whom.
+const fn ordered(act: StageAct) -> Option<(Order, To)> {
+    match act {
+        StageAct::Nudge => None,
+        StageAct::Freeze => Some((Order::Hold, To::Tree)),
+        StageAct::Signal(Signal::Kill, to) => Some((Order::End, to)),
+        StageAct::Signal(signal, to) => Some((Order::Ask(signal), to)),
     }
 }
 

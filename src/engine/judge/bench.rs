@@ -270,9 +270,11 @@ impl Judge {
         if let Some(exemption) = paused {
             unit.exempt.get_or_insert(now);
             unit.verdict = Verdict::Exempt(exemption);
+            self.thaw(id, out);
         } else if let Some((since, incident)) = unit.exempt.take().zip(unit.incident.as_mut()) {
             incident.stand(now.since(since));
         }
+        self.review_frozen(id, out);
         self.survey(id, out);
         self.escalate(id, out);
         self.plan(id);
@@ -529,7 +531,11 @@ impl Judge {
 
     /// Evidence to speak with now, kept for what follows.
     pub(super) fn testify(&mut self, id: UnitId) -> Option<Arc<Evidence>> {
-        let evidence = Arc::new(self.evidence(self.units.get(&id)?));
+        let unit = self.units.get(&id)?;
+        let evidence = match (&unit.verdict, &unit.frozen) {
+            (Verdict::Unknown, Some(frozen)) => frozen.evidence(),
+            (_, _) => Arc::new(self.evidence(unit)),
+        };
         self.units.get_mut(&id)?.evidence = Some(evidence.clone());
         Some(evidence)
     }

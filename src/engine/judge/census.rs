@@ -304,6 +304,7 @@ impl Judge {
             }
         }
         self.withdraw(id, out);
+        self.review_frozen(id, out);
         self.close_if_empty(id, out);
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::Judge;
 use super::dossier::{Dossier, Learning};
+use super::freeze::judged_by;
 use super::unit::UnitId;
 use crate::engine::decision::{Closing, Decision, Notice, Rest, What};
 use crate::engine::evidence::{Evidence, Verdict};
@@ -46,7 +47,12 @@ impl Judge {
         let Some(incident) = &mut unit.incident else {
             return;
         };
-        match incident.judge(now, unit.sampled, &unit.verdict, &unit.rule, bar) {
+        let verdict = judged_by(&unit.verdict, unit.frozen.as_ref());
+        let step = incident.judge(now, unit.sampled, verdict, &unit.rule, bar);
+        if let Phase::Resting(_) = incident.phase {
+            self.thaw(id, out);
+        }
+        match step {
             Step::Wait => self.remind(id, out),
             Step::Nudge => self.nudge(id, out),
             Step::Signal(_) => self.prepare(id, out),
@@ -219,6 +225,7 @@ impl Judge {
                 self.withdraw(id, out);
             }
         }
+        self.thaw(id, out);
         let now = self.now;
         let Some(unit) = self.units.get_mut(&id) else {
             return;

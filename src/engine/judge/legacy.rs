@@ -102,6 +102,7 @@ impl Judge {
             pasts: self.remainders(),
             endings: self.endings.iter().cloned().collect(),
             pauses: self.pauses.clone(),
+            frozen: self.frozen(),
         }
     }
 

@@ -13,6 +13,7 @@
 //! | `reckon` | CPU time: of one of the dead, of a unit |
 //! | `ledger` | whose record is whose |
 //! | `exclusive` | control groups that a unit has to itself |
+//! | `freeze` | whom a `freeze` stage stopped, and letting them go on |
 //! | `silence` | how long nothing was heard |
 //! | `pending` | looks that wait for the events of before them |
 //! | `survey` | when memory is worth counting with shared pages once |
@@ -34,6 +35,7 @@ mod estate;
 mod exclusive;
 #[cfg(test)]
 mod fixtures;
+mod freeze;
 mod ladder;
 mod ledger;
 mod legacy;

@@ -15,6 +15,7 @@ use crate::engine::usage::Buried;
 use crate::engine::verdict::{Gauge, Measures};
 
 use super::exclusive::Exclusive;
+use super::freeze::Frozen;
 use super::silence::Share;
 use super::survey::Surveyed;
 
@@ -100,6 +101,8 @@ pub(super) struct Unit {
     pub(super) verdict: Verdict,
     /// The open incident.
     pub(super) incident: Option<Incident>,
+    /// Who of it stands still because of us.
+    pub(super) frozen: Option<Frozen>,
     /// The evidence that the incident last spoke with.
     pub(super) evidence: Option<Arc<Evidence>>,
     /// What the last incident left behind.
@@ -108,6 +111,15 @@ pub(super) struct Unit {
     pub(super) exempt: Option<Mono>,
     /// How often authority over it was withdrawn.
     pub(super) epoch: u64,
+}
+
+/// What becomes of the ladder with new rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Course {
+    /// It and the mode are as they were.
+    Same,
+    /// They are not.
+    Another,
 }
 
 /// How many members were born.
@@ -176,6 +188,7 @@ impl Unit {
             readings: Vec::new(),
             verdict: Verdict::Unknown,
             incident: None,
+            frozen: None,
             evidence: None,
             past: None,
             exempt: None,
@@ -185,7 +198,7 @@ impl Unit {
     }
 
     /// Takes the rule in its new form. Limits are judged afresh.
-    pub(super) fn take_rule(&mut self, rule: Arc<Rule>, index: usize, now: Mono) {
+    pub(super) fn take_rule(&mut self, rule: Arc<Rule>, index: usize, now: Mono) -> Course {
         self.gauges = gauges(&rule);
         self.want = want(&rule);
         let ladder_changed = rule.ladder != self.rule.ladder || rule.mode != self.rule.mode;
@@ -193,7 +206,7 @@ impl Unit {
         self.index = index;
         self.next_look = now;
         if !ladder_changed {
-            return;
+            return Course::Same;
         }
         if let Some(incident) = &mut self.incident {
             incident.restart(now, &old.ladder, &self.rule.ladder);
@@ -201,6 +214,7 @@ impl Unit {
         if let Some(past) = &mut self.past {
             past.restart(&old.ladder, &self.rule.ladder);
         }
+        Course::Another
     }
 
     /// Whether figures of members that have not run since they were read will do: nothing was over when it was last

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::Judge;
 use super::dossier::Learning;
 use super::enrol::COMMAND_SHOWN;
+use super::freeze::judged_by;
 use super::unit::{Unit, UnitId};
 use crate::engine::decision::{
     Explanation, IncidentView, Relation, Rest, RuleExplanation, RuleView, UnitView, View, nearness,
@@ -223,7 +224,7 @@ impl Judge {
         self.units.values().map(|unit| Case {
             unit: unit.key,
             rule: &unit.rule,
-            verdict: &unit.verdict,
+            verdict: judged_by(&unit.verdict, unit.frozen.as_ref()),
             sampled: unit.sampled,
             incident: unit.incident.as_ref(),
         })
@@ -274,12 +275,11 @@ fn incident_view(incident: &Incident, rule: &Rule) -> IncidentView {
     let stage = match carried.map(|stage| stage.act) {
         None => "opened".to_owned(),
         Some(StageAct::Nudge) => "nudged".to_owned(),
+        Some(StageAct::Freeze) => "frozen".to_owned(),
         Some(StageAct::Signal(signal, _)) => format!("SIG{} sent", signal.word()),
     };
-    let ahead = incident.due(rule).and_then(|(stage, due)| match stage.act {
-        StageAct::Signal(signal, _) => Some((signal, due)),
-        StageAct::Nudge => None,
-    });
+    let due = incident.due(rule);
+    let ahead = due.and_then(|(stage, due)| Some((stage.act.signal()?, due)));
     let rests = match (&incident.phase, rule.mode) {
         (Phase::Resting(why), _) => Some(why.clone()),
         // It will rest there: nobody is promised a signal that never comes.

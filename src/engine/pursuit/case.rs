@@ -44,9 +44,9 @@ pub(super) struct Case {
 impl Case {
     pub(super) fn new(warrant: Arc<Warrant>, hearing: Hearing, now: Mono) -> Self {
         let span = match warrant.order {
-            Order::Ask(_) => ASK,
+            Order::Ask(_) | Order::Release => ASK,
             Order::End if is_large(&warrant.evidence) => LARGE_END,
-            Order::End => END,
+            Order::End | Order::Hold => END,
         };
         Self {
             roll: Roll::named_by(&warrant, now),
@@ -137,16 +137,49 @@ impl Case {
         match (wire, outcome) {
             (Wire::Kill, Outcome::Sent) => self.roll.stand(slot, Standing::Struck, now),
             (Wire::Stop, Outcome::Sent) => self.set_halted(slot, true),
+            // Once more while time remains, here too.
+            (Wire::Cont, Outcome::Withheld(Withheld::Unsure)) if self.releases() => {}
+            (Wire::Cont, _) if self.releases() => {
+                self.roll.stand(slot, Standing::Settled(outcome), now);
+            }
             (Wire::Cont, _) => self.cont(slot, outcome),
             // Tried again while time remains.
-            (Wire::Ask | Wire::Kill | Wire::Stop, Outcome::Withheld(Withheld::Unsure))
+            (Wire::Ask | Wire::Kill | Wire::Stop, Outcome::Withheld(Withheld::Unsure)) => {}
             // What may not be stopped may not be killed either, and says so then.
-            | (Wire::Stop, Outcome::Denied) => {}
+            (Wire::Stop, Outcome::Denied) if self.warrant.order == Order::End => {}
             (Wire::Ask, Outcome::Sent)
             | (
                 Wire::Ask | Wire::Kill | Wire::Stop,
                 Outcome::Gone | Outcome::Denied | Outcome::Survived | Outcome::Withheld(_),
             ) => self.roll.stand(slot, Standing::Settled(outcome), now),
+        }
+    }
+
+    fn releases(&self) -> bool {
+        self.warrant.order == Order::Release
+    }
+
+    /// Nobody moves any more, or it took too long: who was stopped by us stays so. Whoever stood still before is left
+    /// as it was found, and not spoken of.
+    pub(super) fn leave_standing(&mut self, now: Mono) {
+        let open: Vec<(Slot, Standing)> = self
+            .roll
+            .open()
+            .map(|(slot, member)| match (member.standing, member.halted) {
+                (Standing::Due, true) => (slot, Standing::Settled(Outcome::Sent)),
+                (
+                    Standing::Heard
+                    | Standing::Held
+                    | Standing::Due
+                    | Standing::Struck
+                    | Standing::Settled(_)
+                    | Standing::Dropped,
+                    _,
+                ) => (slot, Standing::Dropped),
+            })
+            .collect();
+        for (slot, standing) in open {
+            self.roll.stand(slot, standing, now);
         }
     }
 

@@ -7,18 +7,20 @@
 //! - KILL is ordered at most once for each process, and for none that is not a target or proven to be a member's child.
 //! - A newborn is struck only after the events were drained to empty *after* it was taken hold of, and none of them
 //!   gave its number to another.
-//! - Whoever was stopped by us is continued or killed on every way out.
+//! - Whoever was stopped by us is continued or killed on every way out, but that of a hold that was carried through.
 //! - It ends: a course that gets nowhere has a deadline, the warrant expires, and what outlives it is named.
 //!
-//! # Why three courses
+//! # Why so many courses
 //! Asking (`ask`) stops nobody: a foreground job that is stopped, asked and continued loses its terminal. With events,
 //! killing needs no stopping either (`chase`): a process that was sent KILL cannot fork any more, and each child that
 //! was born before is told of by its fork event. Only where nothing tells of births, or not of all, must everyone be
-//! stopped first (`walk`), so that looking can keep up with them.
+//! stopped first (`walk`), so that looking can keep up with them. A hold goes the same way, and ends where nobody moves;
+//! `release` undoes it.
 
 mod ask;
 mod case;
 mod chase;
+mod release;
 mod roll;
 #[cfg(test)]
 mod tests;
@@ -35,6 +37,7 @@ use super::warrant::{Order, Outcome, Report, Warrant};
 use ask::Ask;
 use case::Case;
 use chase::Chase;
+use release::Release;
 use walk::Walk;
 
 /// One member of a pursuit, as acts and sightings name it. Valid within that pursuit only.
@@ -238,6 +241,7 @@ enum Course {
     Ask(Ask),
     Chase(Chase),
     Walk(Walk),
+    Release(Release),
 }
 
 /// Whether a course goes on.
@@ -255,7 +259,12 @@ impl Pursuit {
         let course = match (warrant.order, hearing) {
             (Order::Ask(_), Hearing::Events | Hearing::Nothing) => Course::Ask(Ask::default()),
             (Order::End, Hearing::Events) => Course::Chase(Chase::default()),
-            (Order::End, Hearing::Nothing) => Course::Walk(Walk::new(now)),
+            (Order::End, Hearing::Nothing) | (Order::Hold, Hearing::Events | Hearing::Nothing) => {
+                Course::Walk(Walk::new(now))
+            }
+            (Order::Release, Hearing::Events | Hearing::Nothing) => {
+                Course::Release(Release::default())
+            }
         };
         Self {
             case: Case::new(warrant, hearing, now),
@@ -285,6 +294,7 @@ impl Pursuit {
             Course::Ask(course) => course.step(&mut self.case, turn, acts),
             Course::Chase(course) => course.step(&mut self.case, turn, acts),
             Course::Walk(course) => course.step(&mut self.case, turn, acts),
+            Course::Release(course) => course.step(&mut self.case, turn, acts),
         };
         match step {
             Step::Until(due) => due,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::slot::ROOM;
 use crate::engine::decision::Hearing;
 use crate::engine::process::{Mark, ProcKey};
-use crate::engine::warrant::{Outcome, Report, Warrant};
+use crate::engine::warrant::{Order, Outcome, Report, Warrant};
 use crate::store::key;
 
 /// An act: whom it is about to be sent to. Serialized as it stands; fields may be added, never renamed.
@@ -41,7 +41,7 @@ pub struct Record {
 pub enum Manner {
     /// Nobody is stopped.
     Plain,
-    /// Members are stopped before they are ended: the scan tier.
+    /// Members are stopped: for good, or, where births are not heard, before they are ended.
     Walk,
     /// As some later beadle does it.
     #[serde(other)]
@@ -70,15 +70,16 @@ impl Record {
             }
         }
         let stood = warrant.targets.iter().filter(|target| target.stopped);
-        let ends = warrant.order == crate::engine::warrant::Order::End;
         Self {
             warrant: warrant.id.0,
             incident: warrant.incident.0,
             rule: warrant.evidence.rule.chars().take(200).collect(),
             signal: warrant.order.signal().word().to_owned(),
-            manner: match hearing {
-                Hearing::Nothing if ends => Manner::Walk,
-                Hearing::Nothing | Hearing::Events => Manner::Plain,
+            manner: match (warrant.order, hearing) {
+                (Order::Hold, _) | (Order::End, Hearing::Nothing) => Manner::Walk,
+                (Order::End, Hearing::Events) | (Order::Ask(_) | Order::Release, _) => {
+                    Manner::Plain
+                }
             },
             epoch: warrant.epoch.0,
             wall,

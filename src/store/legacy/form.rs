@@ -33,6 +33,8 @@ pub(super) struct Written {
     pasts: Vec<Remainder>,
     endings: Vec<End>,
     pauses: Vec<Pause>,
+    #[serde(default)]
+    frozen: Vec<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -182,6 +184,7 @@ impl Written {
             pasts: legacy.pasts.iter().map(Remainder::of).collect(),
             endings: legacy.endings.iter().map(End::of).collect(),
             pauses: legacy.pauses.iter().map(Pause::of).collect(),
+            frozen: legacy.frozen.iter().map(ToString::to_string).collect(),
         }
     }
 
@@ -201,6 +204,7 @@ impl Written {
             pasts: self.pasts.into_iter().filter_map(Remainder::read).collect(),
             endings: self.endings.into_iter().map(End::read).collect(),
             pauses: pauses.collect(),
+            frozen: self.frozen.iter().filter_map(|text| key(text)).collect(),
         }
     }
 }
@@ -375,14 +379,16 @@ impl Dead {
     }
 }
 
-/// What nudges are called in a ladder that is written down; signals go by their names.
+/// What stages are called in a ladder that is written down; signals go by their names.
 const NUDGE: &str = "nudge";
+const FREEZE: &str = "freeze";
 /// What follows the name of one that is for the root alone.
 const TO_ROOT: &str = " to root";
 
 fn word(act: StageAct) -> String {
     match act {
         StageAct::Nudge => NUDGE.to_owned(),
+        StageAct::Freeze => FREEZE.to_owned(),
         StageAct::Signal(signal, To::Tree) => signal.word().to_owned(),
         StageAct::Signal(signal, To::Root) => format!("{}{TO_ROOT}", signal.word()),
     }
@@ -393,11 +399,14 @@ fn act(word: &String) -> Option<StageAct> {
     if word == NUDGE {
         return Some(StageAct::Nudge);
     }
+    if word == FREEZE {
+        return Some(StageAct::Freeze);
+    }
     let (name, to) = match word.strip_suffix(TO_ROOT) {
         Some(name) => (name, To::Root),
         None => (word.as_str(), To::Tree),
     };
-    let mut signals = Signal::ALL.into_iter();
+    let mut signals = Signal::NAMED.into_iter();
     let signal = signals.find(|one| one.word() == name)?;
     Some(StageAct::Signal(signal, to))
 }

@@ -49,6 +49,7 @@ fn unit(root: ProcKey, member: ProcKey) -> Bequest {
             mode: Mode::Enforce,
             ladder: vec![
                 StageAct::Nudge,
+                StageAct::Freeze,
                 StageAct::Signal(Signal::Term, To::Root),
                 StageAct::Signal(Signal::Kill, To::Tree),
             ],
@@ -95,6 +96,7 @@ fn legacy() -> Legacy {
         ],
         units: vec![unit(root, member)],
         kept: vec![(member, vec!["other".into()])],
+        frozen: vec![member],
         pasts: vec![Remainder {
             rule: "other".into(),
             unit: UnitKey::Process(root),

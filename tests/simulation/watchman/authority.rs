@@ -5,7 +5,7 @@ use std::time::Duration;
 use beadle::engine::process::ProcKey;
 use beadle::engine::rule::{Mode, Signal, Stage, StageAct};
 use beadle::engine::units::Mono;
-use beadle::engine::warrant::Warrant;
+use beadle::engine::warrant::{Order, Target, Warrant};
 
 use super::evidence::{evidence_holds, truth};
 use super::{Scene, Verdict, Watchman, ensure, find};
@@ -16,6 +16,10 @@ const REPORT_PATIENCE: Duration = Duration::from_secs(30);
 impl Watchman {
     pub(super) fn warrant(&mut self, scene: &Scene<'_>, warrant: &Warrant) -> Verdict {
         let now = scene.machine.now;
+        // What takes back needs nothing but that it was us; the shells see to that.
+        if warrant.order == Order::Release {
+            return Ok(());
+        }
         let name = &warrant.evidence.rule;
         let rule = find(scene.rules, name).ok_or("a warrant for a rule that is gone")?;
         ensure!(
@@ -38,7 +42,7 @@ impl Watchman {
         let place = rule
             .ladder
             .iter()
-            .position(|stage| matches!(stage.act, StageAct::Signal(one, _) if one == signal))
+            .position(|stage| stage.act.signal() == Some(signal))
             .ok_or("a signal that the ladder does not have")?;
         let nudge = |stage: &Stage| stage.act == StageAct::Nudge;
         let told = rule.ladder[..place].iter().rposition(nudge).unwrap_or(0);
@@ -78,8 +82,12 @@ impl Watchman {
         );
         self.alone(now, warrant)?;
         let old = now.since(warrant.sampled);
+        // Of who stands still because of us nothing newer can be known.
+        let frozen = scene.shells.frozen(scene.machine);
+        let frozen: Vec<ProcKey> = frozen.map(|body| scene.machine.key(body)).collect();
+        let still = |target: &Target| frozen.contains(&target.key);
         ensure!(
-            old <= scene.rules.interval * 2,
+            old <= scene.rules.interval * 2 || warrant.targets.iter().any(still),
             "stale evidence, {old:?} old: {name}"
         );
         evidence_holds(scene, &warrant.evidence)?;

@@ -74,6 +74,7 @@ impl Watchman {
         let machine = scene.machine;
         let view = scene.judge.view();
         self.care.look(scene, self.worked, &view)?;
+        self.standing.look(scene, self.worked, &view)?;
         let sure = scene.shells.ways.hearing == Hearing::Events
             && self.gaps == 0
             && machine.events.is_empty();

@@ -21,6 +21,11 @@ impl Watchman {
             if sent.signal == Signal::Kill {
                 self.kills += 1;
             }
+            self.freezes += u64::from(sent.signal == Signal::Stop);
+            // Whoever was rightly stopped goes on, whatever it has become.
+            if sent.signal == Signal::Cont {
+                continue;
+            }
             let root = machine.ever(warrant.unit.root());
             let root = root.ok_or("a signal for a root that never was")?;
             let chain = machine.chain(sent.to, root);
