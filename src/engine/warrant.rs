@@ -190,6 +190,9 @@ pub enum HardTie {
         /// The session's number, which cannot be reused while anyone is in it.
         session: Pid,
     },
+    /// It was found below a member when the tree was frozen, and stopped with it. Good for letting it go on, and for
+    /// nothing else.
+    Frozen,
 }
 
 impl fmt::Display for Shelter {
@@ -214,6 +217,7 @@ impl fmt::Display for HardTie {
             Self::Session { session } => {
                 write!(f, "in session {session}, which a member made")
             }
+            Self::Frozen => f.write_str("frozen with the tree"),
         }
     }
 }

@@ -73,7 +73,7 @@ use beadle::engine::decision::{Closing, Decision, Notice, What};
 use beadle::engine::evidence::UnitKey;
 use beadle::engine::judge::Judge;
 use beadle::engine::process::{ProcKey, Uid};
-use beadle::engine::rule::{Rule, RuleSet, StageAct};
+use beadle::engine::rule::{Rule, RuleSet, Signal, StageAct};
 use beadle::engine::units::Mono;
 use beadle::engine::warrant::{Outcome, Report, WarrantId};
 
@@ -309,6 +309,8 @@ impl Watchman {
                     self.told.insert(whom, now.after(cooldown));
                 }
             }
+            // What is taken back was right when it was done.
+            What::Signal { signal, .. } if *signal == Signal::Cont => {}
             What::Opened | What::Signal { .. } | What::Withheld { .. } => {
                 evidence_holds(scene, evidence)?;
             }

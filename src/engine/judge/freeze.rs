@@ -22,7 +22,7 @@ use crate::engine::process::ProcKey;
 use crate::engine::rule::Mode;
 use crate::engine::snapshot::RunState;
 use crate::engine::units::Mono;
-use crate::engine::warrant::{Newborn, Order, Outcome, Report, Target, Warrant};
+use crate::engine::warrant::{HardTie, Newborn, Order, Outcome, Report, Target, Warrant};
 
 /// Who stands still because of us.
 #[derive(Clone, Debug)]
@@ -155,7 +155,7 @@ impl Judge {
                 Some(Target {
                     key: *key,
                     start: node.start,
-                    tie: known.map(|target| target.tie).or(node.tie)?,
+                    tie: known.map_or(HardTie::Frozen, |target| target.tie),
                     exec: node.exec,
                     stopped: true,
                 })

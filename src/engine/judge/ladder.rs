@@ -49,15 +49,16 @@ impl Judge {
         };
         let verdict = judged_by(&unit.verdict, unit.frozen.as_ref());
         let step = incident.judge(now, unit.sampled, verdict, &unit.rule, bar);
-        if let Phase::Resting(_) = incident.phase {
-            self.thaw(id, out);
-        }
+        let rests = matches!(incident.phase, Phase::Resting(_));
         match step {
             Step::Wait => self.remind(id, out),
             Step::Nudge => self.nudge(id, out),
             Step::Signal(_) => self.prepare(id, out),
             Step::Withhold { signal, why } => self.say_withheld(id, signal, why, out),
             Step::Close(how) => self.close(id, how, out),
+        }
+        if rests {
+            self.thaw(id, out);
         }
     }
 

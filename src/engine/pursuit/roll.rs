@@ -117,7 +117,10 @@ impl Roll {
             for unbound in &warrant.unbound {
                 let parent = match unbound.tie {
                     HardTie::Forked { parent } => roll.bearer(parent),
-                    HardTie::Root | HardTie::Child { .. } | HardTie::Session { .. } => None,
+                    HardTie::Root
+                    | HardTie::Child { .. }
+                    | HardTie::Session { .. }
+                    | HardTie::Frozen => None,
                 };
                 roll.add(Member::heard(unbound.pid, unbound.start, parent, now));
             }
@@ -131,7 +134,10 @@ impl Roll {
         for target in targets {
             let session = match target.tie {
                 HardTie::Session { session } => Some(session),
-                HardTie::Root | HardTie::Forked { .. } | HardTie::Child { .. } => None,
+                HardTie::Root
+                | HardTie::Forked { .. }
+                | HardTie::Child { .. }
+                | HardTie::Frozen => None,
             };
             roll.add(Member {
                 key: Some(target.key),

@@ -211,11 +211,13 @@ impl Written {
 
 impl Kin {
     fn of(kin: &legacy::Kin) -> Self {
-        let tie = kin.tie.map(|tie| match tie {
-            HardTie::Root => Tie::Root,
-            HardTie::Forked { parent } => Tie::Forked(parent.number()),
-            HardTie::Child { parent } => Tie::Child(parent.to_string()),
-            HardTie::Session { session } => Tie::Session(session.number()),
+        let tie = kin.tie.and_then(|tie| match tie {
+            HardTie::Root => Some(Tie::Root),
+            HardTie::Forked { parent } => Some(Tie::Forked(parent.number())),
+            HardTie::Child { parent } => Some(Tie::Child(parent.to_string())),
+            HardTie::Session { session } => Some(Tie::Session(session.number())),
+            // Says nothing of lineage.
+            HardTie::Frozen => None,
         });
         Self {
             key: kin.key.to_string(),
