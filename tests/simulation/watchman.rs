@@ -47,6 +47,7 @@
 //! | questions that nobody asks | `looks`: what was asked is kept | 0 |
 //! | nobody looks at a member | `looks`: a minute instead of ten seconds | 1 |
 //! | nobody looks at a member in trouble | `looks`: trouble makes no haste | 294 |
+//! | left standing | `ladder`: who closes thaws nobody; `bench`: a pause does not either | 500; 688 |
 //! | stuck | `bench`: every inner incident is waited for; `acts`: a last call called off leaves the incident preparing; `incident`: whoever rests never climbs again; `ladder`: opens late | 72; 14; 52; 0 |
 //! | an act without end | `acts`: a lost report is waited for a minute longer | 14 |
 //! | N acts of one stage | `acts`: a stage that was carried out is not done | 0 |
