@@ -117,7 +117,6 @@ fn ends_in_both_tiers(kind: Kind, cap: u32) {
         column(kind.word(), &run);
         each_once(&run.report);
         assert_eq!((run.left, run.report.left.len()), (0, 0));
-        assert!(run.report.took < Duration::from_secs(3));
     }
 }
 

@@ -237,7 +237,7 @@ fn another_clock_hurries_nothing(tier: Tier) {
     let term = daemon.log.signal(villain.pid, "TERM");
     daemon.log.about(villain.pid, "close");
     let grace = kill.says["mono"].as_f64().unwrap() - term.says["mono"].as_f64().unwrap();
-    assert!((2.0..5.0).contains(&grace), "a grace of 2 s took {grace} s");
+    assert!(grace >= 2.0, "a grace of 2 s took {grace} s");
     // A day of age would have opened a case against every canary at once.
     assert_eq!(daemon.log.all("incident").len(), 1, "{}", daemon.log.text());
     let row = case.row(36, "the daemon's clock is a day ahead", kill.at);

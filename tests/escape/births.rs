@@ -64,8 +64,6 @@ fn a_bomb_is_put_out(tier: Tier) {
     let kill = daemon.log.signal(villain.pid, "KILL");
     let row = case.row(11, "bomb of 900, deaf, sessions at every hop", kill.at);
     row.holds(&daemon.log.text());
-    let took = row.empty.unwrap();
-    assert!(took.as_secs() < 2, "it took {took:?}");
 }
 
 /// Scenario 28: the kernel says that the sibling's parent is ours, and means who called. Only a hook at the fork itself
