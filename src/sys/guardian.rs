@@ -10,18 +10,23 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io::{self, BufRead, Write};
+use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::str::FromStr;
 
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::pipe::fcntl_setpipe_size;
 
 use super::signaller::release;
 use crate::engine::process::{Mark, Pid, ProcKey};
 
 /// The command that is a guardian.
 pub const COMMAND: &str = "guardian";
+
+/// Bytes that may wait to be read, some forty thousand words: what anybody may have by default (`fs.pipe-max-size`).
+const ROOM: usize = 1 << 20;
 
 /// A guardian at its post.
 #[derive(Debug)]
@@ -55,8 +60,7 @@ impl Guardian {
             .current_dir("/")
             .spawn()?;
         let words = child.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?;
-        let flags = fcntl_getfl(&words)?;
-        fcntl_setfl(&words, flags | OFlags::NONBLOCK)?;
+        open_wide(&words)?;
         Ok(Self { child, words })
     }
 
@@ -84,6 +88,16 @@ impl Guardian {
     pub fn dismiss(self) -> Child {
         self.child
     }
+}
+
+/// Makes a pipe one that nobody waits for and that holds [`ROOM`], as far as it may: in the midst of a storm the guardian gets
+/// to read late, and whoever is frozen in thousands must be known to it all the same.
+fn open_wide(words: impl AsFd) -> io::Result<()> {
+    let flags = fcntl_getfl(&words)?;
+    fcntl_setfl(&words, flags | OFlags::NONBLOCK)?;
+    // With less than that it has what pipes have: three thousand words.
+    let _ = fcntl_setpipe_size(&words, ROOM);
+    Ok(())
 }
 
 /// What a guardian does: reads who is stopped until nobody writes any more, and continues who is left.
@@ -161,6 +175,22 @@ mod tests {
         let start = bearer(sleeper.pid()).unwrap().0.start;
         let hold = PidFd::open(sleeper.pid()).unwrap();
         hold.key(sleeper.pid(), StartTicks(start.0))
+    }
+
+    #[test]
+    fn words_for_thousands_go_in_before_any_is_read() {
+        let (read, mut write) = std::io::pipe().unwrap();
+        open_wide(&write).unwrap();
+        let word = Word::Stops(ProcKey::new(
+            Pid::new(4_194_304).unwrap(),
+            Mark::Inode(9_999_999_999),
+        ));
+        let line = format!("{word}\n");
+        for count in 0..30_000 {
+            assert!(write.write_all(line.as_bytes()).is_ok(), "{count} went in");
+        }
+        drop(write);
+        assert_eq!(std::io::BufReader::new(read).lines().count(), 30_000);
     }
 
     #[test]
