@@ -85,9 +85,10 @@ impl Order {
 }
 
 /// What becomes of processes that members start while an act is under way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Newborn {
-    /// They become members and are left alone.
+    /// They are left alone: they become members, or, where one process is judged by itself, none.
+    #[default]
     Admit,
     /// They get the same.
     Refuse,

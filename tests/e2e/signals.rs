@@ -15,6 +15,7 @@ in_both_tiers!(who_ignores_term_gets_kill_after_the_grace_and_not_before);
 in_both_tiers!(who_obeys_is_never_killed);
 in_both_tiers!(who_is_stopped_gets_to_run_its_handler);
 in_both_tiers!(outside_the_leash_nothing_is_signalled);
+in_both_tiers!(in_scope_process_the_children_live);
 
 /// Scenario 12.
 fn who_ignores_term_gets_kill_after_the_grace_and_not_before(tier: Tier) {
@@ -113,6 +114,23 @@ fn outside_the_leash_nothing_is_signalled(tier: Tier) {
         signals.iter().all(|(pid, _)| *pid == leashed.pid),
         "{signals:?}"
     );
+}
+
+/// Where every process is judged by itself, what it started is another matter: before, meanwhile and after.
+fn in_scope_process_the_children_live(tier: Tier) {
+    let mut case = Case::new("alone", tier);
+    let program = case.program("alone");
+    let rules = rules(&program).replace("    limits:", "    scope: process\n    limits:");
+    let daemon = case.watch().rules(&rules).start();
+    let villain = case.start(Order::new(&program, "sower").number(500).forks(500));
+    daemon.log.about(villain.pid, "close");
+    assert!(!villain.lives());
+    let outcome = daemon.log.wait("what came of KILL", |says| {
+        says["event"] == "outcome" && says["signal"] == "KILL"
+    });
+    let each = outcome.says["each"].as_array().unwrap();
+    assert_eq!(each.len(), 1, "{}", outcome.text);
+    assert!(case.oracle().living().len() > 50, "{}", daemon.log.text());
 }
 
 #[test]

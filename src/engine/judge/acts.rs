@@ -181,7 +181,9 @@ impl Judge {
             return None;
         }
         let (newborn, expires, spare) = match order {
-            Order::End | Order::Hold => (Newborn::Refuse, END_EXPIRES, self.spare(unit, &targets)),
+            Order::End | Order::Hold => {
+                (newborns(unit.key), END_EXPIRES, self.spare(unit, &targets))
+            }
             Order::Ask(_) | Order::Release => {
                 (Newborn::Admit, ASK_EXPIRES, self.settings.spare.clone())
             }
@@ -336,6 +338,14 @@ impl Flight {
         let stage = rule.ladder.get(incident.next);
         let ordered = stage.and_then(|stage| stage.act.signal());
         warrant.unit == unit && ordered == Some(warrant.order.signal())
+    }
+}
+
+/// What becomes of those whom members start while they are ended: what is judged by itself is ended by itself.
+const fn newborns(unit: UnitKey) -> Newborn {
+    match unit {
+        UnitKey::Process(_) => Newborn::Admit,
+        UnitKey::Tree(_) => Newborn::Refuse,
     }
 }
 

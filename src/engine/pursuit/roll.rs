@@ -104,6 +104,8 @@ pub(super) struct Roll {
     bystanders: BTreeSet<Pid>,
     /// When somebody was last found, struck or seen dead.
     moved: Mono,
+    /// Whether whoever is born to a member is one, too.
+    newborn: Newborn,
 }
 
 impl Roll {
@@ -111,6 +113,7 @@ impl Roll {
     /// newborns are: a request leaves them alone.
     pub(super) fn named_by(warrant: &Warrant, now: Mono) -> Self {
         let mut roll = Self::of(&warrant.targets, now);
+        roll.newborn = warrant.newborn;
         let bystanders = warrant.spare.bystanders.iter();
         roll.bystanders = bystanders.map(|key| key.pid()).collect();
         if warrant.newborn == Newborn::Refuse {
@@ -153,11 +156,17 @@ impl Roll {
 
     /// A newborn, told of by the fork event of the member `parent`. From now on it is who bears its number.
     pub(super) fn told(&mut self, pid: Pid, start: StartTicks, parent: Slot, now: Mono) {
+        if self.newborn == Newborn::Admit {
+            return self.unbear(pid);
+        }
         self.add(Member::heard(pid, start, Some(parent), now));
     }
 
     /// A process of the table that may be a member, as `tie` would show.
     pub(super) fn seen(&mut self, one: &Glimpse, tie: SeenTie, now: Mono) {
+        if self.newborn == Newborn::Admit {
+            return;
+        }
         let (parent, session) = match tie {
             SeenTie::Child { parent } => (parent, None),
             SeenTie::Session { with } => (with, one.session),

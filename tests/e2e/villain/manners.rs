@@ -47,6 +47,7 @@ pub(super) fn live(manner: &str) -> ! {
         "disguise" => disguise(),
         "zombies" => zombies(),
         "crowd" => crowd(),
+        "sower" => sower(),
         "storm" => storm(),
         "pair" => pair(),
         "host" => host(),
@@ -376,6 +377,19 @@ fn crowd() -> ! {
         }
     }
     start()
+}
+
+/// Goes over its limit, then starts one after the other who does nothing, and does not listen.
+fn sower() -> ! {
+    ignore(libc::SIGTERM);
+    burn(Duration::from_millis(number(BURN).unwrap_or(0)));
+    for _ in 0..number(NUMBER).unwrap_or(0) {
+        if fork() == Forked::Child {
+            linger()
+        }
+        nap(Duration::from_millis(10));
+    }
+    linger()
 }
 
 /// Does not listen, and has a child that leaves when `FILE` appears. The child's number goes to `FILE.pid`.

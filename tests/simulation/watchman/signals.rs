@@ -37,7 +37,7 @@ impl Watchman {
             let rule = find(scene.rules, name);
             if let UnitKey::Process(_) = warrant.unit {
                 ensure!(
-                    chain.len() == 1 || sent.newborn,
+                    chain.len() == 1,
                     "a child signalled in scope process: {name}"
                 );
             }
