@@ -16,9 +16,10 @@ use crate::control::wire::{self, Safe};
 use crate::engine::decision::{Answer, Decision, Hearing, Input, Notice, What, Wish};
 use crate::engine::facts::Facts;
 use crate::engine::judge::Judge;
+use crate::engine::legacy::Legacy;
 use crate::engine::process::{Pid, Uid};
 use crate::engine::units::Mono;
-use crate::engine::warrant::{Report, Warrant};
+use crate::engine::warrant::{Order, Outcome, Report, Warrant};
 use crate::store::numbers::Block;
 use crate::sys::clock::Clock;
 use crate::sys::events::Deafness;
@@ -138,7 +139,10 @@ impl Watch {
 
     /// Lets what was said and kept last arrive, for a moment.
     fn finish(mut self) {
-        self.leave_word();
+        let mut legacy = self.judge.bequeath();
+        // The door lets them go on as it closes; who stops them afterwards is none of the next beadle's business.
+        legacy.frozen.clear();
+        self.leave(&legacy);
         if let Some(text) = self.historian.finish(LAST_PAGES) {
             let now = self.shells.now();
             let edge = self.faults.seen(Part::History, &text, now);
@@ -162,10 +166,12 @@ impl Watch {
     }
 
     fn step(&mut self, input: Input, inbox: &mut Inbox) {
+        let mut over = None;
         if let Input::Report(report) = &input
             && let Some(warrant) = self.shells.settled(report.warrant)
         {
             self.settled(&warrant, report);
+            over = Some(report.clone());
         }
         let inquiries = match &input {
             Input::Facts(facts) => self.inquiries.meet(facts),
@@ -201,7 +207,7 @@ impl Watch {
                 Aftermath::Fault(part, text) => self.fault(part, &text),
             }
             // Written when it is under way: its certificate may be long, and the signal does not wait for it.
-            if let Some(warrant) = carried {
+            if let Some(warrant) = carried.filter(|warrant| warrant.order != Order::Release) {
                 let wall = self.voice.wall();
                 let kept = self.historian.warrant(&warrant, now, &wall);
                 self.check_history(kept);
@@ -210,6 +216,12 @@ impl Watch {
         // A warrant does not wait: nothing comes between the last call and the act.
         if leaves && acts {
             self.leave_word();
+        }
+        // Only now: who stands frozen is in one record or the other, whenever we are ended.
+        if let Some(report) = over
+            && let Err(text) = self.shells.keeper.end(&report)
+        {
+            self.fault(Part::Intent, &text);
         }
         for (pid, ask, facts) in inquiries {
             let answer = self.why(pid.number(), Some(&facts));
@@ -220,7 +232,12 @@ impl Watch {
 
     /// Leaves word to the next beadle of how things stand.
     fn leave_word(&mut self) {
-        match self.shells.keeper.leave(&self.judge.bequeath()) {
+        let legacy = self.judge.bequeath();
+        self.leave(&legacy);
+    }
+
+    fn leave(&mut self, legacy: &Legacy) {
+        match self.shells.keeper.leave(legacy) {
             Ok(()) => self.works(Part::Legacy),
             Err(text) => self.fault(Part::Legacy, &text),
         }
@@ -241,10 +258,16 @@ impl Watch {
     }
 
     fn settled(&mut self, warrant: &Warrant, report: &Report) {
+        // What is taken back changes nothing of what was done; where nobody stood any more, nothing was.
+        let releases = warrant.order == Order::Release;
+        let nobody = report.each.iter().all(|(_, came)| *came != Outcome::Sent);
+        if releases && nobody {
+            return;
+        }
         let wall = self.voice.wall();
         let entry = self.voice.outcome(warrant, report, &wall);
-        if let Err(text) = self.shells.keeper.end(report) {
-            self.fault(Part::Intent, &text);
+        if releases {
+            return;
         }
         let kept = self.historian.outcome(warrant, report, &entry, &wall);
         self.check_history(kept);

@@ -149,10 +149,16 @@ impl Incident {
             ladder: rule.ladder.iter().map(|stage| stage.act).collect(),
             told: self.told,
             // What became of an act under way, nobody will know: the tree is taken to have been signalled.
-            signalled: self.signalled || matches!(self.phase, Phase::Acting(_)),
+            signalled: self.signalled || self.is_signalling(rule),
             denied: self.denied,
             said: self.said,
         }
+    }
+
+    /// Whether an act is under way that may end it. Whoever is only frozen goes away by itself, if it does.
+    fn is_signalling(&self, rule: &Rule) -> bool {
+        let stage = rule.ladder.get(self.next).map(|stage| stage.act);
+        matches!(self.phase, Phase::Acting(_)) && stage != Some(StageAct::Freeze)
     }
 
     /// The same case, after a restart: at its stage, its clock at zero, and nothing is said again. An act that was under

@@ -94,6 +94,29 @@ impl Window {
         self.moments.push_back((at, tally));
     }
 
+    /// Takes in what the counter stands at, as if neither time nor count had gone on since the last moment.
+    pub fn skip(&mut self, at: Mono, tally: Tally) {
+        let Some((last, before)) = self.moments.back().copied() else {
+            return self.push(at, tally);
+        };
+        let (span, grown) = (
+            at.since(last),
+            tally.at_least.saturating_sub(before.at_least),
+        );
+        for (moment, earlier) in &mut self.moments {
+            *moment = moment.after(span);
+            earlier.at_least = earlier.at_least.saturating_add(grown);
+            earlier.settled = match (earlier.settled, before.settled, tally.settled) {
+                (Some(then), Some(before), Some(now)) => {
+                    Some(then.saturating_add(now.saturating_sub(before)))
+                }
+                (Some(_) | None, Some(_) | None, Some(_) | None) => None,
+            };
+        }
+        self.moments.pop_back();
+        self.moments.push_back((at, tally));
+    }
+
     /// How much of the window is covered.
     pub fn covered(&self) -> Duration {
         match (self.moments.front(), self.moments.back()) {
@@ -157,6 +180,27 @@ mod tests {
     fn grown(window: &Window) -> Option<(u64, u64)> {
         let growth = window.growth()?;
         Some((growth.by.at_least, growth.longest.as_secs()))
+    }
+
+    #[test]
+    fn what_is_skipped_counts_neither_as_time_nor_as_growth() {
+        let mut window = Window::new(Duration::from_secs(10));
+        for second in 0..20 {
+            window.push(Mono::from_secs(second), exact(second * 1000));
+        }
+        let before = grown(&window);
+        for second in 20..80 {
+            // Somebody of them works on, slowly.
+            window.skip(Mono::from_secs(second), exact(19_000 + (second - 19)));
+            assert_eq!(grown(&window), before, "{second}");
+        }
+        for second in 80..85 {
+            window.push(
+                Mono::from_secs(second),
+                exact(19_060 + (second - 79) * 1000),
+            );
+        }
+        assert_eq!(grown(&window), Some((10_000, 10)));
     }
 
     #[test]

@@ -21,8 +21,8 @@ pub struct Measures {
     pub cpu_time: Option<Range<Duration>>,
     /// The same, in a form whose differences tell a pace.
     pub spent: Option<Spent>,
-    /// Every member is stopped: how fast it works cannot be told.
-    pub standing_still: bool,
+    /// Whether members stand still.
+    pub stands: Stands,
     /// Every member was read in this look: only then does the sum of their CPU time tell a pace.
     pub whole: bool,
     /// Memory, private.
@@ -57,6 +57,19 @@ pub struct Measures {
     pub leftover: Option<Range<Duration>>,
     /// Time since the root became one, for warm-up.
     pub since_root: Duration,
+}
+
+/// Whether members stand still. For a pace the time does not count in which they do: a tree that was frozen for a minute has
+/// not become slower by that, and has not recovered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stands {
+    /// They may work.
+    #[default]
+    Moving,
+    /// All of them were stopped by somebody: how fast they work cannot be told.
+    Still,
+    /// We stopped some: how fast they work is what it was before.
+    Frozen,
 }
 
 /// So much CPU time in doubt, at most, tells a pace all the same.
@@ -178,10 +191,13 @@ impl Gauge {
         let metric = self.limit.bound.metric();
         let counter = self.limit.bound.counter(measures);
         if let (Some(window), Some(counter)) = (&mut self.window, counter) {
-            window.push(at, counter);
+            match measures.stands {
+                Stands::Moving => window.push(at, counter),
+                Stands::Still | Stands::Frozen => window.skip(at, counter),
+            }
         }
         let (mut now, threshold) = self.measure(measures);
-        if self.window.is_some() && (measures.standing_still || counter.is_none()) {
+        if self.window.is_some() && (measures.stands == Stands::Still || counter.is_none()) {
             now = None;
         }
         let mut reading = Reading {

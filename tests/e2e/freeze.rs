@@ -15,6 +15,7 @@ use super::wait::wait_until;
 
 in_both_tiers!(who_is_frozen_stands_still_and_is_ended_all_the_same);
 in_both_tiers!(a_pause_lets_them_go_on);
+in_both_tiers!(whoever_was_born_a_moment_before_goes_on_too);
 in_both_tiers!(an_orderly_end_lets_them_go_on);
 in_both_tiers!(the_guardian_of_a_daemon_that_dies_lets_them_go_on);
 in_both_tiers!(where_the_guardian_dies_too_the_next_daemon_does);
@@ -107,6 +108,21 @@ fn a_pause_lets_them_go_on(tier: Tier) {
     scene.goes_on(since);
     let cont = scene.daemon.log.signal(scene.villain.pid, "CONT");
     assert_eq!(scene.case.lost(), 0, "{}", cont.text);
+}
+
+/// Children that nobody had seen before they were stopped: they are known by what the hold found alone.
+fn whoever_was_born_a_moment_before_goes_on_too(tier: Tier) {
+    let mut case = Case::new("freeze", tier);
+    let program = case.program("freeze");
+    let daemon = case.watch().rules(&freezing(&program)).start();
+    let villain = case.start(Order::new(&program, "sower").number(900).forks(900));
+    daemon.log.signal(villain.pid, "STOP");
+    let paused = daemon.ask(&["pause", "10m", "--rule", "villain"]);
+    assert!(paused.status.success(), "{paused:?}");
+    daemon.log.signal(villain.pid, "CONT");
+    let standing = || case.oracle().living().into_iter().any(stands);
+    wait_until("nobody to stand still", || !standing());
+    assert!(villain.lives());
 }
 
 fn an_orderly_end_lets_them_go_on(tier: Tier) {

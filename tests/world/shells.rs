@@ -92,8 +92,6 @@ pub struct Sent {
     pub to: Id,
     pub signal: Signal,
     pub warrant: Arc<Warrant>,
-    /// Born while the act was under way.
-    pub newborn: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -423,7 +421,7 @@ impl Shells {
             whom.retain(|(_, id)| !stands(*id));
         }
         for (key, id) in &whom {
-            let outcome = self.send(machine, &mut act, *key, *id, false);
+            let outcome = self.send(machine, &mut act, *key, *id);
             act.each.push((*key, outcome));
         }
         let asks = matches!(warrant.order, Order::Ask(_) | Order::End);
@@ -463,7 +461,6 @@ impl Shells {
         act: &mut Act,
         key: ProcKey,
         id: Option<Id>,
-        newborn: bool,
     ) -> Outcome {
         let warrant = &act.warrant;
         if warrant.order == Order::Release {
@@ -490,7 +487,6 @@ impl Shells {
             to: id,
             signal: warrant.order.signal(),
             warrant: warrant.clone(),
-            newborn,
         });
         act.reached.insert(id);
         act.first.get_or_insert(machine.now);
@@ -521,7 +517,6 @@ impl Shells {
             to: id,
             signal: Signal::Cont,
             warrant: warrant.clone(),
-            newborn: true,
         });
         machine.signal(id, Signal::Cont);
         Outcome::Sent
@@ -534,7 +529,7 @@ impl Shells {
         };
         if act.warrant.newborn == Newborn::Refuse {
             while let Some((key, newborn)) = self.newborn(machine, &act) {
-                let outcome = self.send(machine, &mut act, key, Some(newborn), true);
+                let outcome = self.send(machine, &mut act, key, Some(newborn));
                 act.each.push((key, outcome));
                 if outcome != Outcome::Sent {
                     break;

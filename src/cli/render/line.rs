@@ -108,7 +108,6 @@ pub(super) fn deed(event: &Event, case: &Case) -> String {
             let (who, span) = (list(pids), words::span(*served));
             match signal.as_str() {
                 "KILL" => format!("SIGKILL to {whom} ({who}) after {span} of grace."),
-                "STOP" => format!("SIGSTOP to {whom} ({who}) after {span} of notice: frozen."),
                 "CONT" => format!("SIGCONT to {whom} ({who}), frozen {span} ago."),
                 _ => format!("SIG{signal} to {whom} ({who}) after {span} of notice."),
             }

@@ -365,6 +365,15 @@ fn check(stages: &[Option<Placed>], reader: &mut Reader<'_>) {
         }
         below.push(act);
     }
+    if let Some(Some(last)) = stages.last()
+        && last.stage.act == StageAct::Freeze
+    {
+        reader.doubt(
+            last.span,
+            "the ladder ends with a freeze",
+            "a frozen tree holds its locks until somebody answers: add `{ after: 10m, signal: TERM }`",
+        );
+    }
 }
 
 /// People are told first, and the tree is asked before it is ended.

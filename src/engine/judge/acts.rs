@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::dossier::Learning;
-use super::freeze::{Frozen, judged_by};
+use super::freeze::Frozen;
 use super::unit::{Unit, UnitId};
 use super::{Flight, Judge};
 use crate::engine::decision::{Closing, Decision, Rest, What};
@@ -152,10 +152,7 @@ impl Judge {
         }
         let unit = self.units.get(&unit_id)?;
         let incident = unit.incident.as_ref()?;
-        let still = matches!(
-            judged_by(&unit.verdict, unit.frozen.as_ref()),
-            Verdict::Sustained | Verdict::Breaching
-        );
+        let still = matches!(unit.verdict, Verdict::Sustained | Verdict::Breaching);
         let fresh = self.now.since(unit.sampled) <= self.rules.interval.saturating_mul(2);
         let exempt = self
             .pauses
@@ -216,15 +213,15 @@ impl Judge {
         let frozen = Frozen::by(flight.warrant.as_ref(), report);
         self.note_continued(flight.unit, &report.continued);
         let Some(unit) = self.units.get_mut(&flight.unit) else {
-            return self.let_all_go_on(frozen, out);
+            return self.undo(frozen, out);
         };
         // Who died of it is seen at once, not at the next interval.
         unit.next_look = now;
         let Some(incident) = &mut unit.incident else {
-            return self.let_all_go_on(frozen, out);
+            return self.undo(frozen, out);
         };
         if incident.phase != Phase::Acting(report.warrant) {
-            return self.let_all_go_on(frozen, out);
+            return self.undo(frozen, out);
         }
         let tally = Tally::of(report);
         let holds = frozen.is_some();
@@ -234,11 +231,15 @@ impl Judge {
         if !flight.is_of(unit.key, incident, &unit.rule) {
             // The ladder, or the tree, is another one since: what was sent is no stage of it.
             incident.called_off();
-            self.let_all_go_on(frozen, out);
+            self.undo(frozen, out);
         } else if tally.sent > 0 || (tally.denied == 0 && tally.withheld == 0) {
             incident.done(report.first.unwrap_or(report.at));
-            if holds {
-                unit.frozen = frozen;
+            let before = unit.frozen.take();
+            match (frozen, flight.asks()) {
+                (Some(frozen), _) => unit.frozen = Some(frozen.with(before)),
+                // Whoever was not asked itself goes on with those who were.
+                (None, true) => self.undo(before, out),
+                (None, false) => unit.frozen = before,
             }
         } else if tally.denied > 0 {
             incident.denied = true;
@@ -288,8 +289,7 @@ impl Judge {
             let hold = flight.warrant.as_ref();
             let hold = hold.filter(|warrant| warrant.order == Order::Hold);
             if let Some(hold) = hold {
-                let keys = self.perhaps_stopped(flight.unit, hold);
-                self.let_go_on(hold, &keys, out);
+                self.undo_unheard(flight.unit, hold, out);
             }
             let Some(unit) = self.units.get_mut(&flight.unit) else {
                 continue;
@@ -330,6 +330,12 @@ impl Judge {
 }
 
 impl Flight {
+    /// Whether it asks.
+    fn asks(&self) -> bool {
+        let order = self.warrant.as_ref().map(|warrant| warrant.order);
+        matches!(order, Some(Order::Ask(_)))
+    }
+
     /// Whether what is carried out is the stage that the incident stands at.
     fn is_of(&self, unit: UnitKey, incident: &Incident, rule: &Rule) -> bool {
         let Some(warrant) = &self.warrant else {

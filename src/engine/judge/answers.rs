@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Judge;
 use super::shelf::Filing;
-use super::unit::{Course, Unit, UnitId};
+use super::unit::{Unit, UnitId};
 use crate::engine::decision::{Answer, Closing, Decision, PauseView, Wish};
 use crate::engine::forest::{Life, Serial};
 use crate::engine::process::Uid;
@@ -103,11 +103,10 @@ impl Judge {
         };
         let now = self.now;
         self.withdraw(id, out);
-        if let Some(unit) = self.units.get_mut(&id)
-            && unit.take_rule(rule, index, now) == Course::Another
-        {
-            // Whether it comes to a stage that goes on from there, nobody knows.
-            self.thaw(id, out);
+        // Limits are judged afresh, and the ladder may have no stage that goes on from there.
+        self.thaw(id, out);
+        if let Some(unit) = self.units.get_mut(&id) {
+            unit.take_rule(rule, index, now);
         }
     }
 

@@ -15,7 +15,7 @@ use crate::engine::process::{Pid, StartTicks};
 use crate::engine::snapshot::{Group, RunState, Sample, Seen, Snapshot};
 use crate::engine::units::{Mono, Range, Tier};
 use crate::engine::usage::{Buried, Living};
-use crate::engine::verdict::{Measures, verdict};
+use crate::engine::verdict::{Measures, Stands, verdict};
 
 /// A starter that lived so long after starting something abandons it when it goes; one that went at once handed over.
 const HANDS_OVER: Duration = Duration::from_secs(30);
@@ -358,7 +358,11 @@ impl Judge {
         Measures {
             cpu_time: reckoning.map(|reckoning| reckoning.range),
             spent: reckoning.map(|reckoning| reckoning.spent),
-            standing_still: whole,
+            stands: match whole {
+                _ if self.stands_frozen(unit) => Stands::Frozen,
+                true => Stands::Still,
+                false => Stands::Moving,
+            },
             whole: missed == 0,
             private: (!memory_unread || living.private > crate::engine::units::Bytes(0)).then(
                 || {
@@ -532,10 +536,7 @@ impl Judge {
     /// Evidence to speak with now, kept for what follows.
     pub(super) fn testify(&mut self, id: UnitId) -> Option<Arc<Evidence>> {
         let unit = self.units.get(&id)?;
-        let evidence = match (&unit.verdict, &unit.frozen) {
-            (Verdict::Unknown, Some(frozen)) => frozen.evidence(),
-            (_, _) => Arc::new(self.evidence(unit)),
-        };
+        let evidence = Arc::new(self.evidence(unit));
         self.units.get_mut(&id)?.evidence = Some(evidence.clone());
         Some(evidence)
     }

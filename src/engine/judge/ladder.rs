@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use super::Judge;
 use super::dossier::{Dossier, Learning};
-use super::freeze::judged_by;
 use super::unit::UnitId;
 use crate::engine::decision::{Closing, Decision, Notice, Rest, What};
 use crate::engine::evidence::{Evidence, Verdict};
@@ -47,8 +46,7 @@ impl Judge {
         let Some(incident) = &mut unit.incident else {
             return;
         };
-        let verdict = judged_by(&unit.verdict, unit.frozen.as_ref());
-        let step = incident.judge(now, unit.sampled, verdict, &unit.rule, bar);
+        let step = incident.judge(now, unit.sampled, &unit.verdict, &unit.rule, bar);
         let rests = matches!(incident.phase, Phase::Resting(_));
         match step {
             Step::Wait => self.remind(id, out),

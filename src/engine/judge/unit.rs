@@ -113,15 +113,6 @@ pub(super) struct Unit {
     pub(super) epoch: u64,
 }
 
-/// What becomes of the ladder with new rules.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Course {
-    /// It and the mode are as they were.
-    Same,
-    /// They are not.
-    Another,
-}
-
 /// How many members were born.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Births {
@@ -198,7 +189,7 @@ impl Unit {
     }
 
     /// Takes the rule in its new form. Limits are judged afresh.
-    pub(super) fn take_rule(&mut self, rule: Arc<Rule>, index: usize, now: Mono) -> Course {
+    pub(super) fn take_rule(&mut self, rule: Arc<Rule>, index: usize, now: Mono) {
         self.gauges = gauges(&rule);
         self.want = want(&rule);
         let ladder_changed = rule.ladder != self.rule.ladder || rule.mode != self.rule.mode;
@@ -206,7 +197,7 @@ impl Unit {
         self.index = index;
         self.next_look = now;
         if !ladder_changed {
-            return Course::Same;
+            return;
         }
         if let Some(incident) = &mut self.incident {
             incident.restart(now, &old.ladder, &self.rule.ladder);
@@ -214,7 +205,6 @@ impl Unit {
         if let Some(past) = &mut self.past {
             past.restart(&old.ladder, &self.rule.ladder);
         }
-        Course::Another
     }
 
     /// Whether figures of members that have not run since they were read will do: nothing was over when it was last

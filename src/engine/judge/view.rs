@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use super::Judge;
 use super::dossier::Learning;
 use super::enrol::COMMAND_SHOWN;
-use super::freeze::judged_by;
 use super::unit::{Unit, UnitId};
 use crate::engine::decision::{
     Explanation, IncidentView, Relation, Rest, RuleExplanation, RuleView, UnitView, View, nearness,
@@ -79,7 +78,7 @@ impl Judge {
             incident: unit
                 .incident
                 .as_ref()
-                .map(|incident| incident_view(incident, &unit.rule)),
+                .map(|incident| incident_view(incident, unit)),
             members: unit
                 .members
                 .iter()
@@ -158,7 +157,7 @@ impl Judge {
                 incident: unit
                     .incident
                     .as_ref()
-                    .map(|incident| incident_view(incident, &unit.rule)),
+                    .map(|incident| incident_view(incident, unit)),
             };
         }
         if dossier.learning != Learning::Settled {
@@ -224,7 +223,7 @@ impl Judge {
         self.units.values().map(|unit| Case {
             unit: unit.key,
             rule: &unit.rule,
-            verdict: judged_by(&unit.verdict, unit.frozen.as_ref()),
+            verdict: &unit.verdict,
             sampled: unit.sampled,
             incident: unit.incident.as_ref(),
         })
@@ -267,7 +266,8 @@ pub struct Case<'a> {
     pub incident: Option<&'a Incident>,
 }
 
-fn incident_view(incident: &Incident, rule: &Rule) -> IncidentView {
+fn incident_view(incident: &Incident, unit: &Unit) -> IncidentView {
+    let rule = &unit.rule;
     let carried = incident
         .next
         .checked_sub(1)
@@ -275,6 +275,7 @@ fn incident_view(incident: &Incident, rule: &Rule) -> IncidentView {
     let stage = match carried.map(|stage| stage.act) {
         None => "opened".to_owned(),
         Some(StageAct::Nudge) => "nudged".to_owned(),
+        Some(StageAct::Freeze) if unit.frozen.is_none() => "was frozen".to_owned(),
         Some(StageAct::Freeze) => "frozen".to_owned(),
         Some(StageAct::Signal(signal, _)) => format!("SIG{} sent", signal.word()),
     };

@@ -1,4 +1,4 @@
-//! What the three courses share: the warrant, the clock, who is pursued, and what came of each.
+//! What all courses share: the warrant, the clock, who is pursued, and what came of each.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -188,7 +188,9 @@ impl Case {
         let Some(member) = self.roll.member_mut(slot) else {
             return;
         };
-        let found = !std::mem::replace(&mut member.halted, false);
+        let unsure = outcome == Outcome::Withheld(Withheld::Unsure);
+        let found = !member.halted;
+        member.halted &= unsure;
         if found && outcome == Outcome::Sent {
             self.continued.extend(member.key);
         }

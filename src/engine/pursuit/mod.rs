@@ -294,7 +294,7 @@ impl Pursuit {
             Course::Ask(course) => course.step(&mut self.case, turn, acts),
             Course::Chase(course) => course.step(&mut self.case, turn, acts),
             Course::Walk(course) => course.step(&mut self.case, turn, acts),
-            Course::Release(course) => course.step(&mut self.case, turn, acts),
+            Course::Release(course) => course.step(&self.case, turn.now, acts),
         };
         match step {
             Step::Until(due) => due,

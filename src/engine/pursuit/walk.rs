@@ -78,6 +78,10 @@ impl Walk {
         }
         match self.stage {
             Stage::Closing => case.give_up(now),
+            // Once more while it cannot be made sure who it is.
+            Stage::Releasing if now < self.since.after(STOPPING) && case.release(acts) => {
+                return Step::Until(now.after(ROUND));
+            }
             Stage::Releasing => return Step::Over,
             Stage::Stopping | Stage::Killing | Stage::Sweeping if now >= case.deadline() => {
                 self.enter(Stage::Closing, now);
@@ -170,6 +174,7 @@ impl Walk {
             self.enter(Stage::Killing, now);
             return self.kill(case, now, acts);
         }
+        let holds = case.warrant.order == Order::Hold;
         self.fresh = Fresh::Nobody;
         self.rounds = self.rounds.saturating_add(1);
         self.next = now.after(ROUND);
@@ -180,8 +185,9 @@ impl Walk {
             let Some(key) = member.key else { continue };
             let act = |wire| Act::Send { slot, key, wire };
             match (member.standing, member.motion, member.halted) {
-                // Whoever was found stopped is looked at first: what we did not stop, we shall not continue.
-                (Standing::Due, None, _) if member.sampled_stopped => {}
+                // Who was found stopped is looked at first, and everyone who is to stay so: what we did not stop, we
+                // shall not continue.
+                (Standing::Due, None, _) if member.sampled_stopped || holds => {}
                 (Standing::Due, None | Some(Motion::Running), _)
                 | (Standing::Due, Some(Motion::Asleep | Motion::Bound), false) => {
                     member.frozen = 0;

@@ -41,7 +41,7 @@ pub struct Record {
 pub enum Manner {
     /// Nobody is stopped.
     Plain,
-    /// Members are stopped: for good, or, where births are not heard, before they are ended.
+    /// Members stand still for a while: frozen, or, where births are not heard, before they are ended.
     Walk,
     /// As some later beadle does it.
     #[serde(other)]
@@ -76,10 +76,8 @@ impl Record {
             rule: warrant.evidence.rule.chars().take(200).collect(),
             signal: warrant.order.signal().word().to_owned(),
             manner: match (warrant.order, hearing) {
-                (Order::Hold, _) | (Order::End, Hearing::Nothing) => Manner::Walk,
-                (Order::End, Hearing::Events) | (Order::Ask(_) | Order::Release, _) => {
-                    Manner::Plain
-                }
+                (Order::Hold | Order::Release, _) | (Order::End, Hearing::Nothing) => Manner::Walk,
+                (Order::End, Hearing::Events) | (Order::Ask(_), _) => Manner::Plain,
             },
             epoch: warrant.epoch.0,
             wall,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use beadle::engine::process::ProcKey;
 use beadle::engine::rule::{Mode, Signal, Stage, StageAct};
 use beadle::engine::units::Mono;
-use beadle::engine::warrant::{Order, Target, Warrant};
+use beadle::engine::warrant::{Order, Warrant};
 
 use super::evidence::{evidence_holds, truth};
 use super::{Scene, Verdict, Watchman, ensure, find};
@@ -82,12 +82,8 @@ impl Watchman {
         );
         self.alone(now, warrant)?;
         let old = now.since(warrant.sampled);
-        // Of who stands still because of us nothing newer can be known.
-        let frozen = scene.shells.frozen(scene.machine);
-        let frozen: Vec<ProcKey> = frozen.map(|body| scene.machine.key(body)).collect();
-        let still = |target: &Target| frozen.contains(&target.key);
         ensure!(
-            old <= scene.rules.interval * 2 || warrant.targets.iter().any(still),
+            old <= scene.rules.interval * 2,
             "stale evidence, {old:?} old: {name}"
         );
         evidence_holds(scene, &warrant.evidence)?;

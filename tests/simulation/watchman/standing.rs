@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use beadle::engine::decision::{UnitView, View};
 use beadle::engine::evidence::Verdict as Judged;
+use beadle::engine::incident::Phase;
 use beadle::engine::process::ProcKey;
 use beadle::engine::rule::StageAct;
 
-use super::{Scene, Verdict, ensure, find};
+use super::{Scene, Verdict, ensure};
 
 /// How long it may take to let somebody go on: a look, an act.
 const PROMPT: Duration = Duration::from_secs(8);
@@ -45,16 +46,21 @@ impl Standing {
     }
 }
 
-/// Whether a unit has this member frozen by right.
+/// Whether a unit has this member frozen by right: its case stands between a freeze and the next signal, or is at one.
 fn freezes(scene: &Scene<'_>, unit: &UnitView, key: ProcKey) -> bool {
-    let rule = find(scene.rules, &unit.evidence.rule);
-    let freezes = rule.is_some_and(|rule| {
-        let mut stages = rule.ladder.iter();
-        stages.any(|stage| stage.act == StageAct::Freeze)
-    });
-    let goes_on = unit.incident.as_ref();
-    freezes
-        && goes_on.is_some_and(|incident| incident.rests.is_none())
+    let mut cases = scene.judge.cases();
+    let case =
+        cases.find(|case| case.unit == unit.evidence.unit && case.rule.name == unit.evidence.rule);
+    let Some((case, incident)) = case.and_then(|case| Some((case, case.incident?))) else {
+        return false;
+    };
+    let acts = matches!(incident.phase, Phase::Acting(_));
+    let reached = incident.next + usize::from(acts);
+    let mut before = case.rule.ladder.iter().take(reached);
+    let last = before.rfind(|stage| stage.act.signal().is_some());
+    let freezes = last.is_some_and(|stage| stage.act == StageAct::Freeze);
+    (freezes || acts)
+        && !matches!(incident.phase, Phase::Resting(_))
         && !matches!(unit.verdict, Judged::Exempt(_))
         && unit.members.contains(&key)
 }
