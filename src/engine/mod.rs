@@ -32,6 +32,7 @@ pub mod event;
 pub mod evidence;
 pub mod facts;
 pub mod forest;
+pub mod gate;
 pub mod guard;
 pub mod incident;
 pub mod judge;

@@ -300,6 +300,11 @@ impl Gauge {
         })
     }
 
+    /// Whether what was measured before counts when it is next read.
+    pub const fn remembers(&self) -> bool {
+        self.window.is_some() || self.limit.lasting.is_some()
+    }
+
     /// When this limit would be over if the unit went on as it has since its root became one; `None` when that cannot
     /// be told, or it is over already.
     pub fn forecast(&self, at: Mono, measures: &Measures, since: Mono) -> Option<Mono> {

@@ -156,6 +156,7 @@ fn why_page() {
         unit: UnitKey::Tree(key(4711)),
         root: Text::from("pytest"),
         verdict: Verdict::Breaching,
+        gates: vec![],
         readings: vec![
             cpu_time(7_000, 8, Finding::Clear),
             memory(9_000, 8_192, 30, 12, Finding::Breaching),

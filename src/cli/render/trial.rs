@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::page::{Lean, Page, table};
 use super::paint::{Paint, Tone};
-use super::why::limits;
+use super::why::{limits, when};
 use super::words;
 use crate::control::wire::{Judged, Safe};
 use crate::engine::rule::{Mode, Rule, StageAct};
@@ -101,6 +101,7 @@ fn one(rule: &TrialRule, found: &Trial<'_>, paint: Paint, page: &mut Page) {
             unit.finding.verdict,
         ));
         limits(&unit.evidence.readings, "    ", page);
+        when(&unit.finding.when, "    ", page);
         if unit.finding.verdict.as_str() == "sustained" {
             let fate = format!("would now: {}", consequence(rule));
             page.line(format_args!("    {}", paint.tone(Tone::Warn, fate)));

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use crate::control::wire::{Evidence, Figure, Finding, Incident, Next, Reading, Rest, Safe, Unit};
+use crate::control::wire::{
+    Evidence, Figure, Finding, Gate, Incident, Next, Reading, Rest, Safe, Unit,
+};
 use crate::engine::evidence::Quantity;
+use crate::engine::gate::Stands;
 use crate::engine::rule::{Metric, Stage, StageAct, To};
 use crate::engine::units::{Bytes, Millicores, PerSecond, Span};
 
@@ -190,10 +193,36 @@ pub fn coming(next: &Next) -> String {
 pub fn outlook(incident: &Incident, finding: &Finding) -> String {
     match (&finding.paused, &incident.next, &incident.rests) {
         (Some(_), _, _) => "waits while paused".to_owned(),
+        (None, _, _) if finding.when.iter().any(|gate| !is_open(gate)) => {
+            format!(
+                "waits until {}",
+                gates(finding.when.iter().filter(|gate| !is_open(gate)))
+            )
+        }
         (None, Some(next), _) => coming(next),
         (None, None, Some(why)) => format!("goes no further: {}", rest(why)),
         (None, None, None) => "nothing comes next".to_owned(),
     }
+}
+
+/// Whether a gate is open.
+pub fn is_open(gate: &Gate) -> bool {
+    gate.stands.as_str() == Stands::Open.word()
+}
+
+/// What opens gates, and what is found: `load above 8 (now 3.1) and between 22:00-06:00 (now 14:05)`.
+pub fn gates<'g>(gates: impl Iterator<Item = &'g Gate>) -> String {
+    let words: Vec<String> = gates
+        .map(|gate| {
+            let found = match (&gate.now, &gate.because) {
+                (Some(now), _) => format!(" (now {now})"),
+                (None, Some(why)) => format!(" (not known: {why})"),
+                (None, None) => String::new(),
+            };
+            format!("{} {}{found}", gate.gate, gate.opens)
+        })
+        .collect();
+    words.join(" and ")
 }
 
 /// Why a ladder rests.

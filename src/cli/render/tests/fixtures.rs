@@ -385,6 +385,7 @@ pub(super) fn unit(
         nearness: crate::engine::decision::nearness(&evidence.readings),
         evidence,
         verdict,
+        gates: vec![],
         incident,
         members: vec![key(4711), key(4712), key(4715)],
     }
@@ -398,6 +399,7 @@ pub(super) fn view() -> View {
         mode: Mode::Enforce,
         scope: Scope::Tree,
         units: 2,
+        gates: vec![],
     };
     let file = Origin::File {
         path: "/etc/beadle/beadle.yaml".into(),
