@@ -4,6 +4,7 @@
 mod auditor;
 mod story;
 mod watchman;
+mod weather;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -80,7 +81,9 @@ impl Run {
             }
             let next = self.next();
             self.story.machine.advance(next);
+            self.look_at_gates();
             self.trouble()?;
+            self.look_at_gates();
             if self.chance.permille(self.story.early_records) {
                 self.mourn()?;
             }
@@ -171,6 +174,12 @@ impl Run {
         }
     }
 
+    /// Before and after something changes: whoever looks in between may see either.
+    fn look_at_gates(&mut self) {
+        let scene = scene_of(&self.story, &self.shells, &self.judge);
+        self.watchman.look_at_gates(&scene);
+    }
+
     fn trouble(&mut self) -> Result<(), String> {
         let now = self.story.machine.now;
         while self
@@ -187,6 +196,7 @@ impl Run {
                     let to = self.story.machine.now.after(span);
                     self.story.machine.advance(to);
                 }
+                Trouble::Weather(vitals) => self.story.machine.vitals = vitals,
                 Trouble::Pause { by, span, rule } => {
                     let rule = rule
                         .and_then(|index| self.story.rules.rules.get(index))
@@ -215,7 +225,11 @@ impl Run {
                     }))?;
                 }
                 Trouble::Reload(seed) => {
-                    self.story.rules = story::make_rules(&mut Chance::new(seed));
+                    self.story.rules = story::make_rules(
+                        &mut Chance::new(seed),
+                        &mut Chance::new(seed ^ story::GATES),
+                    )
+                    .0;
                     self.watchman.reloaded();
                     self.auditor.reloads += 1;
                     self.step(Input::Rules(Arc::new(self.story.rules.clone())))?;

@@ -22,6 +22,7 @@ pub(crate) mod wait;
 
 mod accounting;
 mod answers;
+mod gates;
 mod history;
 pub(crate) mod identity;
 pub(crate) mod lineage;

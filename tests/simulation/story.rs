@@ -3,15 +3,20 @@
 use std::time::Duration;
 
 use beadle::engine::decision::Hearing;
+use beadle::engine::gate::Vitals;
 use beadle::engine::rule::{Bound, Clause, Mode, Rule, RuleSet, Signal, Stage, StageAct, To};
 use beadle::engine::units::{Bytes, Mono};
 
+use super::weather;
 use crate::world::body::{Consent, Deed, Id, OnKill, OnTerm, Plan, Waits};
 use crate::world::chance::Chance;
 use crate::world::machine::{Machine, Make, Marks};
 use crate::world::rules::{self, cpu, limit, orphaned, private, rss, secs};
 use crate::world::senses::{Parts, Units};
 use crate::world::shells::{Records, Ways};
+
+/// Gates come of a chance of their own, so that the stories without them stay what they were.
+pub const GATES: u64 = 0x6a7e;
 
 /// Something that befalls the whole machine, or us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +36,8 @@ pub enum Trouble {
     },
     /// The rules are read again, changed by this seed.
     Reload(u64),
+    /// What gates ask for changes.
+    Weather(Vitals),
 }
 
 /// A whole seed.
@@ -104,9 +111,16 @@ impl Story {
         });
         let length = 130;
         let end = machine.now.after(secs(length));
-        let troubles = troubles(&mut chance, machine.now, length);
+        let mut troubles = troubles(&mut chance, machine.now, length);
+        let mut gates = Chance::new(seed ^ GATES);
+        let (rules, gated) = make_rules(&mut chance, &mut gates);
+        machine.wall = weather::WALL;
+        if gated {
+            troubles.extend(weather::weather(&mut gates, machine.now, length));
+            troubles.sort_by_key(|(at, _)| *at);
+        }
         Self {
-            rules: make_rules(&mut chance),
+            rules,
             machine,
             ways,
             only_user,
@@ -189,8 +203,8 @@ fn troubles(chance: &mut Chance, start: Mono, length: u64) -> Vec<(Mono, Trouble
     troubles
 }
 
-/// Every kind of limit, each with programs of its own; some hold an outer one.
-pub fn make_rules(chance: &mut Chance) -> RuleSet {
+/// Every kind of limit, each with programs of its own; some hold an outer one. Whether any may have gates.
+pub fn make_rules(chance: &mut Chance, gates: &mut Chance) -> (RuleSet, bool) {
     let kinds: [(&str, &str, Vec<Clause>); 11] = [
         (
             "spin",
@@ -278,7 +292,8 @@ pub fn make_rules(chance: &mut Chance) -> RuleSet {
         }
         made.push(rule);
     }
-    rules::rule_set(made)
+    let gated = weather::gate(&mut made, gates);
+    (rules::rule_set(made), gated)
 }
 
 fn make_ladder(chance: &mut Chance) -> Vec<Stage> {

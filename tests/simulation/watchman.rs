@@ -61,6 +61,7 @@ mod authority;
 mod beliefs;
 mod care;
 mod evidence;
+mod gates;
 mod progress;
 mod signals;
 
@@ -81,6 +82,7 @@ use crate::world::machine::Machine;
 use crate::world::shells::Shells;
 use care::Care;
 use evidence::{evidence_holds, truth};
+use gates::{Gates, Mark};
 use progress::Progress;
 
 /// After waking, or having stood still, nothing fires for so long.
@@ -94,6 +96,9 @@ const STOOD_STILL: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug, Default)]
 struct Case {
     nudged: Option<Mono>,
+    /// From where notice and grace are served.
+    notice: Option<Mark>,
+    grace: Option<Mark>,
     /// When TERM was first sent since the last nudge or re-opening; from the machine, not from the judge.
     termed: Option<Mono>,
     /// The last warrant to ask with TERM, and when it was given.
@@ -146,6 +151,7 @@ pub struct Watchman {
     spoken: BTreeMap<ProcKey, (Mono, Arc<str>)>,
     progress: Progress,
     care: Care,
+    gates: Gates,
 }
 
 /// A tree that was ended.
@@ -212,6 +218,12 @@ impl Watchman {
         }
         self.passed = last.map_or(Duration::ZERO, |last| now.since(last).min(STRIDE));
         self.worked += self.passed;
+        self.look_at_gates(scene);
+    }
+
+    /// Looks at how gates truly stand.
+    pub fn look_at_gates(&mut self, scene: &Scene<'_>) {
+        self.gates.look(scene, self.worked);
     }
 
     /// The judge is told how long the machine slept.
@@ -240,6 +252,7 @@ impl Watchman {
                 | Decision::Prepare(_) => {}
             }
         }
+        self.gates.nobody_waits(scene, self.worked)?;
         let mut progress = std::mem::take(&mut self.progress);
         let verdict = progress.look(scene, self, decisions);
         self.progress = progress;
@@ -253,6 +266,7 @@ impl Watchman {
         let now = scene.machine.now;
         if let What::Nudge { .. } | What::Opened | What::Withheld { .. } = notice.what {
             self.not_too_soon(now, &evidence.rule)?;
+            self.gates.was_open(evidence)?;
         }
         let root = evidence.unit.root();
         let case = self.cases.entry(notice.incident.0).or_default();
@@ -268,6 +282,7 @@ impl Watchman {
                 );
                 if !again {
                     case.nudged = Some(now);
+                    case.notice = Some(self.gates.mark(&evidence.rule, now, self.worked));
                     case.termed = None;
                     let quiet = self.told.get(&whom).copied().unwrap_or_default();
                     ensure!(
@@ -340,6 +355,10 @@ impl Watchman {
     pub fn reloaded(&mut self) {
         self.reloads += 1;
         self.progress.reloaded();
+        self.gates.reloaded();
+        for case in self.cases.values_mut() {
+            (case.notice, case.grace) = (None, None);
+        }
         self.told.clear();
         self.refused.clear();
     }

@@ -38,6 +38,9 @@ pub struct TrialRule {
     pub mode: Safe,
     /// What happens, in words.
     pub ladder: String,
+    /// When it is judged, in words; absent is always.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
     /// Whether its ladder would be climbed beyond the nudge.
     pub signals: bool,
 }
@@ -50,6 +53,7 @@ impl TrialRule {
             name: Safe::word(&rule.name),
             mode: Safe::word(rule.mode.word()),
             ladder: words::ladder(&rule.ladder),
+            when: words::condition(&rule.gates),
             signals: rule.mode == Mode::Enforce
                 && rule.ladder.iter().any(|stage| signal(&stage.act)),
         }
@@ -82,6 +86,10 @@ fn one(rule: &TrialRule, found: &Trial<'_>, paint: Paint, page: &mut Page) {
         .iter()
         .filter(|unit| unit.subject.rule == rule.name)
         .collect();
+    let title = match &rule.when {
+        Some(when) => format!("{title} only while {when};"),
+        None => title,
+    };
     if units.is_empty() {
         page.line(format_args!("{title} matches nothing that runs now"));
         return;

@@ -6,7 +6,7 @@ use crate::control::wire::{
     Evidence, Figure, Finding, Gate, Incident, Next, Reading, Rest, Safe, Unit,
 };
 use crate::engine::evidence::Quantity;
-use crate::engine::gate::Stands;
+use crate::engine::gate::{self, Stands};
 use crate::engine::rule::{Metric, Stage, StageAct, To};
 use crate::engine::units::{Bytes, Millicores, PerSecond, Span};
 
@@ -223,6 +223,15 @@ pub fn gates<'g>(gates: impl Iterator<Item = &'g Gate>) -> String {
         })
         .collect();
     words.join(" and ")
+}
+
+/// What must be so for a rule to be judged, as rules write it; `None` where it always is.
+pub fn condition(gates: &[gate::Gate]) -> Option<String> {
+    let words: Vec<String> = gates
+        .iter()
+        .map(|gate| format!("{} {gate}", gate.word()))
+        .collect();
+    (!words.is_empty()).then(|| words.join(" and "))
 }
 
 /// Why a ladder rests.

@@ -29,6 +29,7 @@ impl Watchman {
             "signal against the breaker: {name}"
         );
         self.not_paused(scene, warrant)?;
+        self.gates.was_open(&warrant.evidence)?;
         let refused = self.refused.get(&(name.clone(), warrant.unit));
         ensure!(
             refused.is_none_or(|until| now >= *until),
@@ -57,6 +58,10 @@ impl Watchman {
             now >= nudged.after(notice),
             "signal within the notice: {name}"
         );
+        let moment = (now, self.worked);
+        if let Some(mark) = case.notice {
+            self.gates.served((name, mark), moment, notice)?;
+        }
         if signal == Signal::Term {
             case.asked = Some((warrant.id, now));
         }
@@ -68,6 +73,9 @@ impl Watchman {
             case.termed = case.termed.or(lost.map(|(_, at)| at));
             let termed = case.termed.ok_or(format!("KILL without TERM: {name}"))?;
             ensure!(now >= termed.after(grace), "KILL within the grace: {name}");
+            if let Some(mark) = case.grace {
+                self.gates.served((name, mark), moment, grace)?;
+            }
             // Another TERM must come before another KILL.
             case.ending = Some((warrant.id, termed));
             case.termed = None;

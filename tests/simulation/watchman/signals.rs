@@ -16,7 +16,10 @@ impl Watchman {
             let name = &warrant.evidence.rule;
             if sent.signal == Signal::Term {
                 let case = self.cases.entry(warrant.incident.0).or_default();
-                case.termed.get_or_insert(sent.at);
+                if case.termed.is_none() {
+                    case.termed = Some(sent.at);
+                    case.grace = Some(self.gates.mark(name, sent.at, self.worked));
+                }
             }
             if sent.signal == Signal::Kill {
                 self.kills += 1;
