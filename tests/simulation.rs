@@ -145,7 +145,9 @@ impl Run {
             .unwrap_or(self.story.end)
             .max(machine.now);
         if self.chance.permille(self.story.oversleeps) {
-            next.after(Duration::from_millis(self.chance.within(1, 3000)))
+            let late = Duration::from_millis(self.chance.within(1, 3000));
+            self.watchman.overslept += late;
+            next.after(late)
         } else {
             next
         }

@@ -64,7 +64,7 @@ pub enum Vital {
     Power,
 }
 
-/// Those figures.
+/// Those figures, all of one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Vitals {
     /// Load average of the last minute.
@@ -90,15 +90,6 @@ pub enum Sensed<T> {
 }
 
 impl<T> Sensed<T> {
-    /// This, and where it was not asked for, what was known before.
-    #[must_use]
-    fn or(self, before: Self) -> Self {
-        match self {
-            Self::Known(_) | Self::Absent | Self::Unread => self,
-            Self::NotAsked => before,
-        }
-    }
-
     /// The value, or why there is none.
     fn known(self) -> Result<T, Lack> {
         match self {
@@ -106,18 +97,6 @@ impl<T> Sensed<T> {
             Self::Absent => Err(Lack::Absent),
             Self::Unread => Err(Lack::Unread),
             Self::NotAsked => Err(Lack::NotAsked),
-        }
-    }
-}
-
-impl Vitals {
-    /// These, and what was not asked for this time as it was before.
-    #[must_use]
-    pub fn over(self, before: Self) -> Self {
-        Self {
-            load: self.load.or(before.load),
-            memory_pressure: self.memory_pressure.or(before.memory_pressure),
-            power: self.power.or(before.power),
         }
     }
 }
@@ -469,26 +448,6 @@ mod tests {
             power: Sensed::Absent,
         };
         all([Vitals::default(), unread, absent]);
-    }
-
-    #[test]
-    fn what_was_not_asked_for_stays_as_it_was() {
-        let before = Vitals {
-            load: Sensed::Known(Hundredths(5)),
-            power: Sensed::Known(Power::Mains),
-            ..Vitals::default()
-        };
-        let now = Vitals {
-            load: Sensed::Unread,
-            ..Vitals::default()
-        };
-        assert_eq!(
-            now.over(before),
-            Vitals {
-                load: Sensed::Unread,
-                ..before
-            }
-        );
     }
 
     #[test]

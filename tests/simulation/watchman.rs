@@ -82,7 +82,7 @@ use crate::world::machine::Machine;
 use crate::world::shells::Shells;
 use care::Care;
 use evidence::{evidence_holds, truth};
-use gates::{Gates, Mark};
+use gates::{Gates, Mark, Moment};
 use progress::Progress;
 
 /// After waking, or having stood still, nothing fires for so long.
@@ -135,6 +135,8 @@ pub struct Watchman {
     /// What passed since the last step, and in all, but for the spans in which everything stood still.
     passed: Duration,
     worked: Duration,
+    /// By how much the loop came late, in all.
+    pub overslept: Duration,
     pub gaps: u64,
     pub reloads: u64,
     /// Signals looked at already.
@@ -221,6 +223,15 @@ impl Watchman {
         self.look_at_gates(scene);
     }
 
+    /// Now, by all clocks.
+    fn moment(&self, now: Mono) -> Moment {
+        Moment {
+            at: now,
+            worked: self.worked,
+            overslept: self.overslept,
+        }
+    }
+
     /// Looks at how gates truly stand.
     pub fn look_at_gates(&mut self, scene: &Scene<'_>) {
         self.gates.look(scene, self.worked);
@@ -269,6 +280,7 @@ impl Watchman {
             self.gates.was_open(evidence)?;
         }
         let root = evidence.unit.root();
+        let moment = self.moment(now);
         let case = self.cases.entry(notice.incident.0).or_default();
         match &notice.what {
             What::Nudge { again, .. } => {
@@ -282,7 +294,7 @@ impl Watchman {
                 );
                 if !again {
                     case.nudged = Some(now);
-                    case.notice = Some(self.gates.mark(&evidence.rule, now, self.worked));
+                    case.notice = Some(self.gates.mark(&evidence.rule, moment));
                     case.termed = None;
                     let quiet = self.told.get(&whom).copied().unwrap_or_default();
                     ensure!(

@@ -212,12 +212,13 @@ impl Judge {
         if !asks.is_empty() {
             let by = now.after(patience);
             let looked = looked.iter().filter_map(|id| self.units.get(id));
-            let groups: BTreeSet<Text> =
-                looked.clone().filter_map(|unit| self.group(unit)).collect();
+            let groups: BTreeSet<Text> = looked.filter_map(|unit| self.group(unit)).collect();
             out.push(Decision::Sample {
                 asks,
                 groups: groups.into_iter().collect(),
-                vitals: vitals(looked.flat_map(|unit| &unit.rule.gates)),
+                // Every look brings what any gate asks for: a unit may be judged on a look for somebody else, and
+                // what was read for another look is of another moment.
+                vitals: vitals(self.units.values().flat_map(|unit| &unit.rule.gates)),
                 by,
             });
         }

@@ -308,7 +308,6 @@ impl Judge {
         self.machine = Machine {
             // A bound on what can have been used is good for all the time since.
             cores: machine.cores.max(self.machine.cores),
-            vitals: machine.vitals.over(self.machine.vitals),
             ..machine
         };
     }

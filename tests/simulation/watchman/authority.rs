@@ -50,6 +50,7 @@ impl Watchman {
             0 => notice.map(|stage| stage.after).sum(),
             _ => grace,
         };
+        let moment = self.moment(now);
         let case = self.cases.entry(warrant.incident.0).or_default();
         let nudged = case
             .nudged
@@ -58,9 +59,8 @@ impl Watchman {
             now >= nudged.after(notice),
             "signal within the notice: {name}"
         );
-        let moment = (now, self.worked);
         if let Some(mark) = case.notice {
-            self.gates.served((name, mark), moment, notice)?;
+            self.gates.served(scene, name, (mark, moment), notice)?;
         }
         if signal == Signal::Term {
             case.asked = Some((warrant.id, now));
@@ -74,7 +74,7 @@ impl Watchman {
             let termed = case.termed.ok_or(format!("KILL without TERM: {name}"))?;
             ensure!(now >= termed.after(grace), "KILL within the grace: {name}");
             if let Some(mark) = case.grace {
-                self.gates.served((name, mark), moment, grace)?;
+                self.gates.served(scene, name, (mark, moment), grace)?;
             }
             // Another TERM must come before another KILL.
             case.ending = Some((warrant.id, termed));

@@ -5,19 +5,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use beadle::engine::evidence::{Evidence, Exemption, Verdict as Judged};
+use beadle::engine::evidence::{Evidence, Exemption, UnitKey, Verdict as Judged};
 use beadle::engine::rule::Rule;
 use beadle::engine::snapshot::Machine as Told;
 use beadle::engine::units::Mono;
 
-use super::{Scene, Verdict, ensure, find};
+use super::{Scene, Verdict, ensure};
 
 /// Figures of the machine may be older than the evidence by so much: looks come back out of turn.
 const OUT_OF_TURN: Duration = Duration::from_secs(2);
 /// A rule is judged again so soon after its gate opened: looked at every ten seconds at the latest.
 const SOON: Duration = Duration::from_secs(16);
-/// How late it may be noticed that a gate closed: an interval, a look that takes its time, a step that comes late.
-const LATE: Duration = Duration::from_secs(6);
+/// How late it may be noticed that a gate closed: an interval, besides all that is slow in this world.
+const LATE: Duration = Duration::from_secs(2);
 
 /// How the gates of one rule stood.
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,13 +37,22 @@ pub(super) struct Gates {
     records: BTreeMap<Arc<str>, Record>,
     /// When that was last looked at.
     looked: Option<Mono>,
+    /// Since when each unit waits, in time of work.
+    waiting: BTreeMap<(Arc<str>, UnitKey), Duration>,
+}
+
+/// A moment by all clocks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment {
+    pub(super) at: Mono,
+    pub(super) worked: Duration,
+    pub(super) overslept: Duration,
 }
 
 /// A moment from which time is served.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Mark {
-    at: Mono,
-    worked: Duration,
+    moment: Moment,
     closed: Duration,
     closings: u32,
 }
@@ -101,55 +110,69 @@ impl Gates {
     }
 
     /// From now on time is served.
-    pub(super) fn mark(&self, name: &str, now: Mono, worked: Duration) -> Mark {
+    pub(super) fn mark(&self, name: &str, moment: Moment) -> Mark {
         let record = self.records.get(name).copied().unwrap_or_default();
         Mark {
-            at: now,
-            worked,
+            moment,
             closed: record.closed,
             closings: record.closings,
         }
     }
 
-    /// So much was served since, while a gate was open.
+    /// So much was served between the two, while a gate was open.
     pub(super) fn served(
         &self,
-        (name, mark): (&str, Mark),
-        (now, worked): (Mono, Duration),
+        scene: &Scene<'_>,
+        name: &str,
+        (mark, now): (Mark, Moment),
         asked: Duration,
     ) -> Verdict {
         let record = self.records.get(name).copied().unwrap_or_default();
-        let gone_by = now.since(mark.at);
-        if gone_by.saturating_sub(worked.saturating_sub(mark.worked)) > Duration::from_secs(1) {
-            // Everything stood still: nobody could see that a gate closed.
+        let then = mark.moment;
+        let gone_by = now.at.since(then.at);
+        let worked = now.worked.saturating_sub(then.worked);
+        if is_dim(scene) || gone_by.saturating_sub(worked) > Duration::from_secs(1) {
+            // Nobody could see that a gate closed.
             return Ok(());
         }
         let closed = record.closed.saturating_sub(mark.closed);
-        let slack = LATE * record.closings.saturating_sub(mark.closings);
+        let late = LATE + Duration::from_millis(2 * scene.shells.ways.slowest);
+        // It may have closed just before, too.
+        let closings = record.closings.saturating_sub(mark.closings) + 1;
+        let slack = late * closings + now.overslept.saturating_sub(then.overslept);
         ensure!(
             gone_by.saturating_sub(closed) + slack >= asked,
-            "time was served behind a closed gate: {name}, {gone_by:?}, {closed:?} of it closed"
+            "time was served behind a closed gate: {name}, {gone_by:?} of {asked:?}, {closed:?} of it closed"
         );
         Ok(())
     }
 
     /// Nobody waits for a gate that is open.
-    pub(super) fn nobody_waits(&self, scene: &Scene<'_>, worked: Duration) -> Verdict {
-        let ways = scene.shells.ways;
-        if ways.unread > 0 || ways.lost_looks > 0 || ways.slowest > 400 {
-            return Ok(());
-        }
+    pub(super) fn nobody_waits(&mut self, scene: &Scene<'_>, worked: Duration) -> Verdict {
+        let mut waiting = BTreeMap::new();
         for case in scene.judge.cases() {
+            if *case.verdict != Judged::Exempt(Exemption::Closed) {
+                continue;
+            }
+            let whom = (case.rule.name.clone(), case.unit);
+            let began = self.waiting.get(&whom).copied().unwrap_or(worked);
             let record = self.records.get(&case.rule.name);
-            let since = record.and_then(|record| record.open_since);
-            let waits = *case.verdict == Judged::Exempt(Exemption::Closed)
-                && find(scene.rules, &case.rule.name).is_some();
+            let open = record.and_then(|record| record.open_since);
             ensure!(
-                !waits || since.is_none_or(|since| worked.saturating_sub(since) < SOON),
+                is_dim(scene)
+                    || open.is_none_or(|open| worked.saturating_sub(open.max(began)) < SOON),
                 "{} waits for an open gate",
                 case.rule.name
             );
+            waiting.insert(whom, began);
         }
+        self.waiting = waiting;
         Ok(())
     }
+}
+
+/// Whether looks fail in this world, or come late.
+fn is_dim(scene: &Scene<'_>) -> bool {
+    let ways = scene.shells.ways;
+    ways.unread > 0 || ways.lost_looks > 0 || ways.slowest > 400
 }
