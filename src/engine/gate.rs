@@ -372,8 +372,8 @@ mod tests {
 
     fn with(vitals: Vitals, cores: u32) -> Machine {
         Machine {
-            vitals,
             cores,
+            vitals,
             ..Machine::default()
         }
     }

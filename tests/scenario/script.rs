@@ -128,9 +128,9 @@ impl Words {
                 "time" => {
                     let (hour, minute) = value.split_once(':').ok_or("when?")?;
                     let minutes = u64::from(number(hour)? * 60 + number(minute)?);
-                    let gone_by = machine.now.since(START) + machine.slept;
-                    let day = Duration::from_secs(86_400);
-                    machine.wall = Duration::from_secs(minutes * 60) + day * 365 - gone_by;
+                    let gone_by = (machine.now.since(START) + machine.slept).as_secs();
+                    let day = 86_400;
+                    machine.wall = Duration::from_secs(minutes * 60 + day - gone_by % day);
                 }
                 "load" => machine.vitals.load = sensed(value, hundredths)?,
                 "pressure" => machine.vitals.memory_pressure = sensed(value, hundredths)?,

@@ -126,16 +126,17 @@ fn incidents(open: &[Judged], paint: Paint, page: &mut Page) {
 
 /// Rules that are not judged now, and what they wait for.
 fn waiting(rules: &[Rule], paint: Paint, page: &mut Page) {
-    for rule in rules {
-        let closed = || rule.when.iter().filter(|gate| !words::is_open(gate));
-        if rule.units == 0 || closed().next().is_none() {
-            continue;
-        }
+    let waits = |rule: &&Rule| rule.units > 0 && words::waits(&rule.when);
+    let waiting: Vec<&Rule> = rules.iter().filter(waits).collect();
+    if !waiting.is_empty() {
+        page.gap();
+    }
+    for rule in waiting {
         page.line(format_args!(
             "{} rule {} waits until {}",
             paint.tone(Tone::Warn, "closed:"),
             rule.name,
-            words::gates(closed()),
+            words::awaited(&rule.when),
         ));
     }
 }

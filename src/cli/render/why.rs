@@ -131,8 +131,11 @@ fn verdict(finding: &Finding, paint: Paint) -> String {
 /// One line a gate: `when load above 8 (now 3.1): closed`.
 pub(super) fn when(gates: &[Gate], indent: &str, page: &mut Page) {
     for gate in gates {
-        let words = words::gates(std::iter::once(gate));
-        page.line(format_args!("{indent}when {words}: {}", gate.stands));
+        page.line(format_args!(
+            "{indent}when {}: {}",
+            words::gate_now(gate),
+            gate.stands
+        ));
     }
 }
 

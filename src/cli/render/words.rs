@@ -193,36 +193,46 @@ pub fn coming(next: &Next) -> String {
 pub fn outlook(incident: &Incident, finding: &Finding) -> String {
     match (&finding.paused, &incident.next, &incident.rests) {
         (Some(_), _, _) => "waits while paused".to_owned(),
-        (None, _, _) if finding.when.iter().any(|gate| !is_open(gate)) => {
-            format!(
-                "waits until {}",
-                gates(finding.when.iter().filter(|gate| !is_open(gate)))
-            )
-        }
+        (None, _, _) if waits(&finding.when) => format!("waits until {}", opening(&finding.when)),
         (None, Some(next), _) => coming(next),
         (None, None, Some(why)) => format!("goes no further: {}", rest(why)),
         (None, None, None) => "nothing comes next".to_owned(),
     }
 }
 
-/// Whether a gate is open.
-pub fn is_open(gate: &Gate) -> bool {
-    gate.stands.as_str() == Stands::Open.word()
+/// Whether a gate is closed, or nobody knows whether it is open.
+pub fn waits(gates: &[Gate]) -> bool {
+    closed(gates).next().is_some()
 }
 
-/// What opens gates, and what is found: `load above 8 (now 3.1) and between 22:00-06:00 (now 14:05)`.
-pub fn gates<'g>(gates: impl Iterator<Item = &'g Gate>) -> String {
-    let words: Vec<String> = gates
-        .map(|gate| {
-            let found = match (&gate.now, &gate.because) {
-                (Some(now), _) => format!(" (now {now})"),
-                (None, Some(why)) => format!(" (not known: {why})"),
-                (None, None) => String::new(),
-            };
-            format!("{} {}{found}", gate.gate, gate.opens)
-        })
+fn closed(gates: &[Gate]) -> impl Iterator<Item = &Gate> {
+    gates
+        .iter()
+        .filter(|gate| gate.stands.as_str() != Stands::Open.word())
+}
+
+/// What would open those that are not: `load above 8 and on_battery true`.
+fn opening(gates: &[Gate]) -> String {
+    let words: Vec<String> = closed(gates)
+        .map(|gate| format!("{} {}", gate.gate, gate.opens))
         .collect();
     words.join(" and ")
+}
+
+/// The same with what was found: `load above 8 (now 3.1) and on_battery true (now on mains)`.
+pub fn awaited(gates: &[Gate]) -> String {
+    let words: Vec<String> = closed(gates).map(gate_now).collect();
+    words.join(" and ")
+}
+
+/// `load above 8 (now 3.1)`
+pub fn gate_now(gate: &Gate) -> String {
+    let found = match (&gate.now, &gate.because) {
+        (Some(now), _) => format!(" (now {now})"),
+        (None, Some(why)) => format!(" (not known: {why})"),
+        (None, None) => String::new(),
+    };
+    format!("{} {}{found}", gate.gate, gate.opens)
 }
 
 /// What must be so for a rule to be judged, as rules write it; `None` where it always is.

@@ -420,6 +420,15 @@ pub(super) fn gates() -> Vec<GateReading> {
     .collect()
 }
 
+/// One whose rule waits.
+fn behind_gates() -> UnitView {
+    let open = Some(incident(Some((Signal::Term, 5_002)), None));
+    UnitView {
+        gates: gates(),
+        ..unit(over().readings, Verdict::Exempt(Exemption::Closed), open)
+    }
+}
+
 pub(super) fn view() -> View {
     let rule = |name: &str, origin, gates| RuleView {
         name: name.into(),
@@ -470,14 +479,7 @@ pub(super) fn view() -> View {
                 Some(incident(Some((Signal::Term, 5_002)), None)),
             ),
             unit(vec![], Verdict::Unknown, None),
-            UnitView {
-                gates: gates(),
-                ..unit(
-                    over().readings,
-                    Verdict::Exempt(Exemption::Closed),
-                    Some(incident(Some((Signal::Term, 5_002)), None)),
-                )
-            },
+            behind_gates(),
         ],
         pauses: vec![
             PauseView {
