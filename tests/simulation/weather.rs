@@ -24,6 +24,12 @@ pub fn gate(rules: &mut [Rule], chance: &mut Chance) -> bool {
         for _ in 0..chance.one_of(&[0, 0, 1, 1, 1, 2]) {
             rule.gates.push(any(chance));
         }
+        // Long enough for a gate to close in the midst of it.
+        if !rule.gates.is_empty() && chance.permille(500) {
+            for stage in rule.ladder.iter_mut().skip(1) {
+                stage.after += Duration::from_secs(chance.within(10, 20));
+            }
+        }
     }
     true
 }
