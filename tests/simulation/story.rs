@@ -16,7 +16,7 @@ use crate::world::senses::{Parts, Units};
 use crate::world::shells::{Records, Ways};
 
 /// Gates come of a chance of their own, so that the stories without them stay what they were.
-pub const GATES: u64 = 0x6a7e;
+pub const GATES: u64 = 0x9a7e;
 
 /// Something that befalls the whole machine, or us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
