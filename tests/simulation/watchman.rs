@@ -16,6 +16,9 @@
 //! | CPU time, age, zombies beyond the truth | the dead buried twice; sleep counted as age; those not seen counted | 5; 10; 1 |
 //! | signal in mode | `incident` and `acts`: the mode asked for by neither | 1 |
 //! | signal after a pause was accepted | `answers`: no pause applies | 26 |
+//! | something through a closed gate | `bench` and `acts`: no gate is closed | 2 |
+//! | time was served behind a closed gate | `incident`: no clock stands | 79 |
+//! | N waits for an open gate | `looks`: what a gate asks for is not read for a unit that waits | 7 |
 //! | signal against the breaker | `ladder`: the endings are not counted | 33 |
 //! | signal in the cooldown of a refusal | `acts`: a refusal is not remembered | 17 |
 //! | a signal that the ladder does not have | `acts`: KILL is sent where TERM is due | 0 |
