@@ -4,6 +4,7 @@
 mod auditor;
 mod story;
 mod watchman;
+mod weather;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -80,7 +81,9 @@ impl Run {
             }
             let next = self.next();
             self.story.machine.advance(next);
+            self.look_at_gates();
             self.trouble()?;
+            self.look_at_gates();
             if self.chance.permille(self.story.early_records) {
                 self.mourn()?;
             }
@@ -142,7 +145,9 @@ impl Run {
             .unwrap_or(self.story.end)
             .max(machine.now);
         if self.chance.permille(self.story.oversleeps) {
-            next.after(Duration::from_millis(self.chance.within(1, 3000)))
+            let late = Duration::from_millis(self.chance.within(1, 3000));
+            self.watchman.overslept += late;
+            next.after(late)
         } else {
             next
         }
@@ -171,6 +176,12 @@ impl Run {
         }
     }
 
+    /// Before and after something changes: whoever looks in between may see either.
+    fn look_at_gates(&mut self) {
+        let scene = scene_of(&self.story, &self.shells, &self.judge);
+        self.watchman.look_at_gates(&scene);
+    }
+
     fn trouble(&mut self) -> Result<(), String> {
         let now = self.story.machine.now;
         while self
@@ -187,6 +198,7 @@ impl Run {
                     let to = self.story.machine.now.after(span);
                     self.story.machine.advance(to);
                 }
+                Trouble::Weather(vitals) => self.story.machine.vitals = vitals,
                 Trouble::Pause { by, span, rule } => {
                     let rule = rule
                         .and_then(|index| self.story.rules.rules.get(index))
@@ -215,7 +227,10 @@ impl Run {
                     }))?;
                 }
                 Trouble::Reload(seed) => {
-                    let rules = story::make_rules(&mut Chance::new(seed));
+                    let (rules, _) = story::make_rules(
+                        &mut Chance::new(seed),
+                        &mut Chance::new(seed ^ story::GATES),
+                    );
                     self.story.rules = story::freeze_some(rules, seed);
                     self.watchman.reloaded();
                     self.auditor.reloads += 1;

@@ -38,6 +38,9 @@ pub(super) struct Listed {
     pub(super) origin: Safe,
     /// What happens, in words.
     pub(super) ladder: String,
+    /// When it is judged, in words; absent is always.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) when: Option<String>,
     /// What it is for.
     pub(super) about: Option<Safe>,
 }
@@ -66,7 +69,10 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<(), Failure> {
                 rule.name.to_string(),
                 rule.mode.to_string(),
                 rule.origin.to_string(),
-                rule.ladder.clone(),
+                match &rule.when {
+                    Some(when) => format!("{}; only while {when}", rule.ladder),
+                    None => rule.ladder.clone(),
+                },
                 rule.about
                     .as_ref()
                     .map_or_else(String::new, Safe::to_string),
@@ -101,6 +107,7 @@ impl Listed {
             mode: Safe::word(rule.mode.word()),
             origin: origin(&rule.origin),
             ladder: words::ladder(&rule.ladder),
+            when: words::condition(&rule.gates),
             about: rule.about.as_deref().map(Safe::word),
         }
     }

@@ -196,6 +196,11 @@ impl RuleDraft {
         } else {
             base.warmup
         };
+        let gates = if given("when") {
+            self.gates.take()
+        } else {
+            base.gates.clone()
+        };
         let cooldown = if given("cooldown") {
             self.cooldown
         } else {
@@ -223,6 +228,7 @@ impl RuleDraft {
             given: all,
             mode,
             scope,
+            gates,
             warmup,
             cooldown,
             clauses,
@@ -287,6 +293,7 @@ impl RuleDraft {
             matcher: matcher.value,
             scope,
             clauses: clauses.into_iter().map(clause).collect(),
+            gates: self.gates.unwrap_or_default(),
             warmup: self.warmup,
             keep: self.keep.unwrap_or_default(),
             ladder: self.ladder.unwrap_or_else(nudge_only),

@@ -18,7 +18,7 @@ pub(super) struct Misread {
 }
 
 impl Misread {
-    fn new(message: impl Into<String>, expected: impl Into<String>) -> Self {
+    pub(super) fn new(message: impl Into<String>, expected: impl Into<String>) -> Self {
         Self {
             message: message.into(),
             expected: expected.into(),
@@ -220,7 +220,7 @@ pub(super) fn count(text: &str) -> Result<u64, Misread> {
     }
 }
 
-fn refuse_sign(text: &str, what: &str, expected: &str) -> Result<(), Misread> {
+pub(super) fn refuse_sign(text: &str, what: &str, expected: &str) -> Result<(), Misread> {
     if text.starts_with('-') {
         return Err(Misread::new(format!("{what} cannot be negative"), expected));
     }
@@ -246,7 +246,7 @@ fn parts(text: &str) -> Option<Vec<(&str, &str)>> {
     (!parts.is_empty()).then_some(parts)
 }
 
-fn single(text: &str) -> Option<(&str, &str)> {
+pub(super) fn single(text: &str) -> Option<(&str, &str)> {
     match parts(text)?.as_slice() {
         [one] => Some(*one),
         _ => None,
@@ -254,7 +254,7 @@ fn single(text: &str) -> Option<(&str, &str)> {
 }
 
 /// A decimal number with at most three places, in thousandths.
-fn thousandths(number: &str) -> Option<u128> {
+pub(super) fn thousandths(number: &str) -> Option<u128> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
     let places = u32::try_from(fraction.len())
         .ok()

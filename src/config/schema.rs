@@ -2,11 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::raw::{document, ladder, limit, matcher, rule};
+use super::raw::{document, gate, ladder, limit, matcher, rule};
 use super::table::{Keys, Shape};
 
 /// Every kind of map there is; the first is the file itself.
-pub(super) static TABLES: [&dyn Keys; 16] = [
+pub(super) static TABLES: [&dyn Keys; 19] = [
     &document::DOCUMENT,
     &document::NUDGE,
     &document::BREAKER,
@@ -21,12 +21,15 @@ pub(super) static TABLES: [&dyn Keys; 16] = [
     &limit::MEMORY,
     &limit::COUNT,
     &limit::ORPHANED,
+    &gate::WHEN,
+    &gate::LOAD,
+    &gate::PRESSURE,
     &ladder::STAGE,
     &ladder::SIGNAL,
 ];
 
 /// Keys that must be there.
-const REQUIRED: [(&str, &[&str]); 10] = [
+const REQUIRED: [(&str, &[&str]); 12] = [
     ("beadle", &["version"]),
     ("rule", &["name"]),
     ("match-age", &["above"]),
@@ -36,6 +39,8 @@ const REQUIRED: [(&str, &[&str]); 10] = [
     ("memory-limit", &["above"]),
     ("count-limit", &["above"]),
     ("orphaned-limit", &["above"]),
+    ("load-gate", &["above"]),
+    ("pressure-gate", &["above"]),
     ("signal", &["name"]),
 ];
 
@@ -93,6 +98,8 @@ fn value(shape: Shape) -> Value {
     const MEMORY: &str = r"^\s*[0-9]+(\.[0-9]{1,3})?\s*([KMGT](iB)?|B)\s*$|^[0-9]+\s*%$";
     const CPU: &str = r"^\s*[0-9]+(\.[0-9]{1,3})?\s*(%|cores?)\s*$";
     const PACE: &str = r"^\s*[0-9]+(\.[0-9]{1,3})?\s*/[smh]\s*$";
+    const PERCENT: &str = r"^\s*[0-9]+(\.[0-9]{1,2})?\s*%\s*$";
+    const HOURS: &str = r"^\s*[0-9]{1,2}:[0-9]{2}\s*-\s*[0-9]{1,2}:[0-9]{2}\s*$";
     match shape {
         Shape::Any => json!({}),
         Shape::One => json!({ "const": 1 }),
@@ -104,6 +111,11 @@ fn value(shape: Shape) -> Value {
         Shape::Memory => json!({ "type": "string", "pattern": MEMORY }),
         Shape::Cpu => json!({ "type": "string", "pattern": CPU }),
         Shape::Pace => json!({ "type": "string", "pattern": PACE }),
+        Shape::Load => json!({
+            "anyOf": [{ "type": "number", "exclusiveMinimum": 0 }, value(Shape::Percent)],
+        }),
+        Shape::Percent => json!({ "type": "string", "pattern": PERCENT }),
+        Shape::Hours => one_or_many(&json!({ "type": "string", "pattern": HOURS })),
         Shape::Count => json!({ "type": "integer", "minimum": 0 }),
         Shape::Words(words) => json!({ "enum": words }),
         Shape::WordsOrList(words) => json!({

@@ -59,6 +59,12 @@ pub(super) enum Shape {
     Cpu,
     /// `200/s`.
     Pace,
+    /// `8`, or `200%`.
+    Load,
+    /// `10%`.
+    Percent,
+    /// `22:00-06:00`, or a list of such.
+    Hours,
     /// `100`.
     Count,
     /// One of these words.

@@ -325,6 +325,7 @@ mod tests {
             finding: Finding {
                 verdict: Safe::word("clear"),
                 paused: None,
+                when: Vec::new(),
             },
             nearness: 0.5,
             incident: None,

@@ -71,9 +71,11 @@ pub(crate) fn glance(rules: Arc<RuleSet>, span: Duration) -> Result<View, StartE
                 Decision::Sample {
                     asks,
                     groups: _,
+                    vitals,
                     by: _,
                 } => {
-                    inputs.push_back(Input::Snapshot(sampler.look(&asks, &clock)));
+                    let look = sampler.look(&asks, &vitals, &clock);
+                    inputs.push_back(Input::Snapshot(look));
                 }
                 Decision::Learn(questions) => learner.ask(questions),
                 // A moment is too short for a survey. Without the means to act the rest are only words.

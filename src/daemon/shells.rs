@@ -101,11 +101,12 @@ impl Shells {
             Decision::Sample {
                 asks,
                 groups,
+                vitals,
                 by: _,
             } => {
                 // What is read of a group frames the look.
                 let listed = self.groups.list(&groups, self.clock);
-                let mut snapshot = self.sampler.look(&asks, &self.clock);
+                let mut snapshot = self.sampler.look(&asks, &vitals, &self.clock);
                 snapshot.groups = self.groups.measure(listed, self.clock);
                 inbox.defer(Input::Snapshot(snapshot));
             }

@@ -1,6 +1,6 @@
 //! What goes into the judge and what comes out of it: the whole conversation between the engine and the world.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use super::account::{Accounting, Accounts};
 use super::event::Event;
 use super::evidence::{Evidence, IncidentId, Reading, UnitKey, Verdict};
 use super::facts::{Facts, Question};
+use super::gate::{GateReading, Vital};
 use super::legacy::Legacy;
 use super::process::{Pid, ProcKey, Text, Uid};
 use super::rule::{Mode, Origin, RuleName, RuleSet, Scope, Signal};
@@ -106,6 +107,8 @@ pub enum Decision {
         asks: Vec<Ask>,
         /// Paths of control groups whose figures are wanted too.
         groups: Vec<Text>,
+        /// Figures of the machine that are wanted too.
+        vitals: BTreeSet<Vital>,
         /// How long it may take.
         by: Mono,
     },
@@ -291,6 +294,8 @@ pub struct RuleView {
     pub scope: Scope,
     /// How many units it judges now.
     pub units: usize,
+    /// Its gates, and how they stand; what nothing is judged by is not read.
+    pub gates: Vec<GateReading>,
 }
 
 /// A unit as people ask for it.
@@ -300,6 +305,8 @@ pub struct UnitView {
     pub evidence: Evidence,
     /// The verdict.
     pub verdict: Verdict,
+    /// The rule's gates, as they stood then.
+    pub gates: Vec<GateReading>,
     /// How near the nearest limit is, in thousandths: 1000 is at it.
     pub nearness: u64,
     /// The incident, when one is open.
@@ -379,6 +386,8 @@ pub enum Relation {
         root: Text,
         /// Its verdict.
         verdict: Verdict,
+        /// The rule's gates, as they stood then.
+        gates: Vec<GateReading>,
         /// Each limit: now, threshold, for how long.
         readings: Vec<Reading>,
         /// When the soonest limit would be over at this pace, as far as it can be told.

@@ -172,6 +172,8 @@ pub enum Exemption {
         /// Who.
         by: Uid,
     },
+    /// A gate of the rule's `when` is closed, or nobody knows whether it is open.
+    Closed,
 }
 
 /// Whose process it is, in words people know.

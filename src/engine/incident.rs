@@ -242,20 +242,34 @@ impl Incident {
             }
             Verdict::Exempt(_) => return Step::Wait,
         };
-        if over {
-            self.clear = None;
-        } else {
-            let since = *self.clear.get_or_insert(sampled);
-            let busy = matches!(self.phase, Phase::Acting(_) | Phase::Preparing(_));
-            if sampled.since(since) >= RECOVERY && !busy {
-                return Step::Close(Closing::Recovered);
-            }
-            return Step::Wait;
+        if !over {
+            return self.recover(sampled);
         }
+        self.clear = None;
         match &self.phase {
             Phase::Preparing(_) | Phase::Acting(_) => Step::Wait,
             Phase::Climbing | Phase::Resting(_) => self.climb(now, sampled, rule, bar),
         }
+    }
+
+    /// Takes in what the limits say while a gate is closed. Nothing is climbed; what is over for good is closed.
+    pub fn wait(&mut self, sampled: Mono, limits: &Verdict) -> Step {
+        match limits {
+            Verdict::Clear => self.recover(sampled),
+            Verdict::Sustained | Verdict::Breaching | Verdict::Unknown | Verdict::Exempt(_) => {
+                self.clear = None;
+                Step::Wait
+            }
+        }
+    }
+
+    fn recover(&mut self, sampled: Mono) -> Step {
+        let since = *self.clear.get_or_insert(sampled);
+        let busy = matches!(self.phase, Phase::Acting(_) | Phase::Preparing(_));
+        if sampled.since(since) >= RECOVERY && !busy {
+            return Step::Close(Closing::Recovered);
+        }
+        Step::Wait
     }
 
     fn climb(&mut self, now: Mono, sampled: Mono, rule: &Rule, bar: Option<Rest>) -> Step {
@@ -323,9 +337,9 @@ impl Incident {
         self.clear = None;
     }
 
-    /// The clock stands still for so long: nothing was served meanwhile.
-    pub fn stand(&mut self, span: Duration) {
-        self.clock = self.clock.after(span);
+    /// The clock stood still since that moment: nothing was served from then on, also of a stage that began since.
+    pub fn stand(&mut self, since: Mono, now: Mono) {
+        self.clock = now.before(since.since(self.clock));
     }
 
     /// The ladder is another one now: the stage stays where all before it is as it was, else the climb goes on after

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::gate::Gate;
 use super::matcher::Matcher;
 use super::units::{Bytes, Millicores, PerSecond};
 
@@ -107,6 +108,8 @@ pub struct Rule {
     pub scope: Scope,
     /// One clause that holds is enough. Never empty.
     pub clauses: Vec<Clause>,
+    /// What must be so of the machine for it to be judged: all of these.
+    pub gates: Vec<Gate>,
     /// How long at the start only `cpu_time`, `age` and `processes` count. `None`: 30 s for `leftover` and
     /// `orphaned`, none for the rest.
     pub warmup: Option<Duration>,

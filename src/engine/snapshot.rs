@@ -3,6 +3,7 @@
 use std::num::NonZeroU64;
 use std::time::Duration;
 
+use super::gate::Vitals;
 use super::process::{Pid, ProcKey, ShortName, StartTicks, Text, Uid};
 use super::units::{Bytes, Mono};
 
@@ -97,6 +98,8 @@ pub struct Machine {
     pub cores: u32,
     /// The pace at which the kernel counts what a running thread uses: what it used since is in no figure yet.
     pub tick: Duration,
+    /// What gates ask for.
+    pub vitals: Vitals,
 }
 
 /// One control group at one moment.

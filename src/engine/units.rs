@@ -158,6 +158,21 @@ impl fmt::Display for PerSecond {
     }
 }
 
+/// A number to two places: 850 is eight and a half. Loads and percentages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Hundredths(pub u64);
+
+impl fmt::Display for Hundredths {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (whole, part) = (self.0.wrapping_div(100), self.0.wrapping_rem(100));
+        match (part.wrapping_div(10), part.wrapping_rem(10)) {
+            (0, 0) => write!(f, "{whole}"),
+            (tenths, 0) => write!(f, "{whole}.{tenths}"),
+            (_, _) => write!(f, "{whole}.{part:02}"),
+        }
+    }
+}
+
 /// A span of time as people read it: `45 s`, `1 min 30 s`, `2 h`, `350 ms`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span(pub Duration);

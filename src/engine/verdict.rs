@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use super::evidence::{Finding, Quantity, Reading, Verdict};
+use super::measures::{Measures, Stands};
 use super::pace::{Growth, Tally, Window};
 use super::rule::{Amount, Bound, Clause, Limit, Measure, Metric};
 use super::units::{Bytes, Millicores, Mono, PerSecond, Range, Side};
@@ -13,100 +14,6 @@ use super::usage::Spent;
 
 /// What a limit without `for:` takes as the window of a rate.
 pub const RATE_WINDOW: Duration = Duration::from_secs(5);
-
-/// The measures of one unit at one moment; `None` is not known.
-#[derive(Clone, Debug, Default)]
-pub struct Measures {
-    /// CPU time, the dead included.
-    pub cpu_time: Option<Range<Duration>>,
-    /// The same, in a form whose differences tell a pace.
-    pub spent: Option<Spent>,
-    /// Whether members stand still.
-    pub stands: Stands,
-    /// Every member was read in this look: only then does the sum of their CPU time tell a pace.
-    pub whole: bool,
-    /// Memory, private.
-    pub private: Option<Range<Bytes>>,
-    /// Private memory of the largest member.
-    pub private_largest: Bytes,
-    /// The sum over all members that were read, shared pages once per member.
-    pub private_sum: Bytes,
-    /// Memory, resident.
-    pub rss: Option<Range<Bytes>>,
-    /// Memory, swapped out.
-    pub swap: Option<Range<Bytes>>,
-    /// What 100 % of memory is; zero when unknown.
-    pub machine: Bytes,
-    /// Age.
-    pub age: Option<Range<Duration>>,
-    /// Members.
-    pub processes: Option<Range<u64>>,
-    /// Their threads.
-    pub threads: Option<Range<u64>>,
-    /// Their open files.
-    pub open_files: Option<Range<u64>>,
-    /// The dead not waited for.
-    pub zombies: Option<Range<u64>>,
-    /// Processes started since the root became one.
-    pub spawned: Option<Range<u64>>,
-    /// Time since the starter went away; zero while it has not.
-    pub orphaned: Option<Range<Duration>>,
-    /// The same, where the root was started to outlive its starter.
-    pub detached: Option<Range<Duration>>,
-    /// Time since the root went away; zero while it has not.
-    pub leftover: Option<Range<Duration>>,
-    /// Time since the root became one, for warm-up.
-    pub since_root: Duration,
-}
-
-/// Whether members stand still. For a pace the time does not count in which they do: a tree that was frozen for a minute has
-/// not become slower by that, and has not recovered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Stands {
-    /// They may work.
-    #[default]
-    Moving,
-    /// All of them were stopped by somebody: how fast they work cannot be told.
-    Still,
-    /// We stopped some: how fast they work is what it was before.
-    Frozen,
-}
-
-/// So much CPU time in doubt, at most, tells a pace all the same.
-const DOUBT: Duration = Duration::from_secs(1);
-
-impl Measures {
-    /// Some members may turn out not to count: all of this is at most, and what is measured without them at least.
-    pub fn is_at_least(&mut self, sure: &Self) {
-        fn lower<T>(range: &mut Option<Range<T>>, sure: Option<Range<T>>) {
-            match (range.as_mut(), sure) {
-                (Some(range), Some(sure)) => range.at_least = sure.at_least,
-                (Some(_), None) => *range = None,
-                (None, _) => {}
-            }
-        }
-        // What is in doubt now may all be certain at the next look, and was not used in between.
-        let doubt = self.cpu_time.zip(sure.cpu_time);
-        let doubt = doubt.map(|(all, sure)| all.at_least.saturating_sub(sure.at_least));
-        self.whole &= doubt.is_none_or(|doubt| doubt <= DOUBT);
-        lower(&mut self.cpu_time, sure.cpu_time);
-        let both = self.spent.zip(sure.spent);
-        self.spent = both.map(|(spent, sure)| spent.with_sure(sure));
-        lower(&mut self.private, sure.private);
-        lower(&mut self.rss, sure.rss);
-        lower(&mut self.swap, sure.swap);
-        lower(&mut self.processes, sure.processes);
-        lower(&mut self.threads, sure.threads);
-        lower(&mut self.open_files, sure.open_files);
-        lower(&mut self.zombies, sure.zombies);
-        self.private_largest = sure.private_largest;
-        self.private_sum = sure.private_sum;
-        let nobody = sure.processes.is_some_and(|sure| sure.at_least == 0);
-        if let Some(leftover) = self.leftover.as_mut().filter(|_| nobody) {
-            leftover.at_least = Duration::ZERO;
-        }
-    }
-}
 
 /// How long a limit has been over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -314,6 +221,11 @@ impl Gauge {
             at_most: by.at_most.and_then(|by| most(by, growth.shortest)),
             tier: by.tier,
         })
+    }
+
+    /// Whether what was measured before counts when it is next read.
+    pub const fn remembers(&self) -> bool {
+        self.window.is_some() || self.limit.lasting.is_some()
     }
 
     /// When this limit would be over if the unit went on as it has since its root became one; `None` when that cannot

@@ -83,7 +83,8 @@ impl Clock {
         Timestamp::now()
     }
 
-    /// Minute of the local day, 0 ..= 1439; in UTC where the machine has no time zone.
+    /// Minute of the local day, 0 ..= 1439; in UTC where the machine has no time zone. Another time zone is noticed within
+    /// five minutes.
     pub fn local_minute(self) -> u16 {
         let local = self.wall().to_zoned(TimeZone::system());
         let minute = i32::from(local.hour()) * 60 + i32::from(local.minute());

@@ -47,3 +47,4 @@ pub mod users;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 pub(crate) mod villain;
+pub mod vitals;

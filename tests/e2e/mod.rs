@@ -23,6 +23,7 @@ pub(crate) mod wait;
 mod accounting;
 mod answers;
 mod freeze;
+mod gates;
 mod history;
 pub(crate) mod identity;
 pub(crate) mod lineage;

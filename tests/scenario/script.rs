@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use beadle::engine::units::{Bytes, Mono};
+use beadle::engine::gate::{Power, Sensed};
+use beadle::engine::units::{Bytes, Hundredths, Mono};
 
 use crate::world::body::{Consent, Deed, OnKill, OnTerm, Plan, Waits};
+use crate::world::machine::Machine;
 
 /// Where the story begins.
 pub const START: Mono = Mono::from_secs(1000);
@@ -114,6 +116,51 @@ impl Words {
             }
         }
         Ok(())
+    }
+}
+
+impl Words {
+    /// What gates may ask of the machine: `time=21:50 load=9.5 pressure=12.25 power=battery`; `?` cannot be read, `none` is
+    /// not told.
+    pub fn condition(&self, machine: &mut Machine) -> Result<(), String> {
+        for (name, value) in &self.named {
+            match name.as_str() {
+                "time" => {
+                    let (hour, minute) = value.split_once(':').ok_or("when?")?;
+                    let minutes = u64::from(number(hour)? * 60 + number(minute)?);
+                    let gone_by = (machine.now.since(START) + machine.slept).as_secs();
+                    let day = 86_400;
+                    machine.wall = Duration::from_secs(minutes * 60 + day - gone_by % day);
+                }
+                "load" => machine.vitals.load = sensed(value, hundredths)?,
+                "pressure" => machine.vitals.memory_pressure = sensed(value, hundredths)?,
+                "power" => machine.vitals.power = sensed(value, power)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn sensed<T>(text: &str, read: fn(&str) -> Result<T, String>) -> Result<Sensed<T>, String> {
+    match text {
+        "?" => Ok(Sensed::Unread),
+        "none" => Ok(Sensed::Absent),
+        text => read(text).map(Sensed::Known),
+    }
+}
+
+fn hundredths(text: &str) -> Result<Hundredths, String> {
+    let (whole, part) = text.split_once('.').unwrap_or((text, "00"));
+    let part = number(&format!("{part:0<2}"))?;
+    Ok(Hundredths(u64::from(number(whole)? * 100 + part)))
+}
+
+fn power(text: &str) -> Result<Power, String> {
+    match text {
+        "battery" => Ok(Power::Battery),
+        "mains" => Ok(Power::Mains),
+        other => Err(format!("`{other}` is no power")),
     }
 }
 

@@ -95,6 +95,7 @@ impl Theater {
             pids: 4000,
             marks: Marks::Inodes,
         });
+        world.condition(&mut machine)?;
         let mut names = BTreeMap::from([("init".to_owned(), Machine::INIT)]);
         // The shell that everything is started from, unless another parent is named.
         let mut shell = Plan::of("bash");
@@ -293,6 +294,7 @@ impl Theater {
                 self.restart(down);
                 return Ok(());
             }
+            "machine" => words.condition(&mut self.machine)?,
             "suspend" => self.machine.sleep(span(whom)?),
             "stall" => {
                 // Nothing runs, us included; what happened meanwhile is heard when the story goes on.

@@ -4,15 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use beadle::engine::decision::Hearing;
+use beadle::engine::gate::Vitals;
 use beadle::engine::rule::{Bound, Clause, Mode, Rule, RuleSet, Signal, Stage, StageAct, To};
 use beadle::engine::units::{Bytes, Mono};
 
+use super::weather;
 use crate::world::body::{Consent, Deed, Id, OnKill, OnTerm, Plan, Waits};
 use crate::world::chance::Chance;
 use crate::world::machine::{Machine, Make, Marks};
 use crate::world::rules::{self, cpu, limit, orphaned, private, rss, secs};
 use crate::world::senses::{Parts, Units};
 use crate::world::shells::{Records, Ways};
+
+/// Gates come of a chance of their own, so that the stories without them stay what they were.
+pub const GATES: u64 = 0x9a7e;
 
 /// Something that befalls the whole machine, or us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +37,8 @@ pub enum Trouble {
     },
     /// The rules are read again, changed by this seed.
     Reload(u64),
+    /// What gates ask for changes.
+    Weather(Vitals),
 }
 
 /// A whole seed.
@@ -105,9 +112,16 @@ impl Story {
         });
         let length = 130;
         let end = machine.now.after(secs(length));
-        let troubles = troubles(&mut chance, machine.now, length);
+        let mut troubles = troubles(&mut chance, machine.now, length);
+        let mut gates = Chance::new(seed ^ GATES);
+        let (rules, gated) = make_rules(&mut chance, &mut gates);
+        machine.wall = weather::WALL;
+        if gated {
+            troubles.extend(weather::weather(&mut gates, machine.now, length));
+            troubles.sort_by_key(|(at, _)| *at);
+        }
         Self {
-            rules: freeze_some(make_rules(&mut chance), seed),
+            rules: freeze_some(rules, seed),
             machine,
             ways,
             only_user,
@@ -190,8 +204,8 @@ fn troubles(chance: &mut Chance, start: Mono, length: u64) -> Vec<(Mono, Trouble
     troubles
 }
 
-/// Every kind of limit, each with programs of its own; some hold an outer one.
-pub fn make_rules(chance: &mut Chance) -> RuleSet {
+/// Every kind of limit, each with programs of its own; some hold an outer one. Whether any may have gates.
+pub fn make_rules(chance: &mut Chance, gates: &mut Chance) -> (RuleSet, bool) {
     let kinds: [(&str, &str, Vec<Clause>); 11] = [
         (
             "spin",
@@ -279,7 +293,8 @@ pub fn make_rules(chance: &mut Chance) -> RuleSet {
         }
         made.push(rule);
     }
-    rules::rule_set(made)
+    let gated = weather::gate(&mut made, gates);
+    (rules::rule_set(made), gated)
 }
 
 /// Gives some rules a stage that freezes, before they ask or after. By chance of its own, so that the stories stay what

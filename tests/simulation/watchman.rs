@@ -16,6 +16,9 @@
 //! | CPU time, age, zombies beyond the truth | the dead buried twice; sleep counted as age; those not seen counted | 5; 10; 1 |
 //! | signal in mode | `incident` and `acts`: the mode asked for by neither | 1 |
 //! | signal after a pause was accepted | `answers`: no pause applies | 26 |
+//! | something through a closed gate | `bench` and `acts`: no gate is closed | 2 |
+//! | time was served behind a closed gate | `incident`: no clock stands | 79 |
+//! | N waits for an open gate | `looks`: what a gate asks for is not read for a unit that waits | 7 |
 //! | signal against the breaker | `ladder`: the endings are not counted | 33 |
 //! | signal in the cooldown of a refusal | `acts`: a refusal is not remembered | 17 |
 //! | a signal that the ladder does not have | `acts`: KILL is sent where TERM is due | 0 |
@@ -62,6 +65,7 @@ mod authority;
 mod beliefs;
 mod care;
 mod evidence;
+mod gates;
 mod progress;
 mod signals;
 mod standing;
@@ -83,6 +87,7 @@ use crate::world::machine::Machine;
 use crate::world::shells::Shells;
 use care::Care;
 use evidence::{evidence_holds, truth};
+use gates::{Gates, Mark, Moment};
 use progress::Progress;
 use standing::Standing;
 
@@ -97,6 +102,9 @@ const STOOD_STILL: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug, Default)]
 struct Case {
     nudged: Option<Mono>,
+    /// From where notice and grace are served.
+    notice: Option<Mark>,
+    grace: Option<Mark>,
     /// When TERM was first sent since the last nudge or re-opening; from the machine, not from the judge.
     termed: Option<Mono>,
     /// The last warrant to ask with TERM, and when it was given.
@@ -133,6 +141,8 @@ pub struct Watchman {
     /// What passed since the last step, and in all, but for the spans in which everything stood still.
     passed: Duration,
     worked: Duration,
+    /// By how much the loop came late, in all.
+    pub overslept: Duration,
     pub gaps: u64,
     pub reloads: u64,
     /// Signals looked at already.
@@ -151,6 +161,7 @@ pub struct Watchman {
     progress: Progress,
     care: Care,
     standing: Standing,
+    gates: Gates,
 }
 
 /// A tree that was ended.
@@ -217,6 +228,21 @@ impl Watchman {
         }
         self.passed = last.map_or(Duration::ZERO, |last| now.since(last).min(STRIDE));
         self.worked += self.passed;
+        self.look_at_gates(scene);
+    }
+
+    /// Now, by all clocks.
+    fn moment(&self, now: Mono) -> Moment {
+        Moment {
+            at: now,
+            worked: self.worked,
+            overslept: self.overslept,
+        }
+    }
+
+    /// Looks at how gates truly stand.
+    pub fn look_at_gates(&mut self, scene: &Scene<'_>) {
+        self.gates.look(scene, self.worked);
     }
 
     /// The judge is told how long the machine slept.
@@ -245,6 +271,7 @@ impl Watchman {
                 | Decision::Prepare(_) => {}
             }
         }
+        self.gates.nobody_waits(scene, self.worked)?;
         let mut progress = std::mem::take(&mut self.progress);
         let verdict = progress.look(scene, self, decisions);
         self.progress = progress;
@@ -258,8 +285,10 @@ impl Watchman {
         let now = scene.machine.now;
         if let What::Nudge { .. } | What::Opened | What::Withheld { .. } = notice.what {
             self.not_too_soon(now, &evidence.rule)?;
+            self.gates.was_open(evidence)?;
         }
         let root = evidence.unit.root();
+        let moment = self.moment(now);
         let case = self.cases.entry(notice.incident.0).or_default();
         match &notice.what {
             What::Nudge { again, .. } => {
@@ -273,6 +302,7 @@ impl Watchman {
                 );
                 if !again {
                     case.nudged = Some(now);
+                    case.notice = Some(self.gates.mark(&evidence.rule, moment));
                     case.termed = None;
                     let quiet = self.told.get(&whom).copied().unwrap_or_default();
                     ensure!(
@@ -347,6 +377,10 @@ impl Watchman {
     pub fn reloaded(&mut self) {
         self.reloads += 1;
         self.progress.reloaded();
+        self.gates.reloaded();
+        for case in self.cases.values_mut() {
+            (case.notice, case.grace) = (None, None);
+        }
         self.told.clear();
         self.refused.clear();
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use beadle::engine::account::{Account, Threads};
 use beadle::engine::event::{Event, Happening};
+use beadle::engine::gate::Vitals;
 use beadle::engine::process::{Mark, Pid, ProcKey, StartTicks, Uid};
 use beadle::engine::rule::Signal;
 use beadle::engine::units::{Bytes, Mono};
@@ -46,6 +47,10 @@ pub struct Machine {
     pub cores: u32,
     /// How often it counts what is used; zero is always.
     pub tick: Duration,
+    /// What gates may ask of it.
+    pub vitals: Vitals,
+    /// The local time of day when the story began.
+    pub wall: Duration,
     /// How many events there were in all.
     pub told: u64,
     holders: BTreeMap<Pid, Id>,
@@ -81,6 +86,8 @@ impl Machine {
             entries: Vec::new(),
             cores: 4,
             tick: Duration::ZERO,
+            vitals: Vitals::default(),
+            wall: Duration::ZERO,
             told: 0,
             holders: BTreeMap::new(),
             keys: BTreeMap::new(),
@@ -97,6 +104,12 @@ impl Machine {
     }
 
     pub const INIT: Id = Id(0);
+
+    /// The minute of the local day.
+    pub fn local_minute(&self) -> u16 {
+        let gone_by = self.wall + self.now.since(START) + self.slept;
+        u16::try_from(gone_by.as_secs() / 60 % 1440).unwrap()
+    }
 
     /// The process that is alive or a zombie.
     pub fn body(&self, id: Id) -> Option<&Body> {

@@ -81,6 +81,7 @@ pub fn rule(name: &str, matches: &str, clauses: Vec<Clause>, ladder: Vec<Stage>)
         matcher: program(matches),
         scope: Scope::Tree,
         clauses,
+        gates: Vec::new(),
         warmup: None,
         keep: vec![program("kept")],
         ladder,

@@ -1,9 +1,11 @@
 //! What a look, a question and a listing bring back from the fake machine.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use beadle::engine::facts::{Facts, Hangup, Namespace, Place, Question, Read};
+use beadle::engine::gate::{Vital, Vitals};
 use beadle::engine::process::{Gid, Pid, ShortName, StartTicks, Text, Uid};
 use beadle::engine::snapshot::{
     Ask, Depth, Entered, Figures, Group, Memory, RunState, Sample, Seen, Snapshot, Why,
@@ -55,7 +57,7 @@ pub enum Parts {
 pub fn snapshot(
     machine: &Machine,
     asks: &[Ask],
-    groups: &[(Text, Entered)],
+    (groups, wanted): (&[(Text, Entered)], &BTreeSet<Vital>),
     dim: &mut dyn FnMut() -> bool,
     sight: Sight,
 ) -> Snapshot {
@@ -78,12 +80,26 @@ pub fn snapshot(
             .collect(),
         machine: beadle::engine::snapshot::Machine {
             slept: machine.slept,
-            local_minute: 0,
+            local_minute: machine.local_minute(),
             memory: Bytes::gib(64),
             cores: machine.cores,
             tick: machine.tick,
+            vitals: told(machine.vitals, wanted),
         },
     }
+}
+
+/// Nobody is told what he did not ask for.
+fn told(vitals: Vitals, wanted: &BTreeSet<Vital>) -> Vitals {
+    let mut told = Vitals::default();
+    for vital in wanted {
+        match vital {
+            Vital::Load => told.load = vitals.load,
+            Vital::MemoryPressure => told.memory_pressure = vitals.memory_pressure,
+            Vital::Power => told.power = vitals.power,
+        }
+    }
+    told
 }
 
 fn group(machine: &Machine, path: &Text, entered: Entered) -> Group {

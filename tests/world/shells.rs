@@ -8,6 +8,7 @@ use beadle::engine::account::{Accounting, Accounts};
 use beadle::engine::decision::{Decision, Hearing, Input};
 use beadle::engine::facts::{Question, Read};
 use beadle::engine::forest::Forest;
+use beadle::engine::gate::Vital;
 use beadle::engine::process::{ProcKey, StartTicks, Text, Uid};
 use beadle::engine::rule::Signal;
 use beadle::engine::snapshot::{Ask, Entered};
@@ -99,7 +100,7 @@ enum Job {
     Deliver(Input),
     List,
     Flush(Mono),
-    Look(Vec<Ask>, Vec<Text>),
+    Look(Vec<Ask>, Vec<Text>, BTreeSet<Vital>),
     Account(Accounting),
     Learn(Vec<Question>),
     Begin(Arc<Warrant>),
@@ -231,10 +232,16 @@ impl Shells {
                     let at = self.soon(now);
                     self.enter(at, Job::Account(*wanted));
                 }
-                Decision::Sample { asks, groups, .. } => {
+                Decision::Sample {
+                    asks,
+                    groups,
+                    vitals,
+                    ..
+                } => {
                     if !self.chance.permille(self.ways.lost_looks) {
                         let at = self.soon(now);
-                        self.enter(at, Job::Look(asks.clone(), groups.clone()));
+                        let look = Job::Look(asks.clone(), groups.clone(), vitals.clone());
+                        self.enter(at, look);
                     }
                 }
                 Decision::Learn(questions) => {
@@ -286,7 +293,7 @@ impl Shells {
             // Whoever turns us has everything heard before.
             Job::Flush(asked) => return Some(Input::Flushed(asked)),
             Job::Account(wanted) => return Some(self.account(machine, wanted)),
-            Job::Look(asks, groups) => {
+            Job::Look(asks, groups, wanted) => {
                 let sight = Sight {
                     memory: self.ways.parts,
                     units: self.ways.units,
@@ -294,7 +301,8 @@ impl Shells {
                 let groups = self.groups_asked(machine, &groups);
                 let (chance, share) = (&mut self.chance, self.ways.unread);
                 let mut dim = || chance.permille(share);
-                let found = senses::snapshot(machine, &asks, &groups, &mut dim, sight);
+                let also = (groups.as_slice(), &wanted);
+                let found = senses::snapshot(machine, &asks, also, &mut dim, sight);
                 let at = self.soon(now);
                 self.post(at, Input::Snapshot(found));
             }

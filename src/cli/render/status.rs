@@ -27,6 +27,7 @@ pub fn status(status: &Status, paint: Paint) -> String {
         page.gap();
     }
     page.block(&rules(&status.rules, paint));
+    waiting(&status.rules, paint, &mut page);
     page.text()
 }
 
@@ -119,6 +120,23 @@ fn incidents(open: &[Judged], paint: Paint, page: &mut Page) {
             words::span(incident.lasted),
             incident.stage,
             words::outlook(incident, &unit.finding),
+        ));
+    }
+}
+
+/// Rules that are not judged now, and what they wait for.
+fn waiting(rules: &[Rule], paint: Paint, page: &mut Page) {
+    let waits = |rule: &&Rule| rule.units > 0 && words::waits(&rule.when);
+    let waiting: Vec<&Rule> = rules.iter().filter(waits).collect();
+    if !waiting.is_empty() {
+        page.gap();
+    }
+    for rule in waiting {
+        page.line(format_args!(
+            "{} rule {} waits until {}",
+            paint.tone(Tone::Warn, "closed:"),
+            rule.name,
+            words::awaited(&rule.when),
         ));
     }
 }

@@ -22,8 +22,8 @@ mod fixtures;
 mod history;
 
 use self::fixtures::{
-    all, cpu_time, daemon, figures, incident, key, memory, notice, notices, nudge, over, pid,
-    reading, view, wall,
+    all, cpu_time, daemon, figures, gates, incident, key, memory, notice, notices, nudge, over,
+    pid, reading, view, wall,
 };
 
 fn golden(name: &str, text: &str) {
@@ -156,6 +156,7 @@ fn why_page() {
         unit: UnitKey::Tree(key(4711)),
         root: Text::from("pytest"),
         verdict: Verdict::Breaching,
+        gates: gates(),
         readings: vec![
             cpu_time(7_000, 8, Finding::Clear),
             memory(9_000, 8_192, 30, 12, Finding::Breaching),
@@ -237,6 +238,7 @@ fn trial_page() {
         name: Safe::word(name),
         mode: Safe::word(mode.word()),
         ladder: ladder.clone(),
+        when: (name == "pytest").then(|| "load above 8".to_owned()),
         signals: mode == Mode::Enforce,
     };
     let units = Ps::from(&view()).units;

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::page::{Lean, Page, table};
 use super::paint::{Paint, Tone};
-use super::why::limits;
+use super::why::{limits, when};
 use super::words;
 use crate::control::wire::{Judged, Safe};
 use crate::engine::rule::{Mode, Rule};
@@ -38,6 +38,9 @@ pub struct TrialRule {
     pub mode: Safe,
     /// What happens, in words.
     pub ladder: String,
+    /// When it is judged, in words; absent is always.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
     /// Whether its ladder would be climbed beyond the nudge.
     pub signals: bool,
 }
@@ -49,6 +52,7 @@ impl TrialRule {
             name: Safe::word(&rule.name),
             mode: Safe::word(rule.mode.word()),
             ladder: words::ladder(&rule.ladder),
+            when: words::condition(&rule.gates),
             signals: rule.mode == Mode::Enforce
                 && rule.ladder.iter().any(|stage| stage.act.signal().is_some()),
         }
@@ -81,6 +85,10 @@ fn one(rule: &TrialRule, found: &Trial<'_>, paint: Paint, page: &mut Page) {
         .iter()
         .filter(|unit| unit.subject.rule == rule.name)
         .collect();
+    let title = match &rule.when {
+        Some(when) => format!("{title} only while {when};"),
+        None => title,
+    };
     if units.is_empty() {
         page.line(format_args!("{title} matches nothing that runs now"));
         return;
@@ -100,6 +108,7 @@ fn one(rule: &TrialRule, found: &Trial<'_>, paint: Paint, page: &mut Page) {
             unit.finding.verdict,
         ));
         limits(&unit.evidence.readings, "    ", page);
+        when(&unit.finding.when, "    ", page);
         if unit.finding.verdict.as_str() == "sustained" {
             let fate = format!("would now: {}", consequence(rule));
             page.line(format_args!("    {}", paint.tone(Tone::Warn, fate)));

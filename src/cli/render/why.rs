@@ -4,7 +4,7 @@ use super::page::Page;
 use super::paint::{Paint, Tone};
 use super::status::lasting;
 use super::words;
-use crate::control::wire::{Finding, Incident, Reading, Relation, RuleWhy, Safe, Why};
+use crate::control::wire::{Finding, Gate, Incident, Reading, Relation, RuleWhy, Safe, Why};
 
 /// The whole answer. Rules that mean the process come first, then those that nearly do, then the rest.
 pub fn why(why: &Why, paint: Paint) -> String {
@@ -87,6 +87,7 @@ fn one(rule: &RuleWhy, pid: u32, paint: Paint, page: &mut Page) {
                 verdict(finding, paint)
             ));
             limits(readings, "  ", page);
+            when(&finding.when, "  ", page);
             if let Some(soonest) = soonest {
                 page.line(format_args!(
                     "  at this pace the next limit is over in {}",
@@ -124,6 +125,17 @@ fn verdict(finding: &Finding, paint: Paint) -> String {
     match &finding.paused {
         Some(pause) => format!("{word}: paused {}", lasting(pause)),
         None => word,
+    }
+}
+
+/// One line a gate: `when load above 8 (now 3.1): closed`.
+pub(super) fn when(gates: &[Gate], indent: &str, page: &mut Page) {
+    for gate in gates {
+        page.line(format_args!(
+            "{indent}when {}: {}",
+            words::gate_now(gate),
+            gate.stands
+        ));
     }
 }
 

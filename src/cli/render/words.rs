@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use crate::control::wire::{Evidence, Figure, Finding, Incident, Next, Reading, Rest, Safe, Unit};
+use crate::control::wire::{
+    Evidence, Figure, Finding, Gate, Incident, Next, Reading, Rest, Safe, Unit,
+};
 use crate::engine::evidence::Quantity;
+use crate::engine::gate::{self, Stands};
 use crate::engine::rule::{Metric, Stage, StageAct, To};
 use crate::engine::units::{Bytes, Millicores, PerSecond, Span};
 
@@ -190,10 +193,55 @@ pub fn coming(next: &Next) -> String {
 pub fn outlook(incident: &Incident, finding: &Finding) -> String {
     match (&finding.paused, &incident.next, &incident.rests) {
         (Some(_), _, _) => "waits while paused".to_owned(),
+        (None, _, _) if waits(&finding.when) => format!("waits until {}", opening(&finding.when)),
         (None, Some(next), _) => coming(next),
         (None, None, Some(why)) => format!("goes no further: {}", rest(why)),
         (None, None, None) => "nothing comes next".to_owned(),
     }
+}
+
+/// Whether a gate is closed, or nobody knows whether it is open.
+pub fn waits(gates: &[Gate]) -> bool {
+    closed(gates).next().is_some()
+}
+
+fn closed(gates: &[Gate]) -> impl Iterator<Item = &Gate> {
+    gates
+        .iter()
+        .filter(|gate| gate.stands.as_str() != Stands::Open.word())
+}
+
+/// What would open those that are not: `load above 8 and on_battery true`.
+fn opening(gates: &[Gate]) -> String {
+    let words: Vec<String> = closed(gates)
+        .map(|gate| format!("{} {}", gate.gate, gate.opens))
+        .collect();
+    words.join(" and ")
+}
+
+/// The same with what was found: `load above 8 (now 3.1) and on_battery true (now on mains)`.
+pub fn awaited(gates: &[Gate]) -> String {
+    let words: Vec<String> = closed(gates).map(gate_now).collect();
+    words.join(" and ")
+}
+
+/// `load above 8 (now 3.1)`
+pub fn gate_now(gate: &Gate) -> String {
+    let found = match (&gate.now, &gate.because) {
+        (Some(now), _) => format!(" (now {now})"),
+        (None, Some(why)) => format!(" (not known: {why})"),
+        (None, None) => String::new(),
+    };
+    format!("{} {}{found}", gate.gate, gate.opens)
+}
+
+/// What must be so for a rule to be judged, as rules write it; `None` where it always is.
+pub fn condition(gates: &[gate::Gate]) -> Option<String> {
+    let words: Vec<String> = gates
+        .iter()
+        .map(|gate| format!("{} {gate}", gate.word()))
+        .collect();
+    (!words.is_empty()).then(|| words.join(" and "))
 }
 
 /// Why a ladder rests.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::document::{MODE_WORDS, MODES};
+use super::gate;
 use super::ladder::{self, LadderDraft};
 use super::limit::{self, ClauseDraft};
 use super::matcher::{self, Place};
@@ -13,6 +14,7 @@ use crate::config::reader::Reader;
 use crate::config::source::{Marked, Span, Spot};
 use crate::config::table::{Key, Shape, Table};
 use crate::config::yaml::{Node, Value};
+use crate::engine::gate::Gate;
 use crate::engine::matcher::Matcher;
 use crate::engine::rule::{Mode, Scope};
 
@@ -29,6 +31,7 @@ pub(in crate::config) struct RuleDraft {
     pub(in crate::config) matcher: Option<Marked<Matcher>>,
     pub(in crate::config) scope: Option<Marked<Scope>>,
     pub(in crate::config) clauses: Option<Vec<ClauseDraft>>,
+    pub(in crate::config) gates: Option<Vec<Gate>>,
     pub(in crate::config) warmup: Option<Duration>,
     pub(in crate::config) keep: Option<Vec<Matcher>>,
     pub(in crate::config) ladder: Option<LadderDraft>,
@@ -98,7 +101,15 @@ pub(in crate::config) static RULE: Table<RuleDraft> = Table {
                 draft.clauses = limit::read(entry, reader);
             },
         ),
-        Key::not_yet("when", "Holds the rule back unless something else is so."),
+        Key::sets(
+            "when",
+            "What must be so of the machine: all gates given must be open. While one is closed nobody is told and nothing \
+             is signalled; an open incident waits with its clock standing.",
+            Shape::Map("when"),
+            |draft, entry, reader| {
+                draft.gates = gate::read(entry, reader);
+            },
+        ),
         Key::sets(
             "warmup",
             "Ignores limits but `cpu_time`, `age` and `processes` at the start. Default `30s` for \
@@ -172,6 +183,16 @@ pub(in crate::config) static RULE: Table<RuleDraft> = Table {
         ("cpu_time", "did you mean `limits: { cpu_time: … }`?"),
         ("memory", "did you mean `limits: { memory: … }`?"),
         ("age", "did you mean `limits: { age: … }`?"),
+        (
+            "between",
+            "did you mean `when: { between: \"22:00-06:00\" }`?",
+        ),
+        ("on_battery", "did you mean `when: { on_battery: true }`?"),
+        ("load", "did you mean `when: { load: 8 }`?"),
+        (
+            "memory_pressure",
+            "did you mean `when: { memory_pressure: 10% }`?",
+        ),
         (
             "for",
             "`for` belongs to a limit: `cpu: { above: 90%, for: 10m }`",

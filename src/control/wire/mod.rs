@@ -207,6 +207,26 @@ pub struct Finding {
     /// The pause that exempts it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paused: Option<Pause>,
+    /// The rule's gates, as they stood then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub when: Vec<Gate>,
+}
+
+/// One gate of a rule's `when`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gate {
+    /// The key in rules: `between`, `on_battery`, `load` or `memory_pressure`.
+    pub gate: Safe,
+    /// What opens it, as rules write it: `above 8`, `22:00-06:00`, `true`.
+    pub opens: Safe,
+    /// What was found: `3.1`, `14:05`, `on mains`; absent when it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub now: Option<Safe>,
+    /// `open`, `closed` or `unknown`, which is as good as closed.
+    pub stands: Safe,
+    /// Why it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub because: Option<Safe>,
 }
 
 /// A unit, for `ps` and `status`.
@@ -243,6 +263,9 @@ pub struct Rule {
     pub scope: Safe,
     /// How many units it judges now.
     pub units: usize,
+    /// Its gates, and how they stand.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub when: Vec<Gate>,
 }
 
 /// Something that does not work, while the watch goes on.

@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use super::{
-    Above, Daemon, Evidence, Figure, Finding, Incident, Judged, Next, Pause, Ps, Reading, Relation,
-    Rest, Rule, RuleWhy, Safe, Status, Subject, Unit, Why,
+    Above, Daemon, Evidence, Figure, Finding, Gate, Incident, Judged, Next, Pause, Ps, Reading,
+    Relation, Rest, Rule, RuleWhy, Safe, Status, Subject, Unit, Why,
 };
 use crate::engine::decision::{
     Explanation, IncidentView, PauseView, Relation as Standing, Rest as Resting, RuleExplanation,
     RuleView, UnitView, View,
 };
 use crate::engine::evidence::{self, Exemption, Quantity, UnitKey, Verdict};
+use crate::engine::gate::{GateReading, Stands};
 use crate::engine::process::{Pid, Text, Uid};
 use crate::engine::rule::{Metric, Origin, Scope, Signal};
 use crate::engine::units::{Bytes, Millicores, Mono, PerSecond};
@@ -173,7 +174,7 @@ pub fn pauses(view: &View) -> Vec<Pause> {
 }
 
 impl Finding {
-    fn seen(verdict: &Verdict, now: Mono) -> Self {
+    fn seen(verdict: &Verdict, gates: &[GateReading], now: Mono) -> Self {
         let paused = match verdict {
             Verdict::Exempt(Exemption::Paused { until, by }) => Some(Pause::seen(
                 &PauseView {
@@ -183,11 +184,31 @@ impl Finding {
                 },
                 now,
             )),
-            Verdict::Clear | Verdict::Breaching | Verdict::Sustained | Verdict::Unknown => None,
+            Verdict::Exempt(Exemption::Closed)
+            | Verdict::Clear
+            | Verdict::Breaching
+            | Verdict::Sustained
+            | Verdict::Unknown => None,
         };
         Self {
             verdict: Safe::word(verdict.word()),
             paused,
+            when: gates.iter().map(Gate::from).collect(),
+        }
+    }
+}
+
+impl From<&GateReading> for Gate {
+    fn from(reading: &GateReading) -> Self {
+        Self {
+            gate: Safe::word(reading.gate.word()),
+            opens: Safe::word(&reading.gate.to_string()),
+            now: reading.now.map(|now| Safe::word(&now.to_string())),
+            stands: Safe::word(reading.stands.word()),
+            because: match reading.stands {
+                Stands::Unknown(lack) => Some(Safe::word(&lack.to_string())),
+                Stands::Open | Stands::Closed => None,
+            },
         }
     }
 }
@@ -196,7 +217,7 @@ impl Judged {
     fn seen(view: &UnitView, now: Mono) -> Self {
         Self {
             subject: Subject::from(&view.evidence),
-            finding: Finding::seen(&view.verdict, now),
+            finding: Finding::seen(&view.verdict, &view.gates, now),
             nearness: Duration::from_millis(view.nearness).as_secs_f64(),
             incident: view
                 .incident
@@ -223,6 +244,7 @@ impl From<&RuleView> for Rule {
                 Scope::Process => "process",
             }),
             units: view.units,
+            when: view.gates.iter().map(Gate::from).collect(),
         }
     }
 }
@@ -303,6 +325,7 @@ impl RuleWhy {
                 unit,
                 root,
                 verdict,
+                gates,
                 readings,
                 soonest,
                 incident,
@@ -311,7 +334,7 @@ impl RuleWhy {
                 root: unit.root().pid().number(),
                 key: Safe::word(&unit.root().to_string()),
                 program: Safe::from(root),
-                finding: Finding::seen(verdict, now),
+                finding: Finding::seen(verdict, gates, now),
                 readings: readings.iter().map(Reading::from).collect(),
                 soonest: soonest.map(|at| seconds(at.since(now))),
                 incident: incident

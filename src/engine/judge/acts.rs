@@ -163,6 +163,7 @@ impl Judge {
             || !still
             || !fresh
             || exempt
+            || self.is_closed(&unit.rule)
             || unit.rule.mode != Mode::Enforce
         {
             return None;

@@ -11,11 +11,14 @@ use crate::engine::decision::{Decision, Hearing};
 use crate::engine::evidence::{Evidence, Exemption, UnitKey, Verdict};
 use crate::engine::facts::{Hangup, Read};
 use crate::engine::forest::{FirstSign, Serial};
+use crate::engine::gate::GateReading;
+use crate::engine::measures::{Measures, Stands};
 use crate::engine::process::{Pid, StartTicks};
+use crate::engine::rule::Rule;
 use crate::engine::snapshot::{Group, RunState, Sample, Seen, Snapshot};
 use crate::engine::units::{Mono, Range, Tier};
 use crate::engine::usage::{Buried, Living};
-use crate::engine::verdict::{Measures, Stands, verdict};
+use crate::engine::verdict::verdict;
 
 /// A starter that lived so long after starting something abandons it when it goes; one that went at once handed over.
 const HANDS_OVER: Duration = Duration::from_secs(30);
@@ -215,7 +218,8 @@ impl Judge {
             return;
         };
         let (sampled, newest) = self.sample_times(unit);
-        let paused = self.paused(unit);
+        let exemption = self.exemption(unit);
+        let gates = self.gates(&unit.rule);
         let (now, lapse) = (self.now, self.rules.interval.saturating_mul(3));
         let Some(unit) = self.units.get_mut(&id) else {
             return;
@@ -267,12 +271,13 @@ impl Judge {
             return;
         };
         unit.verdict = verdict;
-        if let Some(exemption) = paused {
+        unit.gates = gates;
+        if let Some(exemption) = exemption {
             unit.exempt.get_or_insert(now);
             unit.verdict = Verdict::Exempt(exemption);
             self.thaw(id, out);
         } else if let Some((since, incident)) = unit.exempt.take().zip(unit.incident.as_mut()) {
-            incident.stand(now.since(since));
+            incident.stand(since, now);
         }
         self.review_frozen(id, out);
         self.survey(id, out);
@@ -315,6 +320,23 @@ impl Judge {
             Some((oldest.min(at), newest.max(at)))
         });
         both.unwrap_or_default()
+    }
+
+    /// Why a unit is not judged now: what a person said goes first.
+    fn exemption(&self, unit: &Unit) -> Option<Exemption> {
+        let closed = || self.is_closed(&unit.rule).then_some(Exemption::Closed);
+        self.paused(unit).or_else(closed)
+    }
+
+    /// Whether a gate of a rule is closed, or nobody knows whether it is open.
+    pub(super) fn is_closed(&self, rule: &Rule) -> bool {
+        !rule.gates.iter().all(|gate| gate.is_open(&self.machine))
+    }
+
+    /// A rule's gates, and how they stand.
+    pub(super) fn gates(&self, rule: &Rule) -> Vec<GateReading> {
+        let gates = rule.gates.iter();
+        gates.map(|gate| gate.read(&self.machine)).collect()
     }
 
     fn paused(&self, unit: &Unit) -> Option<Exemption> {

@@ -409,10 +409,14 @@ impl Judge {
             .map(|(inner, _)| *inner)
             .collect();
         for inner in inner {
-            let stage = self
-                .units
-                .get(&inner)
-                .and_then(|unit| Some(unit.incident.clone()?.taken_over(&unit.rule)));
+            let now = self.now;
+            let stage = self.units.get(&inner).and_then(|unit| {
+                let mut stage = unit.incident.clone()?.taken_over(&unit.rule);
+                if let Some(since) = unit.exempt {
+                    stage.stand(since, now);
+                }
+                Some(stage)
+            });
             self.close(inner, Closing::Merged, out);
             // Its dead came with its living: whoever is above them inherited them.
             self.dissolve(inner);
@@ -428,6 +432,8 @@ impl Judge {
                     }
                 }
                 unit.incident = Some(stage);
+                // Its clock stands from here on, where it does.
+                unit.exempt = unit.exempt.map(|_| now);
             }
         }
     }

@@ -10,7 +10,7 @@
 //!
 //! # What a frozen unit is judged by
 //! By what it does, as far as it can: what it holds, how many it is, how old. How fast it works cannot be told of who may not
-//! work, so its paces stay what they were when it was frozen, as if no time had passed ([`crate::engine::verdict::Stands`]).
+//! work, so its paces stay what they were when it was frozen, as if no time had passed ([`crate::engine::measures::Stands`]).
 //! New rules are judged by what is seen from then on, and for that it must be let go on.
 
 use std::collections::BTreeSet;

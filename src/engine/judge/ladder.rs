@@ -8,7 +8,7 @@ use super::Judge;
 use super::dossier::{Dossier, Learning};
 use super::unit::UnitId;
 use crate::engine::decision::{Closing, Decision, Notice, Rest, What};
-use crate::engine::evidence::{Evidence, Verdict};
+use crate::engine::evidence::{Evidence, Exemption, Verdict};
 use crate::engine::forest::Serial;
 use crate::engine::incident::{Incident, Phase, Step};
 use crate::engine::rule::{Mode, Signal};
@@ -25,11 +25,16 @@ impl Judge {
             return;
         };
         let quiet = self.snapshots < BEFORE_ANYTHING || self.now < self.quiet_until;
-        if quiet || matches!(unit.verdict, Verdict::Exempt(_)) {
+        let paused = matches!(unit.verdict, Verdict::Exempt(Exemption::Paused { .. }));
+        if quiet || paused {
             let clear = unit.verdict == Verdict::Clear;
             if let Some(incident) = unit.incident.as_mut().filter(|_| !clear) {
                 incident.lose_sight();
             }
+            return;
+        }
+        if unit.verdict == Verdict::Exempt(Exemption::Closed) {
+            self.wait(id, out);
             return;
         }
         if unit.incident.is_none() {
@@ -57,6 +62,21 @@ impl Judge {
         }
         if rests {
             self.thaw(id, out);
+        }
+    }
+
+    /// A gate is closed: nothing opens and nothing is climbed. What has recovered is closed all the same, or its stage
+    /// would be taken up, hours later, by a breach that has nothing to do with it.
+    fn wait(&mut self, id: UnitId, out: &mut Vec<Decision>) {
+        let Some(unit) = self.units.get_mut(&id) else {
+            return;
+        };
+        let limits = unit.limits();
+        let Some(incident) = &mut unit.incident else {
+            return;
+        };
+        if let Step::Close(how) = incident.wait(unit.sampled, &limits) {
+            self.close(id, how, out);
         }
     }
 
@@ -229,9 +249,13 @@ impl Judge {
         let Some(unit) = self.units.get_mut(&id) else {
             return;
         };
-        let Some(incident) = unit.incident.take() else {
+        let Some(mut incident) = unit.incident.take() else {
             return;
         };
+        if let Some(since) = unit.exempt {
+            // What it waited since then was not served.
+            incident.stand(since, now);
+        }
         unit.past = Some(incident.past(now, &unit.rule));
         let lasted = now.since(incident.opened);
         let notice = Notice {

@@ -12,9 +12,10 @@ use super::shelf::loose;
 use super::unit::{SEEN_BEFORE, Unit, UnitId};
 use crate::engine::account::Accounting;
 use crate::engine::decision::{Decision, Hearing};
-use crate::engine::evidence::Verdict;
+use crate::engine::evidence::{Exemption, Verdict};
 use crate::engine::facts::Question;
 use crate::engine::forest::{Life, Node, Serial};
+use crate::engine::gate::{Gate, vitals};
 use crate::engine::matcher::{Answer, Volatility};
 use crate::engine::process::{Pid, Text};
 use crate::engine::snapshot::{Ask, Want};
@@ -212,8 +213,14 @@ impl Judge {
             let by = now.after(patience);
             let looked = looked.iter().filter_map(|id| self.units.get(id));
             let groups: BTreeSet<Text> = looked.filter_map(|unit| self.group(unit)).collect();
-            let groups = groups.into_iter().collect();
-            out.push(Decision::Sample { asks, groups, by });
+            out.push(Decision::Sample {
+                asks,
+                groups: groups.into_iter().collect(),
+                // Every look brings what any gate asks for: a unit may be judged on a look for somebody else, and
+                // what was read for another look is of another moment.
+                vitals: vitals(self.units.values().flat_map(|unit| &unit.rule.gates)),
+                by,
+            });
         }
     }
 
@@ -333,7 +340,12 @@ impl Judge {
         };
         let soonest = now.after(interval);
         let mut next = now.after(AT_THE_LATEST);
+        let waits = unit.verdict == Verdict::Exempt(Exemption::Closed);
         for gauge in &unit.gauges {
+            if waits && !gauge.remembers() {
+                // It is needed when the gate opens, and as it is then.
+                continue;
+            }
             next = next.min(
                 gauge
                     .earliest(now, &unit.measures, cores)
@@ -345,6 +357,10 @@ impl Judge {
             || unit.incident.is_some()
             || matches!(unit.verdict, Verdict::Breaching | Verdict::Sustained)
         {
+            next = soonest;
+        }
+        let opening = |gate: &Gate| gate.opens_next_minute(&self.machine);
+        if unit.rule.gates.iter().any(opening) {
             next = soonest;
         }
         next = next.max(soonest);

@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use crate::engine::evidence::{Evidence, Reading, Subject, UnitKey, Verdict};
 use crate::engine::forest::Serial;
+use crate::engine::gate::GateReading;
 use crate::engine::incident::{Incident, Past, Phase};
+use crate::engine::measures::Measures;
 use crate::engine::process::{ProcKey, Text};
 use crate::engine::rule::{Bound, Measure, Rule};
 use crate::engine::snapshot::Want;
 use crate::engine::units::Mono;
 use crate::engine::usage::Buried;
-use crate::engine::verdict::{Gauge, Measures};
+use crate::engine::verdict::{Gauge, verdict};
 
 use super::exclusive::Exclusive;
 use super::freeze::Frozen;
@@ -99,6 +101,8 @@ pub(super) struct Unit {
     pub(super) readings: Vec<Reading>,
     /// The last verdict.
     pub(super) verdict: Verdict,
+    /// How the rule's gates stood then.
+    pub(super) gates: Vec<GateReading>,
     /// The open incident.
     pub(super) incident: Option<Incident>,
     /// Who of it stands still because of us.
@@ -178,6 +182,7 @@ impl Unit {
             surveyed: Surveyed::default(),
             readings: Vec::new(),
             verdict: Verdict::Unknown,
+            gates: Vec::new(),
             incident: None,
             frozen: None,
             evidence: None,
@@ -210,10 +215,17 @@ impl Unit {
     /// Whether figures of members that have not run since they were read will do: nothing was over when it was last
     /// judged, and nothing is under way.
     pub(super) fn glances(&self) -> bool {
-        self.verdict == Verdict::Clear
-            && self.incident.is_none()
-            && self.judged >= SEEN_BEFORE
-            && !self.anew
+        let clear = match self.verdict {
+            Verdict::Clear => true,
+            Verdict::Exempt(_) => self.limits() == Verdict::Clear,
+            Verdict::Breaching | Verdict::Sustained | Verdict::Unknown => false,
+        };
+        clear && self.incident.is_none() && self.judged >= SEEN_BEFORE && !self.anew
+    }
+
+    /// What its limits say, whether or not anything exempts the rule.
+    pub(super) fn limits(&self) -> Verdict {
+        verdict(&self.rule.clauses, &self.readings)
     }
 
     /// Whether its incident is on its way to something: whoever waits for it will not wait for ever. Nothing fires
@@ -225,7 +237,7 @@ impl Unit {
         match incident.phase {
             Phase::Resting(_) => false,
             Phase::Preparing(_) | Phase::Acting(_) => true,
-            // A rule that is paused goes nowhere, and holds up no other rule.
+            // A rule that is paused, or waits for a gate, goes nowhere, and holds up no other rule.
             Phase::Climbing if matches!(self.verdict, Verdict::Exempt(_)) => false,
             Phase::Climbing => incident
                 .deadline(&self.rule)

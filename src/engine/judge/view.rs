@@ -12,6 +12,7 @@ use crate::engine::decision::{
 use crate::engine::evidence::{UnitKey, Verdict};
 use crate::engine::facts::Facts;
 use crate::engine::forest::{Forest, Serial};
+use crate::engine::gate::Gate;
 use crate::engine::guard::Standing;
 use crate::engine::incident::{Incident, Phase};
 use crate::engine::matcher::{Answer, Reason};
@@ -47,6 +48,10 @@ impl Judge {
             mode: rule.mode,
             scope: rule.scope,
             units: count(index),
+            gates: match count(index) {
+                0 => rule.gates.iter().map(Gate::unread).collect(),
+                _ => self.gates(rule),
+            },
         };
         View {
             at: self.now,
@@ -74,6 +79,7 @@ impl Judge {
         UnitView {
             evidence: self.evidence(unit),
             verdict: unit.verdict.clone(),
+            gates: unit.gates.clone(),
             nearness: nearness(&unit.readings),
             incident: unit
                 .incident
@@ -152,6 +158,7 @@ impl Judge {
                 unit: unit.key,
                 root: unit.subject.program.clone(),
                 verdict: unit.verdict.clone(),
+                gates: unit.gates.clone(),
                 readings: unit.readings.clone(),
                 soonest: self.soonest(unit),
                 incident: unit

@@ -9,6 +9,7 @@ use std::time::Duration;
 use procfs::process::{MountInfo, MountInfos};
 use procfs::{FromRead, ProcessCGroups};
 
+use crate::engine::gate::Vitals;
 use crate::engine::snapshot::Machine;
 use crate::engine::units::{Bytes, Mono};
 use crate::sys::clock::Clock;
@@ -45,6 +46,8 @@ impl Gauge {
             memory: self.memory,
             cores: self.cores,
             tick: self.tick,
+            // Only those that are wanted are read, at each look.
+            vitals: Vitals::default(),
         }
     }
 }

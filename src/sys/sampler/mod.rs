@@ -16,6 +16,7 @@ mod kept;
 mod machine;
 mod reader;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
@@ -29,8 +30,10 @@ use self::machine::Gauge;
 use self::reader::{Looked, Reader};
 use super::clock::Clock;
 use super::procfs::{Entry, Missing, Procfs};
+use super::vitals::Senses;
+use crate::engine::gate::Vital;
 use crate::engine::process::{Mark, Pid, ProcKey};
-use crate::engine::snapshot::{Ask, Ran, Sample, Seen, Snapshot, Why};
+use crate::engine::snapshot::{Ask, Machine, Ran, Sample, Seen, Snapshot, Why};
 use crate::engine::units::Mono;
 
 /// However many files may be open, more stat files than this are not kept: each holds 4 KiB of kernel memory.
@@ -45,6 +48,7 @@ pub struct Sampler {
     reader: Reader,
     kept: Kept,
     gauge: Gauge,
+    senses: Senses,
     names: Box<[MaybeUninit<u8>]>,
 }
 
@@ -58,6 +62,7 @@ impl Sampler {
             reader: Reader::new(proc),
             kept: Kept::with_room(share.min(MOST_KEPT)),
             gauge: Gauge::default(),
+            senses: Senses::new(root),
             names: Box::new_uninit_slice(NAMES),
         })
     }
@@ -68,7 +73,8 @@ impl Sampler {
     }
 
     /// Looks at everybody who is asked about: one sample each, in the order asked.
-    pub fn look(&mut self, asks: &[Ask], clock: &Clock) -> Snapshot {
+    /// Takes the figures of the machine that are wanted along.
+    pub fn look(&mut self, asks: &[Ask], vitals: &BTreeSet<Vital>, clock: &Clock) -> Snapshot {
         let mut parents = Parents::default();
         let mut samples = Vec::with_capacity(asks.len());
         let mut short = false;
@@ -89,7 +95,10 @@ impl Sampler {
             samples,
             // Who looks adds them: they frame this look.
             groups: Vec::new(),
-            machine: self.gauge.machine(&self.reader.proc, *clock),
+            machine: Machine {
+                vitals: self.senses.read(vitals, clock.now()),
+                ..self.gauge.machine(&self.reader.proc, *clock)
+            },
         }
     }
 

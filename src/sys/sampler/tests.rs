@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::num::NonZeroU64;
 
 use super::*;
@@ -56,7 +57,7 @@ fn real() -> Sampler {
 }
 
 fn look(sampler: &mut Sampler, ask: Ask) -> Sample {
-    let mut samples = sampler.look(&[ask], &Clock).samples;
+    let mut samples = sampler.look(&[ask], &BTreeSet::new(), &Clock).samples;
     assert_eq!(samples.len(), 1);
     samples.remove(0)
 }
@@ -129,7 +130,7 @@ mod fake {
         proc.process(8, leaving);
         let mut sampler = Sampler::new(proc.path()).unwrap();
         let asks: Vec<_> = (2..=8).map(|number| first(pid(number))).collect();
-        let samples = sampler.look(&asks, &Clock).samples;
+        let samples = sampler.look(&asks, &BTreeSet::new(), &Clock).samples;
         let seen: Vec<_> = samples
             .iter()
             .map(|sample| (sample.pid.number(), name(&sample.seen)))
@@ -292,7 +293,7 @@ mod ourselves {
     fn brothers_share_one_hold_of_their_parent() {
         let children = [Sleeper::start(), Sleeper::start(), Sleeper::start()];
         let asks = children.each_ref().map(|child| first(child.pid()));
-        let samples = real().look(&asks, &Clock).samples;
+        let samples = real().look(&asks, &BTreeSet::new(), &Clock).samples;
         let parents = samples.iter().map(|sample| alive(sample).unwrap().parent);
         let own = PidFd::open(own()).unwrap().key(own(), StartTicks(0));
         assert!(parents.into_iter().all(|parent| parent == Some(own)));

@@ -33,6 +33,7 @@ impl Watchman {
             "signal against the breaker: {name}"
         );
         self.not_paused(scene, warrant)?;
+        self.gates.was_open(&warrant.evidence)?;
         let refused = self.refused.get(&(name.clone(), warrant.unit));
         ensure!(
             refused.is_none_or(|until| now >= *until),
@@ -53,6 +54,7 @@ impl Watchman {
             0 => notice.map(|stage| stage.after).sum(),
             _ => grace,
         };
+        let moment = self.moment(now);
         let case = self.cases.entry(warrant.incident.0).or_default();
         let nudged = case
             .nudged
@@ -61,6 +63,9 @@ impl Watchman {
             now >= nudged.after(notice),
             "signal within the notice: {name}"
         );
+        if let Some(mark) = case.notice {
+            self.gates.served(scene, name, (mark, moment), notice)?;
+        }
         if signal == Signal::Term {
             case.asked = Some((warrant.id, now));
         }
@@ -72,6 +77,9 @@ impl Watchman {
             case.termed = case.termed.or(lost.map(|(_, at)| at));
             let termed = case.termed.ok_or(format!("KILL without TERM: {name}"))?;
             ensure!(now >= termed.after(grace), "KILL within the grace: {name}");
+            if let Some(mark) = case.grace {
+                self.gates.served(scene, name, (mark, moment), grace)?;
+            }
             // Another TERM must come before another KILL.
             case.ending = Some((warrant.id, termed));
             case.termed = None;

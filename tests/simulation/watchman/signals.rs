@@ -14,9 +14,13 @@ impl Watchman {
             self.signals += 1;
             let warrant = &sent.warrant;
             let name = &warrant.evidence.rule;
+            let moment = self.moment(sent.at);
             if sent.signal == Signal::Term {
                 let case = self.cases.entry(warrant.incident.0).or_default();
-                case.termed.get_or_insert(sent.at);
+                if case.termed.is_none() {
+                    case.termed = Some(sent.at);
+                    case.grace = Some(self.gates.mark(name, moment));
+                }
             }
             if sent.signal == Signal::Kill {
                 self.kills += 1;

@@ -13,9 +13,11 @@ use crate::engine::decision::{
 use crate::engine::evidence::{
     Evidence, Exemption, Finding, IncidentId, Quantity, Reading, Subject, UnitKey, Verdict,
 };
+use crate::engine::gate::{Gate, GateReading, Hours, Load, Power, Sensed, Vitals};
 use crate::engine::process::{ExecGen, Mark, Pid, ProcKey, StartTicks, Text, Uid};
 use crate::engine::rule::{Metric, Mode, Origin, Scope, Signal};
-use crate::engine::units::{Bytes, Millicores, Mono, PerSecond, Range, Tier};
+use crate::engine::snapshot::Machine;
+use crate::engine::units::{Bytes, Hundredths, Millicores, Mono, PerSecond, Range, Tier};
 use crate::engine::warrant::{
     Certainty, Epoch, EventCount, HardTie, Newborn, Order, Outcome, Report, Spare, Survivor,
     Target, Warrant, WarrantId, Withheld,
@@ -385,19 +387,57 @@ pub(super) fn unit(
         nearness: crate::engine::decision::nearness(&evidence.readings),
         evidence,
         verdict,
+        gates: vec![],
         incident,
         members: vec![key(4711), key(4712), key(4715)],
     }
 }
 
+/// A gate of each kind: open, closed, and not known.
+pub(super) fn gates() -> Vec<GateReading> {
+    let machine = Machine {
+        local_minute: 14 * 60 + 5,
+        cores: 4,
+        vitals: Vitals {
+            load: Sensed::Known(Hundredths(850)),
+            memory_pressure: Sensed::Absent,
+            power: Sensed::Known(Power::Mains),
+        },
+        ..Machine::default()
+    };
+    let night = Hours {
+        from: 22 * 60,
+        until: 6 * 60,
+    };
+    [
+        Gate::Between(vec![night]),
+        Gate::OnBattery(Power::Battery),
+        Gate::Load(Load::PerProcessor(Hundredths(20_000))),
+        Gate::MemoryPressure(Hundredths(1_000)),
+    ]
+    .iter()
+    .map(|gate| gate.read(&machine))
+    .collect()
+}
+
+/// One whose rule waits.
+fn behind_gates() -> UnitView {
+    let open = Some(incident(Some((Signal::Term, 5_002)), None));
+    UnitView {
+        gates: gates(),
+        ..unit(over().readings, Verdict::Exempt(Exemption::Closed), open)
+    }
+}
+
 pub(super) fn view() -> View {
-    let rule = |name: &str, origin| RuleView {
+    let rule = |name: &str, origin, gates| RuleView {
         name: name.into(),
         about: Some(format!("what {name} is for")),
         origin,
         mode: Mode::Enforce,
         scope: Scope::Tree,
         units: 2,
+        gates,
     };
     let file = Origin::File {
         path: "/etc/beadle/beadle.yaml".into(),
@@ -416,8 +456,8 @@ pub(super) fn view() -> View {
         pending: 5,
         mode: Mode::Enforce,
         rules: vec![
-            rule("pytest", file),
-            rule("browsers", Origin::Builtin { pack: "browsers" }),
+            rule("pytest", file, gates()),
+            rule("browsers", Origin::Builtin { pack: "browsers" }, vec![]),
         ],
         units: vec![
             unit(
@@ -439,6 +479,7 @@ pub(super) fn view() -> View {
                 Some(incident(Some((Signal::Term, 5_002)), None)),
             ),
             unit(vec![], Verdict::Unknown, None),
+            behind_gates(),
         ],
         pauses: vec![
             PauseView {

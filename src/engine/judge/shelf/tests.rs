@@ -64,6 +64,7 @@ fn rule(name: &str, matcher: Matcher, keep: Vec<Matcher>) -> Arc<Rule> {
                 lasting: None,
             }],
         }],
+        gates: Vec::new(),
         warmup: None,
         keep,
         ladder: vec![Stage {

@@ -76,6 +76,7 @@ fn rule(limits: &[u64]) -> Rule {
         },
         scope: Scope::Tree,
         clauses: limits.iter().map(clause).collect(),
+        gates: Vec::new(),
         warmup: None,
         keep: Vec::new(),
         ladder: vec![Stage {
