@@ -76,7 +76,7 @@ fn a_number_that_passes_to_a_stranger_in_the_grace_is_not_signalled(tier: Tier) 
         return cannot_show("the reuse of a number", "only root can choose numbers");
     }
     let mut parted = Parted::new("reuse", tier);
-    parted.pass_on(|program| Order::canary(program));
+    parted.pass_on(Order::canary);
     let kill = parted.daemon.log.signal(parted.villain.pid, "KILL");
     assert!(
         !kill.says["pids"]
