@@ -6,8 +6,7 @@
 //! ```
 //! For each number of idle processes it measures, at `interval: 1s`, (a) with nothing matched, (b) with every one of
 //! them a member of a judged tree, without and with a limit that takes a second file per process, (c) with nothing matched beside a load that forks and execs at a bounded rate:
-//! processor time from `/proc/PID/stat` over a window (whole ticks) and, finer, from the scheduler's count of the
-//! living threads; resident and anonymous memory; medians over rounds. How often the whole machine forks is shown too:
+//! processor time from `/proc/PID/stat` over a window (whole ticks) and, finer, from the CPU clock of the process; resident and anonymous memory; medians over rounds. How often the whole machine forks is shown too:
 //! each fork, exec and exit is an event that beadle hears, so other people's builds show in these figures. Nothing is
 //! asserted.
 //!
@@ -23,16 +22,16 @@
     reason = "a tool for developers, not part of beadle"
 )]
 
+mod bench;
+
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::io::Read;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use tempfile::TempDir;
-
-/// What this program is in a process of its own.
-const ROLE: &str = "BEADLE_FOOTPRINT";
+use bench::daemon::Daemon;
+use bench::helper::{self, Helper};
+use bench::meter;
 
 /// What the idle processes are called: not as cargo names a benchmark, for that is what a built-in rule looks for.
 const IDLER: &str = "beadle-footprint-idler";
@@ -41,9 +40,9 @@ const IDLER: &str = "beadle-footprint-idler";
 const RATE: u32 = 200;
 
 fn main() {
-    match std::env::var(ROLE) {
-        Ok(role) => play(&role),
-        Err(_) => measure(&Plan::read()),
+    match helper::role() {
+        Some((role, life)) => play(&role, life),
+        None => measure(&Plan::read()),
     }
 }
 
@@ -77,6 +76,12 @@ impl Plan {
             }
         }
         plan
+    }
+
+    /// How long a helper lives at most.
+    fn life(&self) -> Duration {
+        let rounds = u32::try_from(self.rounds.max(1)).unwrap();
+        (self.window * rounds + Duration::from_secs(30)) * 3
     }
 }
 
@@ -131,7 +136,7 @@ impl Case {
 struct Cost {
     forks: u64,
     ticks: u64,
-    nanos: u64,
+    used: Duration,
     rss: u64,
     anonymous: u64,
 }
@@ -141,7 +146,7 @@ struct Cost {
 struct Figure {
     forks: f64,
     by_ticks: f64,
-    by_scheduler: f64,
+    by_clock: f64,
     rss: u64,
     anonymous: u64,
 }
@@ -157,10 +162,10 @@ fn measure(plan: &Plan) {
         "idle", "case", "program", "CPU", "(finer)", "RSS KiB", "anon KiB", "forks/s"
     );
     for &count in &plan.processes {
-        let crowd = Helper::start(&format!("idle {count}"), plan);
+        let crowd = Helper::start(IDLER, &format!("idle {count}"), plan.life());
         for case in Case::ALL {
             let load = match case {
-                Case::Forks => Some(Helper::start("forks", plan)),
+                Case::Forks => Some(Helper::start(IDLER, "forks", plan.life())),
                 Case::Nothing | Case::Everything | Case::Memory => None,
             };
             run(plan, count, case);
@@ -172,7 +177,7 @@ fn measure(plan: &Plan) {
 
 fn run(plan: &Plan, count: u32, case: Case) {
     let folder = tempfile::tempdir().unwrap();
-    let mut daemon = watch(folder.path(), case);
+    let daemon = Daemon::watch(folder.path(), &rule(case), &[]);
     let mut top = Command::new("top")
         .args(["-b", "-d1"])
         .env("TERM", "dumb")
@@ -187,13 +192,13 @@ fn run(plan: &Plan, count: u32, case: Case) {
     let mut theirs = Vec::new();
     for _ in 0..plan.rounds.max(1) {
         let before = (
-            cost(daemon.id()),
+            cost(daemon.pid()),
             top.as_ref().and_then(|top| cost(top.id())),
         );
         let start = Instant::now();
         wait(plan.window);
         let after = (
-            cost(daemon.id()),
+            cost(daemon.pid()),
             top.as_ref().and_then(|top| cost(top.id())),
         );
         let span = start.elapsed();
@@ -210,24 +215,21 @@ fn run(plan: &Plan, count: u32, case: Case) {
                 .map(|(from, to)| figure(from, to, span)),
         );
     }
+    if daemon.start["tier"] != "events" {
+        println!("without events: {}", daemon.start["deaf"]);
+    }
     tell(count, case, "beadle", &ours);
     tell(count, case, "top", &theirs);
-    for child in top.iter_mut().chain([&mut daemon]) {
-        let _ = child.kill();
-        let _ = child.wait();
+    if let Some(top) = &mut top {
+        let _ = top.kill();
+        let _ = top.wait();
     }
 }
 
-/// Starts the daemon and waits until it watches.
-fn watch(folder: &Path, case: Case) -> Child {
-    let rules = folder.join("rules.yaml");
-    let text = format!(
-        "version: 1
-mode: observe
-interval: 1s
-nudge: {{ desktop: false, journal: false }}
-rules:
-  - name: footprint
+/// The rule of a case.
+fn rule(case: Case) -> String {
+    format!(
+        "  - name: footprint
     match: {{ exe: '{}' }}
     limits:
       cpu: {{ above: 64 cores, for: 10m }}
@@ -236,34 +238,7 @@ rules:
 ",
         case.program(),
         case.measure()
-    );
-    fs::write(&rules, text).unwrap();
-    let mut daemon = Command::new(env!("CARGO_BIN_EXE_beadle"))
-        .arg("watch")
-        .arg("--config")
-        .arg(&rules)
-        .arg("--state")
-        .arg(folder.join("state"))
-        .arg("--socket")
-        .arg(folder.join("control/socket"))
-        .args(["--log", "json"])
-        .env_clear()
-        .env("PATH", std::env::var("PATH").unwrap_or_default())
-        .env("HOME", folder)
-        .stdin(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut log = BufReader::new(daemon.stderr.take().unwrap());
-    let mut line = String::new();
-    log.read_line(&mut line).unwrap();
-    assert!(
-        line.contains("\"start\""),
-        "the daemon did not start: {line}"
-    );
-    // What it says later must go somewhere.
-    std::thread::spawn(move || log.read_to_end(&mut Vec::new()));
-    daemon
+    )
 }
 
 fn wait(span: Duration) {
@@ -279,19 +254,10 @@ fn cost(pid: u32) -> Option<Cost> {
         let line = status.lines().find(|line| line.starts_with(name))?;
         line.split_whitespace().nth(1)?.parse().ok()
     };
-    let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten();
-    let nanos = threads
-        .filter_map(|thread| fs::read_to_string(thread.path().join("schedstat")).ok())
-        .filter_map(|line| line.split(' ').next()?.parse::<u64>().ok())
-        .sum();
-    let machine = fs::read_to_string("/proc/stat").ok()?;
-    let forks = machine
-        .lines()
-        .find_map(|line| line.strip_prefix("processes "))?;
     Some(Cost {
-        forks: forks.parse().ok()?,
+        forks: meter::forks(),
         ticks,
-        nanos,
+        used: meter::cpu(pid)?,
         rss: kib("VmRSS:")?,
         anonymous: kib("RssAnon:")?,
     })
@@ -304,7 +270,7 @@ fn figure(from: Cost, to: Cost, span: Duration) -> Figure {
     Figure {
         forks: (to.forks - from.forks) as f64 / span.as_secs_f64(),
         by_ticks: per_second((to.ticks - from.ticks) as f64 * 1000.0 / a_second),
-        by_scheduler: per_second(to.nanos.saturating_sub(from.nanos) as f64 / 1e6),
+        by_clock: per_second(to.used.saturating_sub(from.used).as_secs_f64() * 1e3),
         rss: to.rss,
         anonymous: to.anonymous,
     }
@@ -318,11 +284,7 @@ fn tell(count: u32, case: Case, program: &str, figures: &[Figure]) {
         );
         return;
     }
-    let middle = |of: fn(&Figure) -> f64| {
-        let mut all: Vec<f64> = figures.iter().map(of).collect();
-        all.sort_by(f64::total_cmp);
-        all[all.len() / 2]
-    };
+    let middle = |of: fn(&Figure) -> f64| meter::middle(figures.iter().map(of));
     let size = |of: fn(&Figure) -> u64| {
         let mut all: Vec<u64> = figures.iter().map(of).collect();
         all.sort_unstable();
@@ -332,59 +294,14 @@ fn tell(count: u32, case: Case, program: &str, figures: &[Figure]) {
         "{count:<10} {:<38} {program:<8} {:>8.2} {:>10.2} {:>9} {:>9} {:>8.0}",
         case.title(),
         middle(|figure| figure.by_ticks),
-        middle(|figure| figure.by_scheduler),
+        middle(|figure| figure.by_clock),
         size(|figure| figure.rss),
         size(|figure| figure.anonymous),
         middle(|figure| figure.forks),
     );
 }
 
-/// A process of our own that makes idle processes or forks; it ends when its input does, or at its time.
-struct Helper {
-    child: Child,
-    /// Holds the program.
-    _folder: TempDir,
-}
-
-impl Helper {
-    fn start(role: &str, plan: &Plan) -> Self {
-        let rounds = u32::try_from(plan.rounds.max(1)).unwrap();
-        let life = (plan.window * rounds + Duration::from_secs(30)) * 3;
-        let folder = tempfile::tempdir().unwrap();
-        let program = folder.path().join(IDLER);
-        fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
-        let mut child = Command::new(program)
-            .env(ROLE, role)
-            .env("BEADLE_FOOTPRINT_LIFE", life.as_secs().to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut ready = [0];
-        child
-            .stdout
-            .take()
-            .unwrap()
-            .read_exact(&mut ready)
-            .expect("the helper did not begin");
-        Self {
-            child,
-            _folder: folder,
-        }
-    }
-}
-
-impl Drop for Helper {
-    fn drop(&mut self) {
-        drop(self.child.stdin.take());
-        let _ = self.child.wait();
-    }
-}
-
-fn play(role: &str) {
-    let life: u32 = number(&std::env::var("BEADLE_FOOTPRINT_LIFE").unwrap());
-    // SAFETY: touches no memory; the default action ends us.
-    unsafe { libc::alarm(life) };
+fn play(role: &str, life: u32) {
     match role.split_once(' ') {
         Some(("idle", count)) => idle(number(count), life),
         Some(_) | None => forks(),
@@ -423,8 +340,7 @@ fn forks() {
 
 /// Says that it begins, works, and returns when its input ends.
 fn serve(mut work: impl FnMut() -> bool) {
-    print!(".");
-    std::io::Write::flush(&mut std::io::stdout()).unwrap();
+    helper::ready();
     let mut input = std::io::stdin();
     let (told, ended) = std::sync::mpsc::channel();
     std::thread::spawn(move || {

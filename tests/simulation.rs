@@ -2,6 +2,7 @@
 //! step. A seed that fails is printed with how to run it again.
 
 mod auditor;
+mod restart;
 mod story;
 mod watchman;
 mod weather;
@@ -21,7 +22,8 @@ use crate::world::chance::Chance;
 use crate::world::machine::Machine;
 use crate::world::shells::Shells;
 use auditor::Auditor;
-use story::{Story, Trouble};
+use restart::{Life, Word};
+use story::{Restart, Story, Trouble};
 use watchman::{Pause, Scene, Watchman};
 
 /// How many seeds run in the normal test.
@@ -43,7 +45,12 @@ struct Run {
     chance: Chance,
     /// Since when events wait to be heard, and until when.
     pending: Option<Mono>,
-    inputs: Vec<(Mono, Input)>,
+    /// Every beadle there was, the present one last.
+    lives: Vec<Life>,
+    /// What is left to the next.
+    word: Word,
+    /// How the present one will be killed, once it acts.
+    doom: Option<Restart>,
     decided: u64,
     steps: u64,
     turns: u64,
@@ -54,15 +61,17 @@ impl Run {
     fn new(seed: u64, trace: bool) -> Self {
         let story = Story::of(seed);
         let shells = Shells::new(story.ways, seed ^ 0x5eed);
-        let judge = Judge::new(settings(&story), Arc::new(story.rules.clone()));
+        let life = Life::of(settings(&story), &story);
         Self {
-            judge,
+            judge: life.judge(),
+            lives: vec![life],
+            word: Word::default(),
+            doom: None,
             shells,
             watchman: Watchman::default(),
             auditor: Auditor::default(),
             chance: Chance::new(seed ^ 0xc1a0),
             pending: None,
-            inputs: Vec::new(),
             decided: 0,
             steps: 0,
             turns: 0,
@@ -84,6 +93,7 @@ impl Run {
             self.look_at_gates();
             self.trouble()?;
             self.look_at_gates();
+            self.perish()?;
             if self.chance.permille(self.story.early_records) {
                 self.mourn()?;
             }
@@ -131,12 +141,14 @@ impl Run {
     fn next(&mut self) -> Mono {
         let machine = &self.story.machine;
         let troubles = self.story.troubles.first().map(|(at, _)| *at);
+        let restarts = self.story.restarts.first().map(|(at, _)| *at);
         let all = [
             machine.next(),
             self.shells.next(),
             self.judge.next_deadline(),
             self.pending,
             troubles,
+            restarts,
         ];
         let next = all
             .into_iter()
@@ -257,7 +269,8 @@ impl Run {
             self.watchman.report(report);
         }
         self.note(&format!("< {input:?}"));
-        self.inputs.push((now, input.clone()));
+        let settles = matches!(input, Input::Report(_) | Input::Answer(_));
+        self.live(now, &input);
         let scene = scene_of(&self.story, &self.shells, &self.judge);
         self.watchman.clock(&scene);
         let decisions = self.judge.step(now, input);
@@ -277,8 +290,7 @@ impl Run {
         if judged {
             self.auditor.audit(&scene)?;
         }
-        self.shells.carry_out(&decisions, now);
-        Ok(())
+        self.carry_out(settles, &decisions)
     }
 
     fn note(&mut self, words: &str) {
@@ -470,11 +482,12 @@ fn the_same_inputs_give_the_same_decisions() {
     for seed in 0..50 {
         let mut run = Run::new(seed, false);
         let _ = run.go();
-        let story = Story::of(seed);
-        let mut judge = Judge::new(settings(&story), Arc::new(story.rules.clone()));
         let mut decided = 0;
-        for (now, input) in run.inputs {
-            decided = digest(decided, &judge.step(now, input));
+        for life in run.lives {
+            let mut judge = life.judge();
+            for (now, input) in life.inputs {
+                decided = digest(decided, &judge.step(now, input));
+            }
         }
         assert_eq!(decided, run.decided, "seed {seed}");
     }

@@ -54,6 +54,8 @@ pub struct Forest {
     told: Mono,
     /// Whom an earlier beadle knew, while they were not found.
     left: BTreeMap<ProcKey, Kin>,
+    /// Who was found before the one above it, as an earlier beadle knew them, by that one.
+    early: BTreeMap<ProcKey, BTreeSet<Serial>>,
     /// When the look that is being taken in began.
     look: Mono,
     /// When events were found to be lost, last.

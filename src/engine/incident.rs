@@ -390,12 +390,12 @@ impl Incident {
 }
 
 impl Past {
-    /// The stages are those of another beadle's ladder: where that is another one now, what was served does not count.
+    /// Another beadle left it, and its stages are those of that one's ladder. What was served then does not count.
     pub fn resume(&mut self, old: &[StageAct], new: &[Stage]) {
         if !new.iter().map(|stage| stage.act).eq(old.iter().copied()) {
             self.next = same_stage(self.next, old.iter().copied(), new);
-            self.served = Duration::ZERO;
         }
+        self.served = Duration::ZERO;
     }
 
     /// The ladder is another one now: what [`Incident::restart`] does to an open incident.

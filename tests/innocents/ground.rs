@@ -34,18 +34,9 @@ const SCRIPTS: [(&str, &str); 16] = [
 /// pytest and what it needs.
 const WHEELS: [&str; 5] = ["pytest", "pluggy", "iniconfig", "packaging", "pygments"];
 
-/// Versions as in our own lock file, so that they are at hand.
-const MANIFEST: &str = r#"[package]
-name = "innocent"
-version = "0.0.0"
-edition = "2024"
-
-[dependencies]
-itoa = "*"
-serde_json = "*"
-
-[workspace]
-"#;
+/// A crate that depends on others.
+const MANIFEST: &str = include_str!("work/crate.toml");
+const MAIN: &str = include_str!("work/crate.rs");
 
 /// Where they work, and for how long at most.
 pub(super) struct Ground {
@@ -138,9 +129,7 @@ impl Ground {
         fs::create_dir(folder.join("src")).unwrap();
         fs::copy(lock, folder.join("Cargo.lock")).unwrap();
         fs::write(folder.join("Cargo.toml"), MANIFEST).unwrap();
-        let main =
-            "fn main() { println!(\"{}\", serde_json::json!(itoa::Buffer::new().format(7))); }\n";
-        fs::write(folder.join("src/main.rs"), main).unwrap();
+        fs::write(folder.join("src/main.rs"), MAIN).unwrap();
         folder
     }
 

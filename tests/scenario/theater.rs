@@ -291,7 +291,13 @@ impl Theater {
                     self.rules = self.files.get(whom).cloned().ok_or("no such rules")?;
                 }
                 let down = words.named("down").map_or(Ok(Duration::ZERO), span)?;
+                let unseen = words
+                    .named("unseen")
+                    .map(|name| self.id(name))
+                    .transpose()?;
                 self.restart(down);
+                // The first look of the new one fails at this process.
+                self.shells.unseen = unseen.map(|id| self.machine.kin[id.0].pid);
                 return Ok(());
             }
             "machine" => words.condition(&mut self.machine)?,

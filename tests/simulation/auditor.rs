@@ -1,13 +1,14 @@
 //! Holds every figure of CPU time against what was truly used: never too high at least, never too low at most.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use beadle::engine::decision::{Hearing, UnitView};
 use beadle::engine::evidence::{Quantity, UnitKey};
-use beadle::engine::rule::Metric;
+use beadle::engine::rule::{Metric, RuleName};
 use beadle::engine::units::{Mono, Range, Tier};
 
+use super::restart::Known;
 use super::watchman::Scene;
 use crate::world::body::Id;
 
@@ -20,11 +21,23 @@ pub struct Auditor {
     pub heard: Mono,
     pub gaps: u64,
     pub reloads: u64,
+    /// When the present beadle began, if it is not the first.
+    began: Mono,
+    /// The units that were left to it.
+    left: BTreeSet<(RuleName, UnitKey)>,
     /// How many ranges were held against the truth, by tier, and how wide they were in all.
     pub audits: BTreeMap<&'static str, (u64, Duration)>,
 }
 
 impl Auditor {
+    /// Another beadle begins with this.
+    pub fn restarted(&mut self, now: Mono, known: &Known) {
+        self.began = now;
+        self.heard = now;
+        self.seen.clear();
+        self.left = known.keys().cloned().collect();
+    }
+
     /// Looks at all figures that are new.
     pub fn audit(&mut self, scene: &Scene<'_>) -> Result<(), String> {
         let view = scene.judge.view();
@@ -119,10 +132,18 @@ impl Auditor {
         let member = machine
             .body(id)
             .is_some_and(|body| unit.members.contains(&machine.key(body)));
-        // Of those of before anybody listened, only the living can be known.
+        // Of those of before anybody listened, only the living can be known. Where nobody did for a while, a tree that was
+        // left to us may have used all that there was.
+        let whom = (unit.evidence.rule.clone(), unit.evidence.unit);
+        let listened = if self.left.contains(&whom) {
+            Mono::BOOT
+        } else {
+            self.began
+        };
+        let listened = listened.max(Mono::from_secs(1001));
         let known = chain
             .iter()
-            .all(|above| machine.kin[above.0].born > Mono::from_secs(1001));
+            .all(|above| machine.kin[above.0].born > listened);
         member || (sure && known)
     }
 }

@@ -41,6 +41,28 @@ pub enum Trouble {
     Weather(Vitals),
 }
 
+/// The end of a beadle, and another one after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Restart {
+    /// In the midst of what it is killed.
+    pub amid: Amid,
+    /// For how long there is none.
+    pub down: Duration,
+    /// The next one begins with other rules, of this seed.
+    pub rules: Option<u64>,
+}
+
+/// In the midst of what a beadle is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Amid {
+    /// Of anything.
+    Anything,
+    /// Of its next act, of which it has not left word yet.
+    Beginning,
+    /// Of its next act, of which it has.
+    Acting,
+}
+
 /// A whole seed.
 #[derive(Clone, Debug)]
 pub struct Story {
@@ -50,6 +72,7 @@ pub struct Story {
     pub only_user: Option<u32>,
     pub leash: Option<Id>,
     pub troubles: Vec<(Mono, Trouble)>,
+    pub restarts: Vec<(Mono, Restart)>,
     /// Moments in a thousand at which records are read by themselves, ahead of the events.
     pub early_records: u64,
     /// How late events are heard, at most, in milliseconds.
@@ -120,6 +143,7 @@ impl Story {
             troubles.extend(weather::weather(&mut gates, machine.now, length));
             troubles.sort_by_key(|(at, _)| *at);
         }
+        let restarts = restarts(&mut Chance::new(seed ^ 0xdead), machine.now);
         Self {
             rules: freeze_some(rules, seed),
             machine,
@@ -127,6 +151,7 @@ impl Story {
             only_user,
             leash,
             troubles,
+            restarts,
             early_records: records.one_of(&[0, 0, 200]),
             lag: chance.one_of(&[0, 0, 50, 700]),
             oversleeps: chance.one_of(&[0, 20, 100]),
@@ -202,6 +227,33 @@ fn troubles(chance: &mut Chance, start: Mono, length: u64) -> Vec<(Mono, Trouble
     }
     troubles.sort_by_key(|(at, _)| *at);
     troubles
+}
+
+/// In a part of the worlds beadle is killed: early enough to see what comes of it.
+fn restarts(chance: &mut Chance, start: Mono) -> Vec<(Mono, Restart)> {
+    let mut restarts = Vec::new();
+    if chance.permille(650) {
+        return restarts;
+    }
+    for _ in 0..chance.one_of(&[1, 1, 1, 2, 3]) {
+        let at = start.after(millis(chance, 1000, 70_000));
+        let longest = chance.one_of(&[0, 300, 3000, 20_000, 45_000]);
+        restarts.push((
+            at,
+            Restart {
+                amid: chance.one_of(&[
+                    Amid::Anything,
+                    Amid::Anything,
+                    Amid::Beginning,
+                    Amid::Acting,
+                ]),
+                down: millis(chance, 0, longest),
+                rules: chance.permille(250).then(|| chance.bits()),
+            },
+        ));
+    }
+    restarts.sort_by_key(|(at, _)| *at);
+    restarts
 }
 
 /// Every kind of limit, each with programs of its own; some hold an outer one. Whether any may have gates.

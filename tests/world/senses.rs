@@ -58,14 +58,14 @@ pub fn snapshot(
     machine: &Machine,
     asks: &[Ask],
     (groups, wanted): (&[(Text, Entered)], &BTreeSet<Vital>),
-    dim: &mut dyn FnMut() -> bool,
+    dim: &mut dyn FnMut(Pid) -> bool,
     sight: Sight,
 ) -> Snapshot {
     let samples = asks
         .iter()
         .map(|ask| {
             let mut sample = look(machine, ask, sight);
-            if dim() && matches!(sample.seen, Seen::Alive(_) | Seen::Still) {
+            if dim(ask.pid) && matches!(sample.seen, Seen::Alive(_) | Seen::Still) {
                 sample.key = ask.key;
                 sample.seen = Seen::Unread(Why::Short);
             }

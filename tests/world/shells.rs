@@ -1,5 +1,7 @@
 //! Carries out what the judge decides, as the real shells would: late, out of step, sometimes not at all.
 
+mod death;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +11,7 @@ use beadle::engine::decision::{Decision, Hearing, Input};
 use beadle::engine::facts::{Question, Read};
 use beadle::engine::forest::Forest;
 use beadle::engine::gate::Vital;
-use beadle::engine::process::{ProcKey, StartTicks, Text, Uid};
+use beadle::engine::process::{Pid, ProcKey, StartTicks, Text, Uid};
 use beadle::engine::rule::Signal;
 use beadle::engine::snapshot::{Ask, Entered};
 use beadle::engine::units::Mono;
@@ -126,8 +128,10 @@ pub struct Shells {
     pub sent: Vec<Sent>,
     /// Which image's facts the judge was told.
     pub heard: BTreeSet<(Id, u32)>,
+    /// The same, of the judges before it.
+    pub heard_before: BTreeSet<(Id, u32)>,
     /// Which image's facts were read, by number and moment.
-    read: BTreeMap<(beadle::engine::process::Pid, Mono), (Id, u32)>,
+    read: BTreeMap<(Pid, Mono), (Id, u32)>,
     chance: Chance,
     jobs: BTreeMap<(Mono, u64), Job>,
     entered: u64,
@@ -141,6 +145,10 @@ pub struct Shells {
     looked: BTreeMap<Text, Mono>,
     /// Whose reports never come.
     pub lost: BTreeSet<WarrantId>,
+    /// Whom the next look fails at.
+    pub unseen: Option<Pid>,
+    /// Whom shells that died had stopped, to end them.
+    stopped: Vec<Id>,
 }
 
 impl Shells {
@@ -149,6 +157,7 @@ impl Shells {
             ways,
             sent: Vec::new(),
             heard: BTreeSet::new(),
+            heard_before: BTreeSet::new(),
             read: BTreeMap::new(),
             chance: Chance::new(seed),
             jobs: BTreeMap::new(),
@@ -159,6 +168,8 @@ impl Shells {
             recording: None,
             looked: BTreeMap::new(),
             lost: BTreeSet::new(),
+            unseen: None,
+            stopped: Vec::new(),
         }
     }
 
@@ -299,8 +310,10 @@ impl Shells {
                     units: self.ways.units,
                 };
                 let groups = self.groups_asked(machine, &groups);
-                let (chance, share) = (&mut self.chance, self.ways.unread);
-                let mut dim = || chance.permille(share);
+                let (chance, share, unseen) =
+                    (&mut self.chance, self.ways.unread, &mut self.unseen);
+                let mut dim =
+                    |pid| chance.permille(share) | (unseen.take_if(|one| *one == pid).is_some());
                 let also = (groups.as_slice(), &wanted);
                 let found = senses::snapshot(machine, &asks, also, &mut dim, sight);
                 let at = self.soon(now);

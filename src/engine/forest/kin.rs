@@ -3,7 +3,7 @@
 //! A process whose parents are dead hangs from init, or from whoever adopts orphans there; its session may be its own. What
 //! was known of it by its fork is known to nobody else.
 
-use super::{Forest, Lineage, Serial, Starter};
+use super::{Change, Forest, Life, Lineage, Serial, Starter};
 use crate::engine::legacy::Kin;
 use crate::engine::process::{Pid, ProcKey};
 use crate::engine::units::Mono;
@@ -27,6 +27,7 @@ impl Forest {
     /// Nobody is found any more whom an earlier beadle knew.
     pub fn forget_inheritance(&mut self) {
         self.left.clear();
+        self.early.clear();
     }
 
     /// Those who were not found yet.
@@ -61,6 +62,34 @@ impl Forest {
     /// A serial for somebody who was gone before we came.
     pub fn nobody(&mut self) -> Serial {
         self.next_serial()
+    }
+
+    /// Notes whom a process will belong below, should that one be found: a look at it may have failed.
+    pub(super) fn miss_above(&mut self, serial: Serial, above: Option<ProcKey>) {
+        if let Some(above) = above.filter(|above| self.find(*above).is_none()) {
+            self.early.entry(above).or_default().insert(serial);
+        }
+    }
+
+    /// Gives a process that was just found those whom it was above when an earlier beadle knew them. They were found first,
+    /// and hang from whoever was further up.
+    pub(super) fn regain(&mut self, serial: Serial, key: ProcKey, changes: &mut Vec<Change>) {
+        for child in self.early.remove(&key).unwrap_or_default() {
+            let round = self.above(serial).any(|(above, _)| above == child);
+            let found = self.nodes.get_mut(&child);
+            let Some(node) = found.filter(|node| !round && !matches!(node.life, Life::Dead(_)))
+            else {
+                continue;
+            };
+            let before = node.parent.replace(serial);
+            if let Some(before) = before.and_then(|before| self.nodes.get_mut(&before)) {
+                before.children.remove(&child);
+            }
+            if let Some(parent) = self.nodes.get_mut(&serial) {
+                parent.children.insert(child);
+            }
+            changes.push(Change::Adopted(child));
+        }
     }
 
     /// The nearest living process that was above this one, and its tie.

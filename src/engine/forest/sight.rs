@@ -255,6 +255,7 @@ impl Forest {
         };
         let left = self.left.remove(&key);
         let tied = left.as_ref().and_then(|kin| self.left_above(kin)).or(tied);
+        let above = left.as_ref().and_then(|kin| kin.parent);
         // Ticks count from boot, sleep included; taking all sleep as slept by it makes it no older than it is.
         let started = Mono::from_nanos(figures.start.0.saturating_mul(NANOS_A_TICK)).min(sample.at);
         let serial = self.plant(Node {
@@ -277,6 +278,8 @@ impl Forest {
         });
         changes.push(Change::Born(serial));
         self.claim(serial, changes);
+        self.regain(serial, key, changes);
+        self.miss_above(serial, above);
         serial
     }
 

@@ -64,12 +64,12 @@ impl Judge {
                     start,
                     ppid: Some(ppid),
                     ..
-                } => self.lay_out(sample, start, ppid),
-                Seen::Zombie { ppid: None, .. }
-                | Seen::Alive(_)
-                | Seen::Still
-                | Seen::Gone
-                | Seen::Unread(_) => {}
+                } => {
+                    self.note_nobody(sample.pid);
+                    self.lay_out(sample, start, ppid);
+                }
+                Seen::Zombie { ppid: None, .. } | Seen::Gone => self.note_nobody(sample.pid),
+                Seen::Alive(_) | Seen::Still | Seen::Unread(_) => {}
             }
         }
         self.settle_unclaimed(out);

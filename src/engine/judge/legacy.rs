@@ -1,7 +1,8 @@
 //! Taking up what an earlier beadle left, and leaving it to the next.
 //!
 //! **Invariants.** A unit is taken up when its root is found to match again; one whose root is gone, when members are found
-//! who bear their identities still. What is not taken up in [`PATIENCE`] is let go. No message is sent twice, and no grace
+//! who bear their identities still. What is not taken up in [`PATIENCE`] is let go,
+//! unless its root may still turn out to match. No message is sent twice, and no grace
 //! is shorter for it: every clock starts at zero.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,6 +39,8 @@ pub(super) struct Unclaimed {
     at: Mono,
     /// Who was listed last: once everyone of them was looked at, who is not among them is gone.
     listed: Option<BTreeSet<Pid>>,
+    /// Roots that turned out to run something that no rule means: what they leave behind is no tree of ours.
+    unmatched: BTreeSet<ProcKey>,
     /// When the rest is let go.
     until: Mono,
 }
@@ -72,6 +75,7 @@ impl Judge {
             kept: legacy.kept.into_iter().collect(),
             at: legacy.at,
             listed: None,
+            unmatched: BTreeSet::new(),
             until: now.after(PATIENCE),
         });
     }
@@ -190,6 +194,14 @@ impl Judge {
         }
     }
 
+    /// Nobody alive has a number that was listed.
+    pub(super) fn note_nobody(&mut self, pid: Pid) {
+        let unclaimed = self.unclaimed.as_mut();
+        if let Some(listed) = unclaimed.and_then(|unclaimed| unclaimed.listed.as_mut()) {
+            listed.remove(&pid);
+        }
+    }
+
     /// Whether members of a tree that was left to us are not known yet: each may be a boundary, or one to be kept.
     pub(super) fn is_meeting(&self, unit: &Unit) -> bool {
         let unknown = |serial: &Serial| {
@@ -231,12 +243,29 @@ impl Judge {
             let another = || self.forest.holder(root.pid()).is_some();
             self.forest.find(root).is_none() && (!listed.contains(&root.pid()) || another())
         };
-        let rootless: Vec<Bequest> = unclaimed.units.extract_if(.., gone).collect();
-        let mut lost = Vec::new();
-        if until <= self.now {
-            let rest = self.unclaimed.take();
-            lost.extend(rest.into_iter().flat_map(|rest| rest.units));
-            self.forest.forget_inheritance();
+        let rootless = unclaimed.units.extract_if(.., gone);
+        let (mut lost, rootless): (Vec<_>, Vec<_>) =
+            rootless.partition(|left| unclaimed.unmatched.contains(&left.unit.root()));
+        let learnt = |root: &ProcKey| {
+            let found = self.forest.find(*root);
+            let dossier = found.and_then(|found| self.dossiers.get(&found));
+            dossier.is_some_and(|dossier| dossier.learning == Learning::Settled)
+        };
+        let roots = unclaimed.units.iter().map(|left| left.unit.root());
+        unclaimed.unmatched.extend(roots.filter(learnt));
+        if until <= self.now
+            && let Some(mut rest) = self.unclaimed.take()
+        {
+            let listed = rest.listed.take().unwrap_or_default();
+            let over = |left: &mut Bequest| !self.may_match(left.unit.root(), &listed);
+            lost.extend(rest.units.extract_if(.., over));
+            if rest.units.is_empty() {
+                self.forest.forget_inheritance();
+            } else {
+                rest.kept.clear();
+                rest.listed = Some(listed);
+                self.unclaimed = Some(rest);
+            }
         }
         for left in rootless {
             lost.extend(self.raise(left, at));
@@ -246,17 +275,35 @@ impl Judge {
         }
     }
 
+    /// Whether a process may still turn out to be what a rule means: it could not be read yet, or what it runs could not.
+    fn may_match(&self, key: ProcKey, listed: &BTreeSet<Pid>) -> bool {
+        let unsettled = |found: &Serial| {
+            let dossier = self.dossiers.get(found);
+            dossier.is_some_and(|dossier| dossier.learning != Learning::Settled)
+        };
+        match self.forest.find(key) {
+            Some(found) => unsettled(&found),
+            None => listed.contains(&key.pid()) && self.forest.holder(key.pid()).is_none(),
+        }
+    }
+
     /// Tells how an incident ended that nobody takes up.
     fn let_go(&mut self, left: Bequest, out: &mut Vec<Decision>) {
         let Some(stand) = left.incident else { return };
-        let ruled = self.rules.rules.iter().any(|rule| rule.name == left.rule);
+        let mut rules = self.rules.rules.iter();
+        let rule = rules.find(|rule| rule.name == left.rule).cloned();
         let there = self.forest.find(left.unit.root()).is_some();
-        let how = match (ruled, there, stand.signalled) {
+        let how = match (rule.is_some(), there, stand.signalled) {
             (false, _, _) => Closing::RuleRemoved,
             (true, true, _) => Closing::Unmatched,
             (true, false, true) => Closing::Ended(Certainty::Looked),
             (true, false, false) => Closing::Exited,
         };
+        if let Some(rule) = rule.filter(|_| there) {
+            // It may run something else again: the cooldown holds.
+            let past = Incident::resume(&stand, self.now, &rule).past(self.now, &rule);
+            self.pasts.insert((rule.name.clone(), left.unit), past);
+        }
         let subject = left.subject;
         if how.certainty().is_some() {
             self.endings.push_back(Ending {
@@ -312,6 +359,8 @@ impl Judge {
         let subject = left.subject.clone();
         let mut unit = Unit::new(left.unit, rule, index, root, subject, left.since);
         unit.next_look = self.now;
+        let past = self.pasts.remove(&(left.rule.clone(), left.unit));
+        unit.past = past.filter(|past| past.until > self.now);
         // It died while nobody looked, at the latest now.
         unit.root_gone = Some(left.root_gone.unwrap_or(self.now));
         let silence = self.silence.share(at, self.now);

@@ -242,7 +242,11 @@ impl Judge {
             }
             Input::Flushed(upto) => self.forest.catch_up(upto),
             Input::Accounts(accounts) => self.take_accounts(accounts),
-            Input::Listing(listed) => self.compare(&listed),
+            Input::Listing(listed) => {
+                self.compare(&listed);
+                // Where nobody is judged there are no looks.
+                self.settle_unclaimed(&mut out);
+            }
             Input::Snapshot(snapshot) => self.await_events(snapshot, &mut out),
             Input::Facts(facts) => self.learn(facts, &mut out),
             Input::Measured(findings) => self.take_survey(findings),

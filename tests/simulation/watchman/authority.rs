@@ -54,6 +54,10 @@ impl Watchman {
             0 => notice.map(|stage| stage.after).sum(),
             _ => grace,
         };
+        ensure!(
+            now >= self.restarts.began().after(grace),
+            "signal sooner after a restart than its stage waits: {name}"
+        );
         let moment = self.moment(now);
         let case = self.cases.entry(warrant.incident.0).or_default();
         let nudged = case

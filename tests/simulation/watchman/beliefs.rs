@@ -118,6 +118,9 @@ impl Watchman {
                 if chain.is_empty() || cut {
                     continue;
                 }
+                if !self.restarts.can_know(scene, unit, &chain) {
+                    continue;
+                }
                 // A member whose identity is not bound yet has no key to show.
                 let holder = scene
                     .judge

@@ -86,9 +86,9 @@ impl Watchman {
 fn runs_known(scene: &Scene<'_>, id: Id, programs: &[&str]) -> Option<usize> {
     let ran = &scene.machine.kin[id.0].ran;
     let image = ran.len().checked_sub(1)?;
-    let known = scene
-        .shells
-        .heard
-        .contains(&(id, u32::try_from(image).unwrap()));
+    let image_of = (id, u32::try_from(image).unwrap());
+    // Of a dead one whom only an earlier judge knew, nobody can tell the present one.
+    let before = scene.machine.alive(id) && scene.shells.heard_before.contains(&image_of);
+    let known = before || scene.shells.heard.contains(&image_of);
     (known && programs.contains(&ran[image].1.as_str())).then_some(image)
 }

@@ -1,0 +1,3 @@
+fn main() {
+    println!("{}", serde_json::json!(itoa::Buffer::new().format(7)));
+}
