@@ -87,13 +87,11 @@ impl Authority {
     fn orders(&self, key: ProcKey, wire: Wire) -> bool {
         let target = self.warrant.targets.iter().any(|target| target.key == key);
         match (self.warrant.order, wire) {
-            // A KILL that asks is no request.
-            (Order::Ask(Signal::Kill | Signal::Stop | Signal::Cont), _)
+            // A KILL that asks is no request. What takes back needs no order, and a release orders nothing else.
+            (Order::Ask(Signal::Kill | Signal::Stop | Signal::Cont) | Order::Release, _)
             | (Order::Ask(_), Wire::Kill | Wire::Stop)
             | (Order::End, Wire::Ask)
-            | (Order::Hold, Wire::Ask | Wire::Kill | Wire::Cont)
-            // What takes back needs no order, and a release orders nothing else.
-            | (Order::Release, _) => false,
+            | (Order::Hold, Wire::Ask | Wire::Kill | Wire::Cont) => false,
             (Order::Ask(_), Wire::Ask | Wire::Cont) => target,
             (Order::End, Wire::Kill | Wire::Stop | Wire::Cont) | (Order::Hold, Wire::Stop) => {
                 target || self.warrant.newborn == Newborn::Refuse

@@ -66,7 +66,7 @@ impl Scene {
     }
 
     /// The next daemon finds the case where it was, and ends it.
-    fn is_ended(self) {
+    fn must_end(self) {
         let daemon = self.case.watch().rules(&self.rules).start();
         let deeds = |signal: &str| daemon.log.signal(self.villain.pid, signal);
         deeds("TERM");
@@ -130,7 +130,7 @@ fn an_orderly_end_lets_them_go_on(tier: Tier) {
     let since = Instant::now();
     assert!(scene.daemon.stop().success());
     scene.goes_on(since);
-    scene.is_ended();
+    scene.must_end();
 }
 
 fn the_guardian_of_a_daemon_that_dies_lets_them_go_on(tier: Tier) {
@@ -139,7 +139,7 @@ fn the_guardian_of_a_daemon_that_dies_lets_them_go_on(tier: Tier) {
     scene.daemon.signal(Signal::KILL);
     scene.daemon.ended();
     scene.goes_on(since);
-    scene.is_ended();
+    scene.must_end();
 }
 
 fn where_the_guardian_dies_too_the_next_daemon_does(tier: Tier) {

@@ -401,10 +401,9 @@ impl Machine {
         }
         match (signal, body.state, body.plan.on_kill) {
             (Signal::Kill, _, OnKill::Dies) => self.exit(id),
-            (Signal::Kill, _, OnKill::Stuck) => {}
             (Signal::Stop, State::Running, _) => self.act(id, Deed::Stop),
             (Signal::Cont, State::Stopped, _) => self.proceed(id),
-            (Signal::Stop | Signal::Cont, _, _) => {}
+            (Signal::Kill, _, OnKill::Stuck) | (Signal::Stop | Signal::Cont, _, _) => {}
             (_, State::Stopped, _) => body.term_pending = true,
             // It runs no more handlers.
             _ if body.leaving => {}
