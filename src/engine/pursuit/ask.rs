@@ -71,9 +71,12 @@ impl Ask {
         Step::Until(now)
     }
 
-    /// Continues those who were asked and cannot act on it. A look that failed leaves what the sample said. Where the warrant
-    /// is void by now the door still lets those go on whom it stopped itself.
+    /// Continues those who were asked and cannot act on it. A look that failed leaves what the sample said.
     fn proceed(&mut self, case: &Case, now: Mono, acts: &mut Vec<Act>) -> Step {
+        // Whom we froze the judge lets go on.
+        if case.void.is_some() {
+            return Step::Over;
+        }
         let mut stopped: Vec<Act> = asked(case)
             .filter(|(_, _, stopped)| *stopped)
             .map(|(slot, key, _)| Act::Send {
