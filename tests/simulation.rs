@@ -196,13 +196,7 @@ impl Run {
 
     fn trouble(&mut self) -> Result<(), String> {
         let now = self.story.machine.now;
-        while self
-            .story
-            .troubles
-            .first()
-            .is_some_and(|(at, _)| *at <= now)
-        {
-            let (_, trouble) = self.story.troubles.remove(0);
+        while let Some(trouble) = story::due(&mut self.story.troubles, now) {
             self.note(&format!("trouble {trouble:?}"));
             match trouble {
                 Trouble::Sleep(span) => self.story.machine.sleep(span),

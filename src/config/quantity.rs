@@ -265,10 +265,10 @@ pub(super) fn thousandths(number: &str) -> Option<u128> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn told<T: std::fmt::Debug>(read: Result<T, Misread>) -> String {
+    pub(in crate::config) fn told<T: std::fmt::Debug>(read: Result<T, Misread>) -> String {
         let Misread { message, expected } = read.unwrap_err();
         format!("{message}: {expected}")
     }

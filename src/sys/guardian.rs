@@ -2,7 +2,7 @@
 //!
 //! Whoever is frozen stands still for as long as a rule says, and where births are not heard, everyone is stopped before anyone is
 //! ended. For as long as that takes, a second process reads from a pipe who was stopped and who is not any more. When the pipe ends, however it comes to that, it continues whoever is
-//! left, and goes. It is posted with the first STOP and dismissed with the last act.
+//! left, and goes. It is posted with the first STOP and dismissed when nobody stands any more.
 //!
 //! **Invariants.** It sends nothing but CONT, only by identity, only to whom it was told of, and only when its beadle is
 //! gone. It lives no longer than its beadle, and does not listen to what a terminal or a service manager sends to both.

@@ -136,13 +136,7 @@ impl Run {
     /// It is killed now if it is to be, or when it acts.
     pub(super) fn perish(&mut self) -> Result<(), String> {
         let now = self.story.machine.now;
-        while self
-            .story
-            .restarts
-            .first()
-            .is_some_and(|(at, _)| *at <= now)
-        {
-            let (_, restart) = self.story.restarts.remove(0);
+        while let Some(restart) = story::due(&mut self.story.restarts, now) {
             match restart.amid {
                 Amid::Anything => self.restart(restart)?,
                 Amid::Beginning | Amid::Acting => self.doom = Some(restart),

@@ -41,6 +41,12 @@ pub enum Trouble {
     Weather(Vitals),
 }
 
+/// The next of what befalls a world, if its time has come.
+pub fn due<T>(plan: &mut Vec<(Mono, T)>, now: Mono) -> Option<T> {
+    plan.first().filter(|(at, _)| *at <= now)?;
+    Some(plan.remove(0).1)
+}
+
 /// The end of a beadle, and another one after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Restart {

@@ -1,6 +1,7 @@
 //! Carries out what the judge decides, as the real shells would: late, out of step, sometimes not at all.
 
 mod death;
+mod freeze;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -170,22 +171,6 @@ impl Shells {
             lost: BTreeSet::new(),
             unseen: None,
             stopped: Vec::new(),
-        }
-    }
-
-    /// Who stands still because of us: stopped by us and not moved since.
-    pub fn frozen<'a>(&'a self, machine: &'a Machine) -> impl Iterator<Item = &'a Body> {
-        let bodies = self.held.iter().map(|(id, at)| (machine.body(*id), *at));
-        bodies.filter_map(|(body, at)| {
-            body.filter(|body| body.state == State::Stopped && body.since == at)
-        })
-    }
-
-    /// We are no more: the guardian lets everyone go on.
-    pub fn let_all_go_on(&self, machine: &mut Machine) {
-        let ids: Vec<Id> = self.frozen(machine).map(|body| body.id).collect();
-        for id in ids {
-            machine.proceed(id);
         }
     }
 
@@ -518,29 +503,6 @@ impl Shells {
             Reach::Reached => Outcome::Sent,
             Reach::Dead => Outcome::Gone,
         }
-    }
-
-    /// CONT, for whom we stopped and for nobody else.
-    fn take_back(
-        &mut self,
-        machine: &mut Machine,
-        key: ProcKey,
-        warrant: &Arc<Warrant>,
-    ) -> Outcome {
-        let Some(id) = machine.find(key).map(|body| body.id) else {
-            return Outcome::Gone;
-        };
-        if self.held.remove(&id).is_none() {
-            return Outcome::Withheld(Withheld::Protected);
-        }
-        self.sent.push(Sent {
-            at: machine.now,
-            to: id,
-            signal: Signal::Cont,
-            warrant: warrant.clone(),
-        });
-        machine.signal(id, Signal::Cont);
-        Outcome::Sent
     }
 
     /// Goes after newborns until all are dead, then reports.

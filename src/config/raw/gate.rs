@@ -272,11 +272,7 @@ fn places(number: &str) -> Option<Hundredths> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn told<T: std::fmt::Debug>(read: Result<T, Misread>) -> String {
-        let Misread { message, expected } = read.unwrap_err();
-        format!("{message}: {expected}")
-    }
+    use crate::config::quantity::tests::told;
 
     #[test]
     fn parts_of_the_day() {
