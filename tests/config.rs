@@ -157,7 +157,7 @@ rules:
     let ladder: Vec<_> = rule
         .ladder
         .iter()
-        .map(|stage| (stage.after, stage.act))
+        .map(|stage| (stage.after, stage.act.clone()))
         .collect();
     assert_eq!(
         ladder,

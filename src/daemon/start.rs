@@ -14,6 +14,7 @@ use crate::engine::process::{Pid, ProcKey, StartTicks, Uid};
 use crate::engine::warrant::Spare;
 use crate::sys::accounting::cgroup::Groups;
 use crate::sys::boot;
+use crate::sys::clients::Clients;
 use crate::sys::clock::Clock;
 use crate::sys::heap;
 use crate::sys::ourselves;
@@ -22,6 +23,7 @@ use crate::sys::procfs::Procfs;
 use crate::sys::signaller::Signaller;
 use crate::sys::users::Users;
 
+use super::errands::Errands;
 use super::historian::Historian;
 use super::inbox::{Inbox, Mail, Post};
 use super::keeper::{Keeper, Opened, Places};
@@ -88,7 +90,12 @@ fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
     let keeping = loaded.rules.keeping;
     let historian = Historian::new(history, keeping, &boot, options.only_under, &post);
     let groups = groups(options.accounting);
-    let shells = Shells::start(Path::new("/proc"), groups, pursuer, keeper, &post)?;
+    let clients = options
+        .clients
+        .as_deref()
+        .map_or_else(Clients::here, Clients::within);
+    let errands = Errands::new(clients.clone(), user, &post);
+    let shells = Shells::start(Path::new("/proc"), groups, errands, pursuer, keeper, &post)?;
     let frozen = legacy
         .as_ref()
         .map_or(Vec::new(), |legacy| legacy.frozen.clone());
@@ -99,8 +106,10 @@ fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
     inbox.defer(Input::Hearing(Hearing::Nothing));
     let settings = Settings {
         only_user: (user != Uid::ROOT).then_some(user),
+        itself: spare.keys.first().copied(),
         spare,
         leash,
+        managers: clients.managers(),
         first_incident: first,
     };
     let judge = Judge::new(settings, loaded.rules.clone());

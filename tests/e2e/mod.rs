@@ -22,6 +22,7 @@ pub(crate) mod wait;
 
 mod accounting;
 mod answers;
+mod exec;
 mod freeze;
 mod gates;
 mod history;
@@ -34,6 +35,7 @@ mod refusals;
 mod rehearsal;
 mod reload;
 mod signals;
+mod stop;
 mod store;
 mod syscalls;
 mod terminals;
