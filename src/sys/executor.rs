@@ -188,11 +188,22 @@ fn start(job: &Job) -> io::Result<(Child, PipeReader)> {
         // With a user given, the standard library drops all other groups.
         command.gid(group).uid(user);
     }
-    // SAFETY: setsid may be called between fork and exec; it takes no memory and no lock.
+    // SAFETY: both may be called between fork and exec; they take no memory and no lock.
     unsafe {
-        command.pre_exec(|| match libc::setsid() {
-            -1 => Err(io::Error::last_os_error()),
-            _ => Ok(()),
+        command.pre_exec(|| {
+            // Ours close by themselves; what we were started with may not. A kernel without the call has only ours.
+            let first: libc::c_uint = 3;
+            let last = libc::c_uint::MAX;
+            let _ = libc::syscall(
+                libc::SYS_close_range,
+                first,
+                last,
+                libc::CLOSE_RANGE_CLOEXEC,
+            );
+            match libc::setsid() {
+                -1 => Err(io::Error::last_os_error()),
+                _ => Ok(()),
+            }
         });
     }
     let child = command.spawn()?;
