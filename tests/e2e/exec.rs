@@ -165,12 +165,12 @@ fn a_program_is_run_once_and_told_what_it_is_about(tier: Tier) {
         known || link.is_empty() || Path::new(link) == script || link.ends_with("/descriptors")
     };
     assert!(descriptors.lines().all(own), "{descriptors}");
-    // Its input, its output, and the shell's copy of that.
+    // Its input, its output, and the one that the shell has for the list itself.
     let pipes: std::collections::BTreeSet<&str> = descriptors
         .lines()
         .filter(|link| link.starts_with("pipe:"))
         .collect();
-    assert_eq!(pipes.len(), 2, "{descriptors}");
+    assert_eq!(pipes.len(), 3, "{descriptors}");
 
     scene.goes_on();
     let closing = || scene.text("closing");
