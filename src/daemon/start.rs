@@ -90,11 +90,9 @@ fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
     let keeping = loaded.rules.keeping;
     let historian = Historian::new(history, keeping, &boot, options.only_under, &post);
     let groups = groups(options.accounting);
-    let clients = options
-        .clients
-        .as_deref()
-        .map_or_else(Clients::here, Clients::within);
-    let errands = Errands::new(clients.clone(), user, &post);
+    let clients = clients(options);
+    let managers = clients.managers();
+    let errands = Errands::new(clients, user, &post);
     let shells = Shells::start(Path::new("/proc"), groups, errands, pursuer, keeper, &post)?;
     let frozen = legacy
         .as_ref()
@@ -109,7 +107,7 @@ fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
         itself: spare.keys.first().copied(),
         spare,
         leash,
-        managers: clients.managers(),
+        managers,
         first_incident: first,
     };
     let judge = Judge::new(settings, loaded.rules.clone());
@@ -129,6 +127,14 @@ fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
     watch.remember(faults, Unfinished::look(&unfinished, &frozen));
     watch.hear_changes(&loaded.watch);
     Ok((watch, inbox))
+}
+
+/// The clients of managers: in their usual places, unless it is said where.
+fn clients(options: &Options) -> Clients {
+    options
+        .clients
+        .as_deref()
+        .map_or_else(Clients::here, Clients::within)
 }
 
 fn places(options: &Options, user: Uid) -> Places {

@@ -423,7 +423,7 @@ pub enum Relation {
         /// When the soonest limit would be over at this pace, as far as it can be told.
         soonest: Option<Mono>,
         /// The open incident.
-        incident: Option<IncidentView>,
+        incident: Option<Box<IncidentView>>,
     },
     /// It matches, and yet is no root: why.
     Barred(String),

@@ -141,8 +141,7 @@ impl Steward {
             let id = id.to_owned();
             return Ok((Self::Container { by, uid, id }, way.passed().into()));
         }
-        let unit = name.ends_with(".service") || name.ends_with(".scope");
-        if !unit {
+        if !is_a(name, "service") && !is_a(name, "scope") {
             return Err(Unstoppable::Unmanaged);
         }
         if !is_name(name) || is_vital(name) {
@@ -272,7 +271,7 @@ impl<'p> Way<'p> {
     }
 
     fn pass_slices(&mut self) {
-        while self.ahead().is_some_and(|part| part.ends_with(".slice")) {
+        while self.ahead().is_some_and(|part| is_a(part, "slice")) {
             self.step();
         }
     }
@@ -285,6 +284,11 @@ impl<'p> Way<'p> {
 
 fn shared(name: &str) -> Unstoppable {
     Unstoppable::Shared { name: name.into() }
+}
+
+/// Whether a name is one of a unit of this type.
+fn is_a(name: &str, kind: &str) -> bool {
+    name.rsplit_once('.').is_some_and(|(_, last)| last == kind)
 }
 
 /// Whose whole manager a group holds.

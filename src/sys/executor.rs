@@ -141,17 +141,14 @@ fn carry_out(job: &Job, began: Mono, deliver: impl Fn(Ran)) -> Option<Child> {
     let hold = Pid::new(child.id()).and_then(|pid| PidFd::open(pid).ok());
     let ended = watch.until_dead(hold.as_ref(), &mut child, until);
     watch.read_rest();
-    let (came, left) = match ended {
-        Some(status) => (came(status, watch.last_line()), None),
-        None => {
-            end_own(&mut child);
-            let gone =
-                Watch::default().until_dead(hold.as_ref(), &mut child, Clock.now().after(GOES));
-            let came = Came::TimedOut {
-                said: watch.last_line(),
-            };
-            (came, gone.is_none().then_some(child))
-        }
+    let (came, left) = if let Some(status) = ended {
+        (came(status, watch.last_line()), None)
+    } else {
+        end_own(&mut child);
+        let by = Clock.now().after(GOES);
+        let gone = Watch::default().until_dead(hold.as_ref(), &mut child, by);
+        let said = watch.last_line();
+        (Came::TimedOut { said }, gone.is_none().then_some(child))
     };
     let at = Clock.now();
     deliver(Ran {

@@ -133,24 +133,7 @@ pub(super) fn deed(event: &Event, case: &Case) -> String {
             closing,
             ..
         } => running(run.as_ref(), asks.as_ref(), *served, closing.as_ref()),
-        Event::Ran {
-            act,
-            asks,
-            text,
-            said,
-            took,
-            ..
-        } => {
-            let what = match (asks, &act.exec) {
-                (Some(asks), _) => format!("asking {asks}"),
-                (None, Some(program)) => program.to_string(),
-                (None, None) => "what was run".to_owned(),
-            };
-            let said = said
-                .as_ref()
-                .map_or_else(String::new, |said| format!(": “{said}”"));
-            format!("{what} {text} (in {}){said}.", instant(*took))
-        }
+        Event::Ran { .. } => ran(event),
         Event::Withheld {
             act,
             targets,
@@ -189,6 +172,30 @@ fn running(
         (None, None) => String::new(),
     };
     format!("{what}{when}.")
+}
+
+/// What came of it.
+fn ran(event: &Event) -> String {
+    let Event::Ran {
+        act,
+        asks,
+        text,
+        said,
+        took,
+        ..
+    } = event
+    else {
+        return String::new();
+    };
+    let what = match (asks, &act.exec) {
+        (Some(asks), _) => format!("asking {asks}"),
+        (None, Some(program)) => program.to_string(),
+        (None, None) => "what was run".to_owned(),
+    };
+    let said = said
+        .as_ref()
+        .map_or_else(String::new, |said| format!(": “{said}”"));
+    format!("{what} {text} (in {}){said}.", instant(*took))
 }
 
 fn nudge(case: &Case, next: Option<&Next>, rests: Option<&Rest>, again: bool) -> String {

@@ -164,7 +164,7 @@ impl Judge {
                 incident: unit
                     .incident
                     .as_ref()
-                    .map(|incident| incident_view(incident, unit)),
+                    .map(|incident| Box::new(incident_view(incident, unit))),
             };
         }
         if dossier.learning != Learning::Settled {
