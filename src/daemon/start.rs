@@ -50,10 +50,7 @@ pub fn watch(options: &Options) -> Result<(), StartError> {
 }
 
 fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
-    let procfs = Procfs::open(Path::new("/proc")).map_err(|source| StartError::Proc {
-        path: PathBuf::from("/proc"),
-        source,
-    })?;
+    let spare = ourselves_spared()?;
     let user = ourselves::owner();
     let users = Users::default();
     let rules = Rules::new(
@@ -64,19 +61,11 @@ fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
     );
     let loaded = rules.load(&users).map_err(StartError::Rules)?;
     let leash = options.only_under.map(leash_of).transpose()?;
-    let place = options
-        .socket
-        .clone()
-        .unwrap_or_else(|| socket::path(user, options.runtime.as_deref()));
-    let (claim, listener) = Claim::take(&place, user, Access::of(user))?;
+    let (claim, listener) = Claim::take(&place(options, user), user, Access::of(user))?;
     // With fewer files we hold fewer processes at a time: slower, never wrong.
     let _limit = ourselves::raise_file_limit();
     let voice = Voice::open(options.log, loaded.rules.channels, options.paint)?;
     let (post, mut inbox) = Inbox::new();
-    let spare = Arc::new(Spare {
-        keys: ourselves::lineage(&procfs),
-        bystanders: Vec::new(),
-    });
     let pursuer = start_pursuer(options.tier, records(options.accounting), &post)?;
     let boot = boot::id().unwrap_or_default();
     let Opened {
@@ -127,6 +116,24 @@ fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
     watch.remember(faults, Unfinished::look(&unfinished, &frozen));
     watch.hear_changes(&loaded.watch);
     Ok((watch, inbox))
+}
+
+/// We ourselves and all above us.
+fn ourselves_spared() -> Result<Arc<Spare>, StartError> {
+    let procfs = Procfs::open(Path::new("/proc")).map_err(|source| StartError::Proc {
+        path: PathBuf::from("/proc"),
+        source,
+    })?;
+    Ok(Arc::new(Spare {
+        keys: ourselves::lineage(&procfs),
+        bystanders: Vec::new(),
+    }))
+}
+
+/// Where to listen.
+fn place(options: &Options, user: Uid) -> PathBuf {
+    let usual = || socket::path(user, options.runtime.as_deref());
+    options.socket.clone().unwrap_or_else(usual)
 }
 
 /// The clients of managers: in their usual places, unless it is said where.
