@@ -157,7 +157,7 @@ rules:
     let ladder: Vec<_> = rule
         .ladder
         .iter()
-        .map(|stage| (stage.after, stage.act))
+        .map(|stage| (stage.after, stage.act.clone()))
         .collect();
     assert_eq!(
         ladder,
@@ -508,6 +508,7 @@ fn every_key_of_the_schema_is_a_key_of_the_decoder() {
             "pressure-gate" => "{ rules: [{ when: { memory_pressure: { KEY: ~ } } }] }",
             "stage" => "{ rules: [{ ladder: [{ KEY: ~ }] }] }",
             "signal" => "{ rules: [{ ladder: [{ signal: { KEY: ~ } }] }] }",
+            "on_close" => "{ rules: [{ on_close: { KEY: ~ } }] }",
             name => panic!("no frame for {name}"),
         };
         let told = |key: &str| match load(&frame.replace("KEY", key)) {

@@ -221,6 +221,11 @@ impl RuleDraft {
         } else {
             base.ladder.clone()
         };
+        let on_close = if given("on_close") {
+            self.on_close.take()
+        } else {
+            base.on_close.clone()
+        };
         let mut all = self.given.clone();
         all.extend(&base.given);
         Self {
@@ -234,6 +239,7 @@ impl RuleDraft {
             clauses,
             keep,
             ladder,
+            on_close,
             ..self
         }
     }
@@ -299,6 +305,7 @@ impl RuleDraft {
             ladder: self.ladder.unwrap_or_else(nudge_only),
             cooldown: self.cooldown.unwrap_or(COOLDOWN),
             breaker,
+            on_close: self.on_close,
         })
     }
 }
@@ -359,7 +366,7 @@ fn built_in(
     };
     let mut drafts = Vec::new();
     for pack in run {
-        let document = super::read(&pack.source(), request.names, findings);
+        let document = super::read(&pack.source(), request, findings);
         let rules = document.map(|document| document.rules).unwrap_or_default();
         drafts.extend(rules.into_iter().map(|rule| (pack.name, rule)));
     }
@@ -450,7 +457,7 @@ mod tests {
         let source = Source::new("pack.yaml", format!("version: 1\n{text}\n"), 0);
         let mut findings = Findings::default();
         let node = yaml::parse(&source, &mut findings).unwrap();
-        let mut reader = Reader::new(&source, &Nobody, &mut findings);
+        let mut reader = Reader::new(&source, &Nobody, 0, &mut findings);
         let draft = document::read(&node, &mut reader).rules.remove(0);
         let breaker = Breaker::default();
         let rule = draft

@@ -131,6 +131,8 @@ pub struct Stand {
     pub denied: bool,
     /// What was said to be withheld already.
     pub said: bool,
+    /// Stages before this one have had their programs run.
+    pub ran: usize,
 }
 
 /// A tree that we ended.

@@ -28,6 +28,7 @@
 
 pub mod account;
 pub mod decision;
+pub mod errand;
 pub mod event;
 pub mod evidence;
 pub mod facts;
@@ -47,6 +48,7 @@ pub mod pursuit;
 pub mod redact;
 pub mod rule;
 pub mod snapshot;
+pub mod steward;
 pub mod survey;
 pub mod units;
 pub mod usage;

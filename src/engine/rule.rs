@@ -121,6 +121,8 @@ pub struct Rule {
     pub cooldown: Duration,
     /// After so many ended trees in so long, only nudge.
     pub breaker: Breaker,
+    /// What is run when an incident closes.
+    pub on_close: Option<Arc<Command>>,
 }
 
 /// Where a rule was written.
@@ -297,7 +299,7 @@ impl Bound {
 }
 
 /// One stage of a ladder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stage {
     /// Time since the stage before.
     pub after: Duration,
@@ -306,25 +308,48 @@ pub struct Stage {
 }
 
 /// What a stage does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StageAct {
     /// Tell people.
     Nudge,
+    /// Run a program.
+    Exec(Arc<Command>),
     /// Stop everyone, until the incident is over or a later stage goes on.
     Freeze,
+    /// Ask the service or container manager to stop what the tree lives in.
+    Stop,
     /// Send a signal.
     Signal(Signal, To),
 }
 
 impl StageAct {
     /// The signal that it sends, where it is more than telling.
-    pub const fn signal(self) -> Option<Signal> {
+    pub const fn signal(&self) -> Option<Signal> {
         match self {
-            Self::Nudge => None,
+            Self::Nudge | Self::Exec(_) | Self::Stop => None,
             Self::Freeze => Some(Signal::Stop),
-            Self::Signal(signal, _) => Some(signal),
+            Self::Signal(signal, _) => Some(*signal),
         }
     }
+
+    /// Whether it is done to the tree itself, so that whoever joins it later has yet to see it done.
+    pub const fn is_felt(&self) -> bool {
+        match self {
+            Self::Nudge | Self::Exec(_) => false,
+            Self::Freeze | Self::Stop | Self::Signal(..) => true,
+        }
+    }
+}
+
+/// A program of the administrator's, with all that it is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// Its path, absolute.
+    pub program: Arc<str>,
+    /// Its arguments, as written.
+    pub args: Vec<String>,
+    /// How long it may take.
+    pub timeout: Duration,
 }
 
 /// Whom a signal is for.

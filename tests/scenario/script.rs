@@ -94,6 +94,7 @@ impl Words {
         for (name, value) in &self.named {
             match name.as_str() {
                 "owner" => plan.owner = Some(number(value)?),
+                "group" => value.clone_into(&mut plan.group),
                 "cpu" => plan.cpu = u64::from(number(value.trim_end_matches('%'))?) * 10,
                 "memory" => plan.memory = size(value)?,
                 "growth" => plan.growth = size(value)?,

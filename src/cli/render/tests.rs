@@ -171,7 +171,7 @@ fn why_page() {
             },
         ],
         soonest: Some(Mono::from_secs(5_018)),
-        incident: Some(incident(Some((Signal::Term, 5_002)), None)),
+        incident: Some(Box::new(incident(Some((Signal::Term, 5_002)), None))),
     };
     let rule = |name: &str, relation| RuleExplanation {
         rule: name.into(),

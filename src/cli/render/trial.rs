@@ -9,7 +9,7 @@ use super::paint::{Paint, Tone};
 use super::why::{limits, when};
 use super::words;
 use crate::control::wire::{Judged, Safe};
-use crate::engine::rule::{Mode, Rule};
+use crate::engine::rule::{Mode, Rule, StageAct};
 
 /// Units of one rule that are shown in full.
 const SHOWN: usize = 10;
@@ -51,10 +51,10 @@ impl TrialRule {
         Self {
             name: Safe::word(&rule.name),
             mode: Safe::word(rule.mode.word()),
-            ladder: words::ladder(&rule.ladder),
+            ladder: words::course(rule),
             when: words::condition(&rule.gates),
             signals: rule.mode == Mode::Enforce
-                && rule.ladder.iter().any(|stage| stage.act.signal().is_some()),
+                && rule.ladder.iter().any(|stage| stage.act != StageAct::Nudge),
         }
     }
 }

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use crate::control::wire::{
-    Evidence, Figure, Finding, Gate, Incident, Next, Reading, Rest, Safe, Unit,
+    Act, Evidence, Figure, Finding, Gate, Incident, Next, Reading, Rest, Safe, Unit,
 };
 use crate::engine::evidence::Quantity;
 use crate::engine::gate::{self, Stands};
-use crate::engine::rule::{Metric, Stage, StageAct, To};
+use crate::engine::rule::{Metric, Rule, Stage, StageAct, To};
 use crate::engine::units::{Bytes, Millicores, PerSecond, Span};
 
 /// Words with commas.
@@ -183,9 +183,23 @@ pub fn next(next: &Next, evidence: &Evidence) -> String {
 
 /// What comes next: `SIGTERM in 3 s`.
 pub fn coming(next: &Next) -> String {
+    let what = match (&next.act.signal, &next.act.exec) {
+        (Some(signal), _) => format!("SIG{signal}"),
+        (None, Some(program)) => format!("{program} is run"),
+        (None, None) => "what it lives in is asked to stop".to_owned(),
+    };
     match duration(next.left) {
-        Duration::ZERO => format!("SIG{} now", next.signal),
-        left => format!("SIG{} in {}", next.signal, Span(left)),
+        Duration::ZERO => format!("{what} now"),
+        left => format!("{what} in {}", Span(left)),
+    }
+}
+
+/// What was not done: `sent SIGTERM to 3 processes`.
+pub fn undone(act: &Act, targets: u64) -> String {
+    match (&act.signal, &act.exec) {
+        (Some(signal), _) => format!("sent SIG{signal} to {}", processes(targets)),
+        (None, Some(program)) => format!("run {program}"),
+        (None, None) => "asked its manager to stop it".to_owned(),
     }
 }
 
@@ -256,7 +270,18 @@ pub fn rest(rest: &Rest) -> String {
             "three of these were ended of late and somebody starts them again".to_owned()
         }
         Rest::Denied => "the kernel refused our signal before".to_owned(),
+        Rest::Busy => "too much is being run already".to_owned(),
+        Rest::Unstoppable { because } => because.to_string(),
         Rest::Protected => "all of it is protected, or outside the leash".to_owned(),
+    }
+}
+
+/// All that a rule leads to: its ladder, and what is run in the end.
+pub fn course(rule: &Rule) -> String {
+    let ladder = ladder(&rule.ladder);
+    match &rule.on_close {
+        Some(command) => format!("{ladder}; when it is over, run {}", command.program),
+        None => ladder,
     }
 }
 
@@ -264,9 +289,11 @@ pub fn rest(rest: &Rest) -> String {
 pub fn ladder(stages: &[Stage]) -> String {
     let mut words = Vec::with_capacity(stages.len());
     for (place, stage) in stages.iter().enumerate() {
-        let act = match stage.act {
+        let act = match &stage.act {
             StageAct::Nudge => "nudge".to_owned(),
+            StageAct::Exec(command) => format!("run {}", command.program),
             StageAct::Freeze => "freeze (SIGSTOP)".to_owned(),
+            StageAct::Stop => "ask its service or container manager to stop it".to_owned(),
             StageAct::Signal(signal, To::Tree) => format!("SIG{}", signal.word()),
             StageAct::Signal(signal, To::Root) => format!("SIG{} to the root", signal.word()),
         };

@@ -136,11 +136,26 @@ pub struct Subject {
     pub tty: Option<Safe>,
 }
 
-/// A signal to come.
+/// What a stage does, under the key that it has in rules: one of these is there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Act {
+    /// A signal, without `SIG`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<Safe>,
+    /// The program that is run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exec: Option<Safe>,
+    /// What a manager is asked to stop: a service, a scope, a container; `unit` where that is not settled yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop: Option<Safe>,
+}
+
+/// What is to come.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Next {
-    /// Which, without `SIG`.
-    pub signal: Safe,
+    /// What.
+    #[serde(flatten)]
+    pub act: Act,
     /// In how many seconds.
     pub left: f64,
 }
@@ -166,6 +181,13 @@ pub enum Rest {
     Denied,
     /// All are protected, or outside the leash.
     Protected,
+    /// Too much is being run, or waits to be.
+    Busy,
+    /// What it lives in is not to be stopped; the ladder goes on.
+    Unstoppable {
+        /// Why.
+        because: Safe,
+    },
 }
 
 /// An open incident.

@@ -279,6 +279,7 @@ impl Judge {
         } else if let Some((since, incident)) = unit.exempt.take().zip(unit.incident.as_mut()) {
             incident.stand(since, now);
         }
+        self.meet_company(id, groups);
         self.review_frozen(id, out);
         self.survey(id, out);
         self.escalate(id, out);

@@ -11,7 +11,7 @@ use crate::engine::decision::{Closing, Decision, Notice, Rest, What};
 use crate::engine::evidence::{Evidence, Exemption, Verdict};
 use crate::engine::forest::Serial;
 use crate::engine::incident::{Incident, Phase, Step};
-use crate::engine::rule::{Mode, Signal};
+use crate::engine::rule::{Mode, StageAct};
 
 /// Snapshots before anything fires.
 const BEFORE_ANYTHING: u64 = 3;
@@ -56,8 +56,8 @@ impl Judge {
         match step {
             Step::Wait => self.remind(id, out),
             Step::Nudge => self.nudge(id, out),
-            Step::Signal(_) => self.prepare(id, out),
-            Step::Withhold { signal, why } => self.say_withheld(id, signal, why, out),
+            Step::Act => self.prepare(id, out),
+            Step::Withhold { act, why } => self.say_withheld(id, act, why, out),
             Step::Close(how) => self.close(id, how, out),
         }
         if rests {
@@ -163,7 +163,7 @@ impl Judge {
         };
         incident.told = Some(now);
         let next = incident.ahead(&unit.rule, incident.next.saturating_add(1));
-        let rests = match (unit.rule.mode, next, &incident.phase) {
+        let rests = match (unit.rule.mode, &next, &incident.phase) {
             (Mode::Observe | Mode::Nudge, Some(_), _) => Some(Rest::Mode(unit.rule.mode)),
             (_, _, Phase::Resting(why)) => Some(why.clone()),
             // What already bars the way is told with the nudge, and by whose doing.
@@ -214,7 +214,7 @@ impl Judge {
     pub(super) fn say_withheld(
         &mut self,
         id: UnitId,
-        signal: Signal,
+        act: StageAct,
         why: Rest,
         out: &mut Vec<Decision>,
     ) {
@@ -224,15 +224,7 @@ impl Judge {
         let (targets, unbound) = self.targets(unit);
         let targets =
             u32::try_from(targets.len().saturating_add(unbound.len())).unwrap_or(u32::MAX);
-        self.tell(
-            id,
-            What::Withheld {
-                signal,
-                targets,
-                why,
-            },
-            out,
-        );
+        self.tell(id, What::Withheld { act, targets, why }, out);
     }
 
     /// Closes a unit's incident, if one is open.
@@ -268,6 +260,7 @@ impl Judge {
                 .unwrap_or_else(|| Arc::new(Evidence::bare(&unit.rule, unit.key, &unit.subject))),
             what: What::Closed { how, lasted },
         };
+        self.send_last(id, incident.id, how, &notice.evidence, out);
         out.push(Decision::Tell(notice));
         if how.certainty().is_some() {
             self.note_ending(id);

@@ -130,7 +130,7 @@ impl Judge {
         let left = |rule: &Rule, unit: UnitKey, past: &Past| Remainder {
             rule: rule.name.clone(),
             unit,
-            ladder: rule.ladder.iter().map(|stage| stage.act).collect(),
+            ladder: rule.ladder.iter().map(|stage| stage.act.clone()).collect(),
             past: past.clone(),
         };
         let units = self.units.values();

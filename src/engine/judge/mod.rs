@@ -21,6 +21,8 @@
 //! | `ladder` | the stages: openings, nudges, closings |
 //! | `roster` | all of a tree in words, and who of it may be signalled |
 //! | `acts` | authority: targets, last calls, warrants, reports |
+//! | `errands` | what others are to do: programs, managers; one at a time for each incident |
+//! | `premises` | what a tree lives in, and who else does |
 //! | `answers` | what people and rule files say: pauses, new rules |
 //! | `view` | what it sees now, for `status`, `ps` and `why` |
 
@@ -31,6 +33,7 @@ mod bystanders;
 mod census;
 mod dossier;
 mod enrol;
+mod errands;
 mod estate;
 mod exclusive;
 #[cfg(test)]
@@ -41,6 +44,7 @@ mod ledger;
 mod legacy;
 mod looks;
 mod pending;
+mod premises;
 mod reckon;
 mod roster;
 mod shelf;
@@ -64,9 +68,11 @@ use super::matcher::Answer;
 use super::process::{Pid, ProcKey, Text, Uid};
 use super::rule::{RuleName, RuleSet};
 use super::snapshot::{Ask, Machine};
+use super::steward::Managers;
 use super::units::{Mono, Tier};
 use super::warrant::{EventCount, Spare, Warrant, WarrantId};
 use dossier::Dossier;
+use errands::Errands;
 use estate::Debt;
 use ledger::Ledger;
 use legacy::Unclaimed;
@@ -88,8 +94,12 @@ pub struct Settings {
     pub only_user: Option<Uid>,
     /// Beadle and its ancestors.
     pub spare: Arc<Spare>,
+    /// Beadle itself, where it runs programs: what descends from it is judged by no rule.
+    pub itself: Option<ProcKey>,
     /// `--only-under`: nothing but descendants of this process is ever signalled.
     pub leash: Option<ProcKey>,
+    /// Which service and container managers there are.
+    pub managers: Managers,
     /// The first number an incident may get.
     pub first_incident: u64,
 }
@@ -148,6 +158,7 @@ pub struct Judge {
     pauses: Vec<PauseView>,
     endings: VecDeque<Ending>,
     flights: BTreeMap<WarrantId, Flight>,
+    errands: Errands,
     /// What incidents left behind whose unit is no more while its root lives: it runs something else for now.
     pasts: BTreeMap<(RuleName, UnitKey), Past>,
     /// What an earlier beadle left and nobody has taken up yet.
@@ -207,6 +218,7 @@ impl Judge {
             pauses: Vec::new(),
             endings: VecDeque::new(),
             flights: BTreeMap::new(),
+            errands: Errands::default(),
             pasts: BTreeMap::new(),
             unclaimed: None,
             last_warrant: 0,
@@ -251,6 +263,7 @@ impl Judge {
             Input::Facts(facts) => self.learn(facts, &mut out),
             Input::Measured(findings) => self.take_survey(findings),
             Input::Report(report) => self.take_report(&report, &mut out),
+            Input::Ran(ran) => self.take_back(ran, &mut out),
             Input::LastCall(warrant) => self.last_call(warrant, &mut out),
             Input::Rules(rules) => self.take_rules(rules, &mut out),
             Input::Answer(answer) => self.take_answer(answer),
@@ -263,6 +276,7 @@ impl Judge {
         self.take_looks(&mut out);
         self.pauses.retain(|pause| pause.until > now);
         self.give_up_flights(&mut out);
+        self.pass_on_errands(&mut out);
         self.review();
         self.reconsider(&mut out);
         self.ask_what_is_due(&mut out);

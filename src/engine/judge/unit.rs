@@ -18,6 +18,7 @@ use crate::engine::verdict::{Gauge, verdict};
 
 use super::exclusive::Exclusive;
 use super::freeze::Frozen;
+use super::premises::Company;
 use super::silence::Share;
 use super::survey::Surveyed;
 
@@ -107,6 +108,8 @@ pub(super) struct Unit {
     pub(super) incident: Option<Incident>,
     /// Who of it stands still because of us.
     pub(super) frozen: Option<Frozen>,
+    /// Who else lives in what a manager would stop, by the last look.
+    pub(super) company: Company,
     /// The evidence that the incident last spoke with.
     pub(super) evidence: Option<Arc<Evidence>>,
     /// What the last incident left behind.
@@ -185,6 +188,7 @@ impl Unit {
             gates: Vec::new(),
             incident: None,
             frozen: None,
+            company: Company::Unknown,
             evidence: None,
             past: None,
             exempt: None,

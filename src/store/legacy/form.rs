@@ -14,7 +14,7 @@ use crate::engine::forest::Starter;
 use crate::engine::incident::Past;
 use crate::engine::legacy::{self, Bequest, Ending, Legacy, Stand};
 use crate::engine::process::{Pid, ProcKey, Text, Uid};
-use crate::engine::rule::{Mode, Signal, StageAct, To};
+use crate::engine::rule::{Command, Mode, Signal, StageAct, To};
 use crate::engine::units::{Mono, nanos};
 use crate::engine::usage::Buried;
 use crate::engine::warrant::HardTie;
@@ -131,6 +131,8 @@ struct Case {
     signalled: bool,
     denied: bool,
     said: bool,
+    #[serde(default)]
+    ran: usize,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -384,13 +386,23 @@ impl Dead {
 /// What stages are called in a ladder that is written down; signals go by their names.
 const NUDGE: &str = "nudge";
 const FREEZE: &str = "freeze";
+const STOP: &str = "stop unit";
+/// What stands before the program, its arguments and its time.
+const EXEC: &str = "exec ";
 /// What follows the name of one that is for the root alone.
 const TO_ROOT: &str = " to root";
 
-fn word(act: StageAct) -> String {
+fn word(act: &StageAct) -> String {
     match act {
         StageAct::Nudge => NUDGE.to_owned(),
+        StageAct::Exec(command) => {
+            let timeout = nanos(command.timeout);
+            let all = (&*command.program, &command.args, timeout);
+            // Texts and a number: this cannot fail.
+            format!("{EXEC}{}", serde_json::to_string(&all).unwrap_or_default())
+        }
         StageAct::Freeze => FREEZE.to_owned(),
+        StageAct::Stop => STOP.to_owned(),
         StageAct::Signal(signal, To::Tree) => signal.word().to_owned(),
         StageAct::Signal(signal, To::Root) => format!("{}{TO_ROOT}", signal.word()),
     }
@@ -403,6 +415,17 @@ fn act(word: &String) -> Option<StageAct> {
     }
     if word == FREEZE {
         return Some(StageAct::Freeze);
+    }
+    if word == STOP {
+        return Some(StageAct::Stop);
+    }
+    if let Some(all) = word.strip_prefix(EXEC) {
+        let (program, args, timeout): (String, _, _) = serde_json::from_str(all).ok()?;
+        return Some(StageAct::Exec(Arc::new(Command {
+            program: program.into(),
+            args,
+            timeout: Duration::from_nanos(timeout),
+        })));
     }
     let (name, to) = match word.strip_suffix(TO_ROOT) {
         Some(name) => (name, To::Root),
@@ -420,11 +443,12 @@ impl Case {
             opened: stand.opened.nanos(),
             next: stand.next,
             mode: stand.mode.word().to_owned(),
-            ladder: stand.ladder.iter().copied().map(word).collect(),
+            ladder: stand.ladder.iter().map(word).collect(),
             told: stand.told.map(Mono::nanos),
             signalled: stand.signalled,
             denied: stand.denied,
             said: stand.said,
+            ran: stand.ran,
         }
     }
 
@@ -441,6 +465,7 @@ impl Case {
             signalled: self.signalled,
             denied: self.denied,
             said: self.said,
+            ran: self.ran,
         })
     }
 }
@@ -451,7 +476,7 @@ impl Remainder {
         Self {
             rule: left.rule.to_string(),
             unit: Whole::of(left.unit),
-            ladder: left.ladder.iter().copied().map(word).collect(),
+            ladder: left.ladder.iter().map(word).collect(),
             id: past.id.0,
             opened: past.opened.nanos(),
             until: past.until.nanos(),

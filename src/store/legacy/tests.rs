@@ -5,7 +5,7 @@ use crate::engine::forest::Starter;
 use crate::engine::incident::Past;
 use crate::engine::legacy::{Bequest, Ending, Kin, Remainder, Stand};
 use crate::engine::process::{Mark, Pid, ProcKey, Text, Uid};
-use crate::engine::rule::{Mode, Signal, StageAct, To};
+use crate::engine::rule::{Command, Mode, Signal, StageAct, To};
 use crate::engine::units::Mono;
 use crate::engine::usage::Buried;
 use crate::engine::warrant::HardTie;
@@ -49,7 +49,13 @@ fn unit(root: ProcKey, member: ProcKey) -> Bequest {
             mode: Mode::Enforce,
             ladder: vec![
                 StageAct::Nudge,
+                StageAct::Exec(std::sync::Arc::new(Command {
+                    program: "/usr/local/bin/tell".into(),
+                    args: vec!["a b".to_owned(), String::new()],
+                    timeout: Duration::from_secs(7),
+                })),
                 StageAct::Freeze,
+                StageAct::Stop,
                 StageAct::Signal(Signal::Term, To::Root),
                 StageAct::Signal(Signal::Kill, To::Tree),
             ],
@@ -57,6 +63,7 @@ fn unit(root: ProcKey, member: ProcKey) -> Bequest {
             signalled: true,
             denied: false,
             said: true,
+            ran: 2,
         }),
     }
 }

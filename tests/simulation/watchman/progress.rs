@@ -23,7 +23,7 @@ use beadle::engine::evidence::{Quantity, Reading, UnitKey, Verdict as Judged};
 use beadle::engine::incident::Phase;
 use beadle::engine::judge::Case;
 use beadle::engine::process::{ProcKey, Uid};
-use beadle::engine::rule::{Metric, Mode};
+use beadle::engine::rule::{Metric, Mode, StageAct};
 use beadle::engine::units::Mono;
 
 use super::{Scene, Verdict, Watchman, ensure};
@@ -102,6 +102,7 @@ impl Progress {
             let quiet = watchman.quiet_until;
             ledger.free = now >= quiet
                 && is_ripe(scene, &case, watchman)
+                && !waits_for_errand(&case, now, watchman)
                 && !is_held_up(
                     scene,
                     &case,
@@ -166,6 +167,16 @@ fn is_ripe(scene: &Scene<'_>, case: &Case<'_>, watchman: &Watchman) -> bool {
         && due.is_some_and(|due| due <= now)
 }
 
+/// Whether the stage at hand is an errand whose turn has not come.
+fn waits_for_errand(case: &Case<'_>, now: Mono, watchman: &Watchman) -> bool {
+    case.incident.is_some_and(|incident| {
+        let stage = case.rule.ladder.get(incident.next);
+        let errand =
+            stage.is_some_and(|stage| matches!(stage.act, StageAct::Exec(_) | StageAct::Stop));
+        errand && watchman.errands.busy(now, incident.id.0)
+    })
+}
+
 /// Whether what an incident is said to rest on is so. Who is protected, and who restarts whom, is not looked at.
 fn rests_rightly(scene: &Scene<'_>, case: &Case<'_>, watchman: &Watchman, why: &Rest) -> bool {
     match why {
@@ -178,6 +189,8 @@ fn rests_rightly(scene: &Scene<'_>, case: &Case<'_>, watchman: &Watchman, why: &
             owners.any(|owner| watchman.is_broken(machine.now, case.rule, owner))
         }
         Rest::Protected | Rest::Respawn { .. } => true,
+        // With these a ladder does not rest.
+        Rest::Busy | Rest::Unstoppable(_) => false,
     }
 }
 

@@ -120,6 +120,7 @@ impl Watchman {
         self.last_step = None;
         self.quiet_until = Mono::BOOT;
         self.acting.clear();
+        self.errands.restarted();
         self.care = Care::default();
         self.progress = Progress::default();
         for case in self.cases.values_mut() {
