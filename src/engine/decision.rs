@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::account::{Accounting, Accounts};
 use super::event::Event;
-use super::evidence::{Evidence, IncidentId, Reading, UnitKey, Verdict};
+use super::evidence::{Evidence, IncidentId, Peers, Reading, UnitKey, Verdict};
 use super::facts::{Facts, Question};
 use super::gate::{GateReading, Vital};
 use super::legacy::Legacy;
@@ -203,6 +203,8 @@ pub enum Rest {
     Denied,
     /// Every member is protected, or outside the leash.
     Protected,
+    /// Nothing is over but the number of instances, of which people are only told.
+    Instances,
 }
 
 /// How an incident ended.
@@ -390,6 +392,8 @@ pub enum Relation {
         gates: Vec<GateReading>,
         /// Each limit: now, threshold, for how long.
         readings: Vec<Reading>,
+        /// The other instances, where the rule counts them.
+        peers: Option<Peers>,
         /// When the soonest limit would be over at this pace, as far as it can be told.
         soonest: Option<Mono>,
         /// The open incident.

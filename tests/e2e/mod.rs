@@ -26,6 +26,7 @@ mod freeze;
 mod gates;
 mod history;
 pub(crate) mod identity;
+mod instances;
 pub(crate) mod lineage;
 mod memory;
 mod numbers;

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use beadle::engine::decision::Hearing;
 use beadle::engine::gate::Vitals;
-use beadle::engine::rule::{Bound, Clause, Mode, Rule, RuleSet, Signal, Stage, StageAct, To};
+use beadle::engine::rule::{
+    Bound, Clause, Mode, Per, Rule, RuleSet, Scope, Signal, Stage, StageAct, To,
+};
 use beadle::engine::units::{Bytes, Mono};
 
 use super::weather;
@@ -151,7 +153,7 @@ impl Story {
         }
         let restarts = restarts(&mut Chance::new(seed ^ 0xdead), machine.now);
         Self {
-            rules: freeze_some(rules, seed),
+            rules: count_some(freeze_some(rules, seed), seed),
             machine,
             ways,
             only_user,
@@ -371,6 +373,32 @@ pub fn freeze_some(mut rules: RuleSet, seed: u64) -> RuleSet {
         };
         let place = chance.one_of(&[1, 1, rule.ladder.len() - 1]);
         Arc::make_mut(rule).ladder.insert(place, stage);
+    }
+    rules
+}
+
+/// Has some rules count instances too, alone or with what says idleness. By chance of its own as well.
+pub fn count_some(mut rules: RuleSet, seed: u64) -> RuleSet {
+    let mut chance = Chance::new(seed ^ 0x1057_a9ce);
+    for rule in &mut rules.rules {
+        if !chance.permille(150) {
+            continue;
+        }
+        let instances = Bound::Instances {
+            above: chance.one_of(&[1, 1, 2]),
+            per: chance.one_of(&[Per::Owner, Per::Owner, Per::Cwd, Per::Parent]),
+        };
+        let mut clause = limit(instances, chance.one_of(&[None, None, Some(3)]));
+        match (chance.within(0, 5), rule.scope) {
+            (0, _) => clause.limits.extend(limit(orphaned(4), None).limits),
+            (1, Scope::Tree) => {
+                let leftover = limit(Bound::Leftover(secs(3)), None);
+                clause.limits.extend(leftover.limits);
+            }
+            (2, _) => clause.limits.extend(limit(rss(200), None).limits),
+            _ => {}
+        }
+        Arc::make_mut(rule).clauses.push(clause);
     }
     rules
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    Above, Daemon, Evidence, Figure, Finding, Gate, Incident, Judged, Next, Pause, Ps, Reading,
-    Relation, Rest, Rule, RuleWhy, Safe, Status, Subject, Unit, Why,
+    Above, Daemon, Evidence, Figure, Finding, Gate, Incident, Judged, Next, Pause, Peers, Ps,
+    Reading, Relation, Rest, Rule, RuleWhy, Safe, Status, Subject, Unit, Why,
 };
 use crate::engine::decision::{
     Explanation, IncidentView, PauseView, Relation as Standing, Rest as Resting, RuleExplanation,
@@ -55,7 +55,11 @@ const fn unit(metric: Metric) -> Unit {
         Metric::Cpu => Unit::Cores,
         Metric::Spawns => Unit::PerSecond,
         Metric::Memory => Unit::Bytes,
-        Metric::Processes | Metric::Threads | Metric::OpenFiles | Metric::Zombies => Unit::Count,
+        Metric::Processes
+        | Metric::Threads
+        | Metric::OpenFiles
+        | Metric::Zombies
+        | Metric::Instances => Unit::Count,
     }
 }
 
@@ -90,6 +94,17 @@ impl From<&evidence::Evidence> for Evidence {
             members: evidence.members,
             pids: evidence.pids.iter().map(|pid| pid.number()).collect(),
             readings: evidence.readings.iter().map(Reading::from).collect(),
+            peers: evidence.peers.as_ref().map(Peers::from),
+        }
+    }
+}
+
+impl From<&evidence::Peers> for Peers {
+    fn from(peers: &evidence::Peers) -> Self {
+        Self {
+            count: peers.count,
+            over: peers.over,
+            oldest: peers.oldest.iter().map(|pid| pid.number()).collect(),
         }
     }
 }
@@ -125,6 +140,7 @@ impl From<&Resting> for Rest {
             },
             Resting::Denied => Self::Denied,
             Resting::Protected => Self::Protected,
+            Resting::Instances => Self::Instances,
         }
     }
 }
@@ -327,6 +343,7 @@ impl RuleWhy {
                 verdict,
                 gates,
                 readings,
+                peers,
                 soonest,
                 incident,
             } => Relation::Member {
@@ -336,6 +353,7 @@ impl RuleWhy {
                 program: Safe::from(root),
                 finding: Finding::seen(verdict, gates, now),
                 readings: readings.iter().map(Reading::from).collect(),
+                peers: peers.as_ref().map(Peers::from),
                 soonest: soonest.map(|at| seconds(at.since(now))),
                 incident: incident
                     .as_ref()

@@ -160,6 +160,7 @@ impl Judge {
                 verdict: unit.verdict.clone(),
                 gates: unit.gates.clone(),
                 readings: unit.readings.clone(),
+                peers: self.peers(unit),
                 soonest: self.soonest(unit),
                 incident: unit
                     .incident
@@ -292,6 +293,7 @@ fn incident_view(incident: &Incident, unit: &Unit) -> IncidentView {
         (Phase::Resting(why), _) => Some(why.clone()),
         // It will rest there: nobody is promised a signal that never comes.
         (Phase::Climbing, Mode::Observe | Mode::Nudge) => ahead.map(|_| Rest::Mode(rule.mode)),
+        (Phase::Climbing, Mode::Enforce) if unit.only_tells() => ahead.map(|_| Rest::Instances),
         (Phase::Climbing, Mode::Enforce) | (Phase::Preparing(_) | Phase::Acting(_), _) => None,
     };
     let next = ahead.filter(|_| rests.is_none() && incident.phase == Phase::Climbing);

@@ -11,7 +11,7 @@ use crate::engine::decision::{
     Closing, IncidentView, Notice, PauseView, Rest, RuleView, UnitView, View, What,
 };
 use crate::engine::evidence::{
-    Evidence, Exemption, Finding, IncidentId, Quantity, Reading, Subject, UnitKey, Verdict,
+    Evidence, Exemption, Finding, IncidentId, Peers, Quantity, Reading, Subject, UnitKey, Verdict,
 };
 use crate::engine::gate::{Gate, GateReading, Hours, Load, Power, Sensed, Vitals};
 use crate::engine::process::{ExecGen, Mark, Pid, ProcKey, StartTicks, Text, Uid};
@@ -89,6 +89,7 @@ pub(super) fn evidence(readings: Vec<Reading>) -> Evidence {
         readings,
         members: 3,
         pids: vec![pid(4711), pid(4712), pid(4715)],
+        peers: None,
     }
 }
 
@@ -97,6 +98,16 @@ pub(super) fn over() -> Evidence {
         cpu_time(9_100, 8, Finding::Sustained),
         memory(310, 8192, 30, 0, Finding::Clear),
     ])
+}
+
+fn peers() -> Peers {
+    Peers {
+        count: 12,
+        over: 9,
+        oldest: [4711, 4800, 4801, 4802, 4803, 4804, 4805, 4806]
+            .map(pid)
+            .to_vec(),
+    }
 }
 
 pub(super) fn notice(evidence: Evidence, what: What) -> Notice {
@@ -194,6 +205,7 @@ pub(super) fn notices() -> Vec<Notice> {
         notice(over(), withheld(Rest::Breaker)),
         notice(over(), withheld(Rest::Denied)),
         notice(over(), withheld(Rest::Protected)),
+        notice(over(), withheld(Rest::Instances)),
         notice(over(), withheld(Rest::Respawn { by: None })),
     ];
     let ways = [
@@ -243,6 +255,14 @@ pub(super) fn figures() -> Vec<Notice> {
         vec![many(Metric::Threads, 5_000, 1_000)],
         vec![many(Metric::OpenFiles, 65_000, 50_000)],
         vec![many(Metric::Zombies, 40, 10)],
+        vec![many(Metric::Instances, 12, 3)],
+        vec![
+            Reading {
+                lasting: Some(secs(60)),
+                ..many(Metric::Instances, 4, 3)
+            },
+            time(Metric::Orphaned, 360, 300),
+        ],
         vec![reading(
             Metric::Spawns,
             Quantity::Pace(PerSecond(412_300)),
@@ -256,10 +276,14 @@ pub(super) fn figures() -> Vec<Notice> {
         vec![],
     ]
     .map(|readings| {
-        notice(
-            evidence(readings),
-            nudge(Some((Signal::Term, 300)), None, false),
-        )
+        let counted = readings
+            .iter()
+            .any(|reading| reading.metric == Metric::Instances);
+        let of_all = Evidence {
+            peers: counted.then(peers),
+            ..evidence(readings)
+        };
+        notice(of_all, nudge(Some((Signal::Term, 300)), None, false))
     })
     .to_vec()
 }
