@@ -393,7 +393,7 @@ pub enum Relation {
         /// Each limit: now, threshold, for how long.
         readings: Vec<Reading>,
         /// The other instances, where the rule counts them.
-        peers: Option<Peers>,
+        peers: Option<Box<Peers>>,
         /// When the soonest limit would be over at this pace, as far as it can be told.
         soonest: Option<Mono>,
         /// The open incident.

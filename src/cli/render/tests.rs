@@ -13,7 +13,7 @@ use super::trial::{Leads, Trial, TrialRule, trial};
 use super::{Paint, line, ps, status, why};
 use crate::control::wire::{self, Daemon, Ps, Safe, Status, Why};
 use crate::engine::decision::{Explanation, Relation, RuleExplanation};
-use crate::engine::evidence::{Finding, Peers, Quantity, Reading, UnitKey, Verdict};
+use crate::engine::evidence::{Finding, Quantity, Reading, UnitKey, Verdict};
 use crate::engine::process::{Text, Uid};
 use crate::engine::rule::{Metric, Mode, Signal, Stage, StageAct, To};
 use crate::engine::units::{Mono, Range, Tier};
@@ -23,7 +23,7 @@ mod history;
 
 use self::fixtures::{
     all, cpu_time, daemon, figures, gates, incident, key, memory, notice, notices, nudge, over,
-    pid, reading, view, wall,
+    peers, pid, reading, view, wall,
 };
 
 fn golden(name: &str, text: &str) {
@@ -170,11 +170,7 @@ fn why_page() {
                 )
             },
         ],
-        peers: Some(Peers {
-            count: 4,
-            over: 1,
-            oldest: vec![pid(4711)],
-        }),
+        peers: Some(Box::new(peers())),
         soonest: Some(Mono::from_secs(5_018)),
         incident: Some(incident(Some((Signal::Term, 5_002)), None)),
     };

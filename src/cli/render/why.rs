@@ -87,7 +87,7 @@ fn one(rule: &RuleWhy, pid: u32, paint: Paint, page: &mut Page) {
                 "{strong} {place}: {}",
                 verdict(finding, paint)
             ));
-            limits(readings, peers.as_ref(), "  ", page);
+            limits(readings, peers.as_deref(), "  ", page);
             when(&finding.when, "  ", page);
             if let Some(soonest) = soonest {
                 page.line(format_args!(

@@ -421,12 +421,12 @@ pub enum Relation {
         program: Safe,
         /// The verdict.
         #[serde(flatten)]
-        finding: Finding,
+        finding: Box<Finding>,
         /// Each limit.
         readings: Vec<Reading>,
         /// The other instances, where the rule counts them.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        peers: Option<Peers>,
+        peers: Option<Box<Peers>>,
         /// In how many seconds the soonest limit would be over at this pace.
         #[serde(skip_serializing_if = "Option::is_none")]
         soonest: Option<f64>,

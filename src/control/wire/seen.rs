@@ -351,9 +351,9 @@ impl RuleWhy {
                 root: unit.root().pid().number(),
                 key: Safe::word(&unit.root().to_string()),
                 program: Safe::from(root),
-                finding: Finding::seen(verdict, gates, now),
+                finding: Box::new(Finding::seen(verdict, gates, now)),
                 readings: readings.iter().map(Reading::from).collect(),
-                peers: peers.as_ref().map(Peers::from),
+                peers: peers.as_deref().map(|peers| Box::new(Peers::from(peers))),
                 soonest: soonest.map(|at| seconds(at.since(now))),
                 incident: incident
                     .as_ref()

@@ -160,7 +160,7 @@ impl Judge {
                 verdict: unit.verdict.clone(),
                 gates: unit.gates.clone(),
                 readings: unit.readings.clone(),
-                peers: self.peers(unit),
+                peers: self.peers(unit).map(Box::new),
                 soonest: self.soonest(unit),
                 incident: unit
                     .incident

@@ -100,7 +100,7 @@ pub(super) fn over() -> Evidence {
     ])
 }
 
-fn peers() -> Peers {
+pub(super) fn peers() -> Peers {
     Peers {
         count: 12,
         over: 9,
