@@ -7,6 +7,7 @@
 mod bounds;
 // `when`.
 mod gates;
+mod instances;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -503,6 +504,7 @@ fn every_key_of_the_schema_is_a_key_of_the_decoder() {
             "memory-limit" => "{ rules: [{ limits: { memory: { KEY: ~ } } }] }",
             "count-limit" => "{ rules: [{ limits: { threads: { KEY: ~ } } }] }",
             "orphaned-limit" => "{ rules: [{ limits: { orphaned: { KEY: ~ } } }] }",
+            "instances-limit" => "{ rules: [{ limits: { instances: { KEY: ~ } } }] }",
             "when" => "{ rules: [{ when: { KEY: ~ } }] }",
             "load-gate" => "{ rules: [{ when: { load: { KEY: ~ } } }] }",
             "pressure-gate" => "{ rules: [{ when: { memory_pressure: { KEY: ~ } } }] }",

@@ -291,6 +291,8 @@ impl RuleDraft {
         let matcher = self.matcher?;
         doubt::every_process(&matcher, findings);
         doubt::never_first(&clauses, findings);
+        let ladder = self.ladder.unwrap_or_else(nudge_only);
+        doubt::only_tells(&clauses, &ladder, findings);
         Some(Rule {
             name: name.value.as_str().into(),
             about: self.about,
@@ -298,11 +300,11 @@ impl RuleDraft {
             mode,
             matcher: matcher.value,
             scope,
-            clauses: clauses.into_iter().map(clause).collect(),
+            clauses: clauses.iter().map(Clause::from).collect(),
             gates: self.gates.unwrap_or_default(),
             warmup: self.warmup,
             keep: self.keep.unwrap_or_default(),
-            ladder: self.ladder.unwrap_or_else(nudge_only),
+            ladder,
             cooldown: self.cooldown.unwrap_or(COOLDOWN),
             breaker,
             on_close: self.on_close,
@@ -317,9 +319,11 @@ fn nudge_only() -> Vec<Stage> {
     }]
 }
 
-fn clause(draft: ClauseDraft) -> Clause {
-    Clause {
-        limits: draft.into_iter().map(|limit| limit.value).collect(),
+impl From<&ClauseDraft> for Clause {
+    fn from(draft: &ClauseDraft) -> Self {
+        Self {
+            limits: draft.iter().map(|limit| limit.value.clone()).collect(),
+        }
     }
 }
 
@@ -334,7 +338,12 @@ fn refuse_for_one(rule: &str, clauses: &[ClauseDraft], findings: &mut Findings) 
             | Metric::Zombies
             | Metric::Spawns => "counts are of a tree",
             Metric::Leftover => "nothing is left over when a process by itself ends",
-            Metric::CpuTime | Metric::Cpu | Metric::Memory | Metric::Age | Metric::Orphaned => {
+            Metric::CpuTime
+            | Metric::Cpu
+            | Metric::Memory
+            | Metric::Age
+            | Metric::Orphaned
+            | Metric::Instances => {
                 continue;
             }
         };

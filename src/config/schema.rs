@@ -6,7 +6,7 @@ use super::raw::{document, exec, gate, ladder, limit, matcher, rule};
 use super::table::{Keys, Shape};
 
 /// Every kind of map there is; the first is the file itself.
-pub(super) static TABLES: [&dyn Keys; 20] = [
+pub(super) static TABLES: [&dyn Keys; 21] = [
     &document::DOCUMENT,
     &document::NUDGE,
     &document::BREAKER,
@@ -21,6 +21,7 @@ pub(super) static TABLES: [&dyn Keys; 20] = [
     &limit::MEMORY,
     &limit::COUNT,
     &limit::ORPHANED,
+    &limit::INSTANCES,
     &gate::WHEN,
     &gate::LOAD,
     &gate::PRESSURE,
@@ -30,7 +31,7 @@ pub(super) static TABLES: [&dyn Keys; 20] = [
 ];
 
 /// Keys that must be there.
-const REQUIRED: [(&str, &[&str]); 12] = [
+const REQUIRED: [(&str, &[&str]); 13] = [
     ("beadle", &["version"]),
     ("rule", &["name"]),
     ("match-age", &["above"]),
@@ -40,6 +41,7 @@ const REQUIRED: [(&str, &[&str]); 12] = [
     ("memory-limit", &["above"]),
     ("count-limit", &["above"]),
     ("orphaned-limit", &["above"]),
+    ("instances-limit", &["above"]),
     ("load-gate", &["above"]),
     ("pressure-gate", &["above"]),
     ("signal", &["name"]),

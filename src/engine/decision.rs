@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::account::{Accounting, Accounts};
 use super::errand::{Came, Errand, ErrandId, Occasion, Ran, Task};
 use super::event::Event;
-use super::evidence::{Evidence, IncidentId, Reading, UnitKey, Verdict};
+use super::evidence::{Evidence, IncidentId, Peers, Reading, UnitKey, Verdict};
 use super::facts::{Facts, Question};
 use super::gate::{GateReading, Vital};
 use super::legacy::Legacy;
@@ -233,6 +233,8 @@ pub enum Rest {
     Busy,
     /// What it lives in is not to be stopped. The ladder goes on.
     Unstoppable(Unstoppable),
+    /// Nothing is over but the number of instances, of which people are only told.
+    Instances,
 }
 
 /// How an incident ended.
@@ -420,6 +422,8 @@ pub enum Relation {
         gates: Vec<GateReading>,
         /// Each limit: now, threshold, for how long.
         readings: Vec<Reading>,
+        /// The other instances, where the rule counts them.
+        peers: Option<Box<Peers>>,
         /// When the soonest limit would be over at this pace, as far as it can be told.
         soonest: Option<Mono>,
         /// The open incident.

@@ -4,6 +4,7 @@
 //! - A stage fires only on a fresh snapshot that still shows the breach, never before its time.
 //! - While an act is under way no second decision is made.
 //! - KILL comes at most once, and TERM always before it within one life of the incident.
+//! - No signal comes of what people are only told of, nor without a nudge since that announced it ([`Weight`]).
 //! - A stage that the kernel refused is not tried again.
 //! - A program is run once for each stage, also where the same stages are gone through again for a root found above.
 
@@ -14,6 +15,7 @@ use super::evidence::{IncidentId, Verdict};
 use super::legacy::Stand;
 use super::rule::{Mode, Rule, Stage, StageAct};
 use super::units::Mono;
+use super::verdict::Lead;
 use super::warrant::{Certainty, WarrantId};
 
 /// How long every limit must be clear.
@@ -55,6 +57,21 @@ pub struct Incident {
     held: u32,
     /// Stages before this one have had their programs run.
     ran: usize,
+    /// What it rests on.
+    pub weight: Weight,
+}
+
+/// What an incident rests on. What people are only told of announces no signal: should more come of it, they are told anew,
+/// and the whole notice is served.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Weight {
+    /// On what people are only told of, and never on anything else.
+    Light,
+    /// On what leads on.
+    #[default]
+    Grave,
+    /// Since then on what people are only told of; before, on more.
+    Lightened(Mono),
 }
 
 /// What an incident is doing.
@@ -107,6 +124,8 @@ pub struct Past {
     pub denied: bool,
     /// The last time people were told.
     pub told: Option<Mono>,
+    /// What it rested on.
+    pub weight: Weight,
 }
 
 impl Incident {
@@ -127,6 +146,64 @@ impl Incident {
             retry: Mono::BOOT,
             held: 0,
             ran: 0,
+            weight: Weight::Grave,
+        }
+    }
+
+    /// The same, of what people are only told of.
+    #[must_use]
+    pub fn light(self) -> Self {
+        Self {
+            weight: Weight::Light,
+            ..self
+        }
+    }
+
+    /// Takes in what leads on, on figures of this moment. Where nobody was told of it, or so long ago that it would be a new
+    /// case, the climb begins anew.
+    pub fn weigh(&mut self, now: Mono, sampled: Mono, rule: &Rule, lead: Lead) {
+        match (lead, self.weight) {
+            (Lead::On, Weight::Light | Weight::Lightened(_)) => self.gain_weight(sampled, rule),
+            (Lead::Nowhere, Weight::Grave) => self.weight = Weight::Lightened(now),
+            (Lead::On | Lead::Lingers, Weight::Grave)
+            | (Lead::Lingers | Lead::Nowhere, Weight::Light | Weight::Lightened(_)) => {}
+        }
+    }
+
+    fn gain_weight(&mut self, sampled: Mono, rule: &Rule) {
+        if matches!(self.phase, Phase::Preparing(_) | Phase::Acting(_)) {
+            return;
+        }
+        let anew = self.lapsed(sampled, rule) == Weight::Light;
+        self.weight = Weight::Grave;
+        if anew {
+            *self = Self {
+                told: self.told,
+                signalled: self.signalled,
+                certainty: self.certainty,
+                denied: self.denied,
+                ran: self.ran,
+                opened: self.opened,
+                ..Self::open(self.id, sampled)
+            };
+        }
+    }
+
+    /// People are told now. Of what they are only told of no signal is announced, whatever was before.
+    pub fn tells(&mut self, now: Mono) {
+        self.told = Some(now);
+        self.weight = match self.weight {
+            Weight::Grave => Weight::Grave,
+            Weight::Light | Weight::Lightened(_) => Weight::Light,
+        };
+    }
+
+    /// What was announced so long ago that it would be a new case by now is as good as never announced.
+    fn lapsed(&self, now: Mono, rule: &Rule) -> Weight {
+        match self.weight {
+            Weight::Lightened(since) if now.since(since) >= rule.cooldown => Weight::Light,
+            Weight::Lightened(_) | Weight::Grave => Weight::Grave,
+            Weight::Light => Weight::Light,
         }
     }
 
@@ -139,6 +216,7 @@ impl Incident {
             told: past.told,
             // What it rests on was said before the cooldown.
             said: true,
+            weight: past.weight,
             ..Self::open(past.id, past.opened)
         }
     }
@@ -157,6 +235,7 @@ impl Incident {
             denied: self.denied,
             said: self.said,
             ran: self.ran,
+            weight: self.weight,
         }
     }
 
@@ -175,6 +254,7 @@ impl Incident {
                 signalled: stand.signalled,
                 certainty: Certainty::Looked,
                 denied: stand.denied,
+                weight: stand.weight,
                 ..Self::open(stand.id, stand.opened)
             };
         }
@@ -188,6 +268,7 @@ impl Incident {
             denied: stand.denied,
             said: stand.said,
             ran: stand.ran.min(alike(stand.ladder.iter(), &rule.ladder)),
+            weight: stand.weight,
             ..Self::open(stand.id, stand.opened)
         }
     }
@@ -407,6 +488,7 @@ impl Incident {
             served,
             denied: self.denied,
             told: self.told,
+            weight: self.lapsed(now, rule),
         }
     }
 }

@@ -36,6 +36,7 @@ pub mod forest;
 pub mod gate;
 pub mod guard;
 pub mod incident;
+pub mod instances;
 pub mod judge;
 pub mod legacy;
 pub mod matcher;

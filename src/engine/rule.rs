@@ -202,6 +202,25 @@ pub enum Bound {
     },
     /// Awake time since the root went away while members live on.
     Leftover(Duration),
+    /// Which of the instances it is, counted from the newest: the newest so many stay.
+    Instances {
+        /// How many stay.
+        above: u64,
+        /// What else they have in common, besides their owner and their pid namespace.
+        per: Per,
+    },
+}
+
+/// What two roots of a rule have in common, besides their owner and their pid namespace, to be instances of one thing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Per {
+    /// Nothing.
+    #[default]
+    Owner,
+    /// Who started them.
+    Parent,
+    /// Their working directory.
+    Cwd,
 }
 
 /// Whether what was started to outlive its starter counts as orphaned.
@@ -258,6 +277,8 @@ pub enum Metric {
     Orphaned,
     /// `leftover`
     Leftover,
+    /// `instances`
+    Instances,
 }
 
 impl Metric {
@@ -275,7 +296,36 @@ impl Metric {
             Self::Spawns => "spawns",
             Self::Orphaned => "orphaned",
             Self::Leftover => "leftover",
+            Self::Instances => "instances",
         }
+    }
+
+    /// Whether being over it says that nobody has use for the unit any more: then, and only then, may one instance too
+    /// many be signalled. Limits that say that nothing happens in a unit belong here, once there are any.
+    pub const fn tells_idleness(self) -> bool {
+        match self {
+            Self::Orphaned | Self::Leftover => true,
+            Self::CpuTime
+            | Self::Cpu
+            | Self::Memory
+            | Self::Age
+            | Self::Processes
+            | Self::Threads
+            | Self::OpenFiles
+            | Self::Zombies
+            | Self::Spawns
+            | Self::Instances => false,
+        }
+    }
+}
+
+impl Clause {
+    /// Whether people are told of it, and no more: that there are more instances than somebody thought of is no reason to
+    /// end the work of any.
+    pub fn only_tells(&self) -> bool {
+        let metrics = || self.limits.iter().map(|limit| limit.bound.metric());
+        metrics().any(|metric| metric == Metric::Instances)
+            && !metrics().any(Metric::tells_idleness)
     }
 }
 
@@ -294,6 +344,7 @@ impl Bound {
             Self::Spawns(_) => Metric::Spawns,
             Self::Orphaned { .. } => Metric::Orphaned,
             Self::Leftover(_) => Metric::Leftover,
+            Self::Instances { .. } => Metric::Instances,
         }
     }
 }

@@ -28,6 +28,7 @@ mod freeze;
 mod gates;
 mod history;
 pub(crate) mod identity;
+mod instances;
 pub(crate) mod lineage;
 mod memory;
 mod numbers;

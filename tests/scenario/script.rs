@@ -111,6 +111,8 @@ impl Words {
                 "signals" => plan.consent = Consent::Refuses,
                 "waits" => plan.waits = Waits::Never,
                 "lives" => plan.deeds.push((span(value)?, Deed::Exit)),
+                "cwd" => plan.cwd = Some(value.clone()),
+                "container" => plan.container = Some(value.clone()),
                 "nohup" => plan.nohup = value == "yes",
                 "parent" | "pid" => {}
                 other => return Err(format!("`{other}` is no manner")),

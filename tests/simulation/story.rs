@@ -6,7 +6,7 @@ use std::time::Duration;
 use beadle::engine::decision::Hearing;
 use beadle::engine::gate::Vitals;
 use beadle::engine::rule::{
-    Bound, Clause, Command, Mode, Rule, RuleSet, Signal, Stage, StageAct, To,
+    Bound, Clause, Command, Mode, Per, Rule, RuleSet, Scope, Signal, Stage, StageAct, To,
 };
 use beadle::engine::units::{Bytes, Mono};
 
@@ -154,7 +154,7 @@ impl Story {
         }
         let restarts = restarts(&mut Chance::new(seed ^ 0xdead), machine.now);
         Self {
-            rules: freeze_some(rules, seed),
+            rules: count_some(freeze_some(rules, seed), seed),
             machine,
             ways: Ways {
                 conduct: conduct(seed),
@@ -424,6 +424,32 @@ fn conduct(seed: u64) -> Conduct {
         Conduct::Hangs,
         Conduct::Vanishes,
     ])
+}
+
+/// Has some rules count instances too, alone or with what says idleness. By chance of its own as well.
+pub fn count_some(mut rules: RuleSet, seed: u64) -> RuleSet {
+    let mut chance = Chance::new(seed ^ 0x1057_a9ce);
+    for rule in &mut rules.rules {
+        if !chance.permille(150) {
+            continue;
+        }
+        let instances = Bound::Instances {
+            above: chance.one_of(&[1, 1, 2]),
+            per: chance.one_of(&[Per::Owner, Per::Owner, Per::Cwd, Per::Parent]),
+        };
+        let mut clause = limit(instances, chance.one_of(&[None, None, Some(3)]));
+        match (chance.within(0, 5), rule.scope) {
+            (0, _) => clause.limits.extend(limit(orphaned(4), None).limits),
+            (1, Scope::Tree) => {
+                let leftover = limit(Bound::Leftover(secs(3)), None);
+                clause.limits.extend(leftover.limits);
+            }
+            (2, _) => clause.limits.extend(limit(rss(200), None).limits),
+            _ => {}
+        }
+        Arc::make_mut(rule).clauses.push(clause);
+    }
+    rules
 }
 
 fn make_ladder(chance: &mut Chance) -> Vec<Stage> {

@@ -56,6 +56,10 @@
 //! | N acts of one stage | `acts`: a stage that was carried out is not done | 0 |
 //! | the judge and its shells keep each other busy | `looks`: the next look is due at once | 0 |
 //! | a seed does not come back | `census`: the dead keep their appointment, and `looks`: it is kept for ever | 1 |
+//! | a signal for a number of instances | `ladder`: that they alone are over bars nothing | |
+//! | a signal that no nudge announced | `ladder`: that more is over now changes nothing | |
+//! | two messages about one kind | `instances`: everyone speaks | |
+//! | N instances claimed of M | `instances`: those of other owners are alike; older ones count as newer | |
 //! | told once more | `incident`: what was left goes on at the foot of the ladder | 9 |
 //! | signal sooner after a restart than its stage waits | `incident`: its clock goes on from its opening | 9 |
 //! | KILL without TERM, over a restart | `incident`: what was left goes on at its last stage | 9 |
@@ -90,6 +94,7 @@ mod care;
 mod errands;
 mod evidence;
 mod gates;
+mod instances;
 mod progress;
 mod restarts;
 mod signals;
@@ -104,7 +109,7 @@ use beadle::engine::errand::Occasion;
 use beadle::engine::evidence::UnitKey;
 use beadle::engine::judge::Judge;
 use beadle::engine::process::{ProcKey, Uid};
-use beadle::engine::rule::{Mode, Rule, RuleSet, Signal, StageAct};
+use beadle::engine::rule::{Metric, Mode, Rule, RuleSet, Signal, StageAct};
 use beadle::engine::units::Mono;
 use beadle::engine::warrant::{Outcome, Report, WarrantId};
 
@@ -115,6 +120,7 @@ use care::Care;
 use errands::Errands;
 use evidence::{evidence_holds, truth};
 use gates::{Gates, Mark, Moment};
+use instances::Instances;
 use progress::Progress;
 use restarts::Restarts;
 use standing::Standing;
@@ -192,6 +198,7 @@ pub struct Watchman {
     care: Care,
     standing: Standing,
     gates: Gates,
+    instances: Instances,
     restarts: Restarts,
     errands: Errands,
 }
@@ -339,10 +346,12 @@ impl Watchman {
             self.not_too_soon(now, &evidence.rule)?;
             self.gates.was_open(evidence)?;
         }
+        self.instances.told(scene, notice)?;
         let root = evidence.unit.root();
         let moment = self.moment(now);
         let nudges = match (find(scene.rules, &evidence.rule), self.reloads) {
-            (Some(rule), 0) => nudges_of(rule),
+            // Should more come of what people were only told of, they are told anew.
+            (Some(rule), 0) if !counts_instances(rule) => nudges_of(rule),
             // What another ladder tells anew is told.
             (Some(_) | None, _) => usize::MAX,
         };
@@ -392,6 +401,7 @@ impl Watchman {
                     self.refused.insert(whom.clone(), now.after(cooldown));
                 }
                 // A second nudge of the same ladder is not told again; only ladders with one are looked at.
+                let rule = rule.filter(|rule| !counts_instances(rule));
                 let nudges = rule.map_or(0, nudges_of);
                 if told && nudges == 1 && !matches!(how, Closing::Merged | Closing::RuleRemoved) {
                     self.told.insert(whom, now.after(cooldown));
@@ -438,6 +448,7 @@ impl Watchman {
     pub fn reloaded(&mut self) {
         self.reloads += 1;
         self.progress.reloaded();
+        self.instances.anew();
         self.gates.reloaded();
         self.errands.reloaded();
         for case in self.cases.values_mut() {
@@ -452,6 +463,12 @@ impl Watchman {
             self.roots.entry(unit).or_insert(id);
         }
     }
+}
+
+/// Whether a rule counts instances.
+fn counts_instances(rule: &Rule) -> bool {
+    let mut limits = rule.clauses.iter().flat_map(|clause| &clause.limits);
+    limits.any(|limit| limit.bound.metric() == Metric::Instances)
 }
 
 /// How many of its stages tell people.

@@ -102,6 +102,20 @@ pub struct Evidence {
     pub pids: Vec<u32>,
     /// Every limit of the rule.
     pub readings: Vec<Reading>,
+    /// The other instances, where the rule counts them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peers: Option<Peers>,
+}
+
+/// All roots of a rule that are instances of one thing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Peers {
+    /// How many there are for sure.
+    pub count: u64,
+    /// How many of them are over: the oldest.
+    pub over: u64,
+    /// The numbers of the oldest of those.
+    pub oldest: Vec<u32>,
 }
 
 /// Whose case it is: one rule against one unit.
@@ -188,6 +202,8 @@ pub enum Rest {
         /// Why.
         because: Safe,
     },
+    /// Nothing is over but the number of instances.
+    Instances,
 }
 
 /// An open incident.
@@ -427,9 +443,12 @@ pub enum Relation {
         program: Safe,
         /// The verdict.
         #[serde(flatten)]
-        finding: Finding,
+        finding: Box<Finding>,
         /// Each limit.
         readings: Vec<Reading>,
+        /// The other instances, where the rule counts them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        peers: Option<Box<Peers>>,
         /// In how many seconds the soonest limit would be over at this pace.
         #[serde(skip_serializing_if = "Option::is_none")]
         soonest: Option<f64>,

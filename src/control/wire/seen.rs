@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Above, Act, Daemon, Evidence, Figure, Finding, Gate, Incident, Judged, Next, Pause, Ps,
+    Above, Act, Daemon, Evidence, Figure, Finding, Gate, Incident, Judged, Next, Pause, Peers, Ps,
     Reading, Relation, Rest, Rule, RuleWhy, Safe, Status, Subject, Unit, Why,
 };
 use crate::engine::decision::{
@@ -56,7 +56,11 @@ const fn unit(metric: Metric) -> Unit {
         Metric::Cpu => Unit::Cores,
         Metric::Spawns => Unit::PerSecond,
         Metric::Memory => Unit::Bytes,
-        Metric::Processes | Metric::Threads | Metric::OpenFiles | Metric::Zombies => Unit::Count,
+        Metric::Processes
+        | Metric::Threads
+        | Metric::OpenFiles
+        | Metric::Zombies
+        | Metric::Instances => Unit::Count,
     }
 }
 
@@ -91,6 +95,17 @@ impl From<&evidence::Evidence> for Evidence {
             members: evidence.members,
             pids: evidence.pids.iter().map(|pid| pid.number()).collect(),
             readings: evidence.readings.iter().map(Reading::from).collect(),
+            peers: evidence.peers.as_ref().map(Peers::from),
+        }
+    }
+}
+
+impl From<&evidence::Peers> for Peers {
+    fn from(peers: &evidence::Peers) -> Self {
+        Self {
+            count: peers.count,
+            over: peers.over,
+            oldest: peers.oldest.iter().map(|pid| pid.number()).collect(),
         }
     }
 }
@@ -126,6 +141,7 @@ impl From<&Resting> for Rest {
             },
             Resting::Denied => Self::Denied,
             Resting::Protected => Self::Protected,
+            Resting::Instances => Self::Instances,
             Resting::Busy => Self::Busy,
             Resting::Unstoppable(why) => Self::Unstoppable {
                 because: Safe::word(&why.to_string()),
@@ -363,6 +379,7 @@ impl RuleWhy {
                 verdict,
                 gates,
                 readings,
+                peers,
                 soonest,
                 incident,
             } => Relation::Member {
@@ -370,8 +387,9 @@ impl RuleWhy {
                 root: unit.root().pid().number(),
                 key: Safe::word(&unit.root().to_string()),
                 program: Safe::from(root),
-                finding: Finding::seen(verdict, gates, now),
+                finding: Box::new(Finding::seen(verdict, gates, now)),
                 readings: readings.iter().map(Reading::from).collect(),
+                peers: peers.as_deref().map(|peers| Box::new(Peers::from(peers))),
                 soonest: soonest.map(|at| seconds(at.since(now))),
                 incident: incident
                     .as_ref()

@@ -411,6 +411,7 @@ impl Judge {
                     .map_or(Duration::ZERO, |gone| self.now.since(gone)),
                 tier,
             )),
+            instances: self.ranks(unit),
             since_root: self.now.since(unit.since),
         }
     }
@@ -470,7 +471,7 @@ impl Judge {
         }
     }
 
-    fn starter_unseen(&self, root: Serial) -> bool {
+    pub(super) fn starter_unseen(&self, root: Serial) -> bool {
         let Some(node) = self.forest.node(root) else {
             return false;
         };
@@ -494,6 +495,7 @@ impl Judge {
             readings: unit.readings.clone(),
             members: u32::try_from(unit.members.len()).unwrap_or(u32::MAX),
             pids: pids.take(NAMED).collect(),
+            peers: self.peers(unit),
         }
     }
 

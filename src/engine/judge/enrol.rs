@@ -362,6 +362,7 @@ impl Judge {
             since,
         );
         unit.next_look = self.now;
+        unit.circle = self.circle(serial);
         unit.past = self
             .pasts
             .remove(&(unit.rule.name.clone(), unit.key))
@@ -393,6 +394,7 @@ impl Judge {
         self.units.insert(id, unit);
         self.join(id, serial);
         self.merge_below(id, out);
+        self.note_instance(id);
     }
 
     /// A root found above others of the same rule takes them over, stage and all.

@@ -14,6 +14,7 @@
 //! | `ledger` | whose record is whose |
 //! | `exclusive` | control groups that a unit has to itself |
 //! | `freeze` | whom a `freeze` stage stopped, and letting them go on |
+//! | `instances` | how many roots of one kind there are, and who speaks for them |
 //! | `silence` | how long nothing was heard |
 //! | `pending` | looks that wait for the events of before them |
 //! | `survey` | when memory is worth counting with shared pages once |
@@ -39,6 +40,7 @@ mod exclusive;
 #[cfg(test)]
 mod fixtures;
 mod freeze;
+mod instances;
 mod ladder;
 mod ledger;
 mod legacy;
@@ -74,6 +76,7 @@ use super::warrant::{EventCount, Spare, Warrant, WarrantId};
 use dossier::Dossier;
 use errands::Errands;
 use estate::Debt;
+use instances::SpokenOf;
 use ledger::Ledger;
 use legacy::Unclaimed;
 use pending::Pending;
@@ -163,6 +166,8 @@ pub struct Judge {
     pasts: BTreeMap<(RuleName, UnitKey), Past>,
     /// What an earlier beadle left and nobody has taken up yet.
     unclaimed: Option<Unclaimed>,
+    /// Of which kinds of instances something was said of late.
+    spoken_of: SpokenOf,
     last_incident: u64,
     last_warrant: u64,
     last_unit: u64,
@@ -221,6 +226,7 @@ impl Judge {
             errands: Errands::default(),
             pasts: BTreeMap::new(),
             unclaimed: None,
+            spoken_of: SpokenOf::new(),
             last_warrant: 0,
             last_unit: 0,
             last_survey: 0,

@@ -160,6 +160,7 @@ impl Judge {
                 verdict: unit.verdict.clone(),
                 gates: unit.gates.clone(),
                 readings: unit.readings.clone(),
+                peers: self.peers(unit).map(Box::new),
                 soonest: self.soonest(unit),
                 incident: unit
                     .incident
@@ -297,6 +298,9 @@ fn incident_view(incident: &Incident, unit: &Unit) -> IncidentView {
         // It will rest there: nobody is promised a signal that never comes.
         (Phase::Climbing, Mode::Observe | Mode::Nudge) => {
             ahead.as_ref().map(|_| Rest::Mode(rule.mode))
+        }
+        (Phase::Climbing, Mode::Enforce) if unit.only_tells() => {
+            ahead.as_ref().map(|_| Rest::Instances)
         }
         (Phase::Climbing, Mode::Enforce) | (Phase::Preparing(_) | Phase::Acting(_), _) => None,
     };

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::engine::decision::PauseView;
 use crate::engine::evidence::{IncidentId, Subject, UnitKey};
 use crate::engine::forest::Starter;
-use crate::engine::incident::Past;
+use crate::engine::incident::{Past, Weight};
+use crate::engine::instances::{Circle, Realm};
 use crate::engine::legacy::{self, Bequest, Ending, Legacy, Stand};
 use crate::engine::process::{Pid, ProcKey, Text, Uid};
 use crate::engine::rule::{Command, Mode, Signal, StageAct, To};
@@ -79,6 +80,26 @@ struct Unit {
     root_gone: Option<u64>,
     members: Vec<String>,
     incident: Option<Case>,
+    #[serde(default)]
+    circle: Ring,
+}
+
+/// What other instances have in common with a root.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Ring {
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    realm: Option<Within>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    starter: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    cwd: Option<Bytes>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Within {
+    Ours,
+    Container(Bytes),
 }
 
 /// What a unit is.
@@ -133,6 +154,16 @@ struct Case {
     said: bool,
     #[serde(default)]
     ran: usize,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    weight: Option<Less>,
+}
+
+/// What an incident rested on, where that was less than it may be.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Less {
+    Light,
+    Lightened(u64),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -147,6 +178,8 @@ struct Remainder {
     served: u64,
     denied: bool,
     told: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    weight: Option<Less>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -281,6 +314,7 @@ impl Unit {
             root_gone: left.root_gone.map(Mono::nanos),
             members: left.members.iter().map(ToString::to_string).collect(),
             incident: left.incident.as_ref().map(Case::of),
+            circle: Ring::of(&left.circle),
         }
     }
 
@@ -298,7 +332,50 @@ impl Unit {
             root_gone: self.root_gone.map(Mono::from_nanos),
             members: self.members.iter().filter_map(|text| key(text)).collect(),
             incident: self.incident.and_then(Case::read),
+            circle: self.circle.read(),
         })
+    }
+}
+
+impl Ring {
+    fn of(circle: &Circle) -> Self {
+        Self {
+            realm: circle.realm.as_ref().map(|realm| match realm {
+                Realm::Ours => Within::Ours,
+                Realm::Container(id) => Within::Container(Bytes::of(id)),
+            }),
+            starter: written(circle.starter),
+            cwd: circle.cwd.as_ref().map(Bytes::of),
+        }
+    }
+
+    fn read(self) -> Circle {
+        Circle {
+            realm: self.realm.map(|realm| match realm {
+                Within::Ours => Realm::Ours,
+                Within::Container(id) => Realm::Container(id.read()),
+            }),
+            starter: known(self.starter),
+            cwd: self.cwd.map(Bytes::read),
+        }
+    }
+}
+
+impl Less {
+    const fn of(weight: Weight) -> Option<Self> {
+        match weight {
+            Weight::Light => Some(Self::Light),
+            Weight::Grave => None,
+            Weight::Lightened(since) => Some(Self::Lightened(since.nanos())),
+        }
+    }
+
+    fn read(less: Option<Self>) -> Weight {
+        match less {
+            Some(Self::Light) => Weight::Light,
+            None => Weight::Grave,
+            Some(Self::Lightened(since)) => Weight::Lightened(Mono::from_nanos(since)),
+        }
     }
 }
 
@@ -449,6 +526,7 @@ impl Case {
             denied: stand.denied,
             said: stand.said,
             ran: stand.ran,
+            weight: Less::of(stand.weight),
         }
     }
 
@@ -466,6 +544,7 @@ impl Case {
             denied: self.denied,
             said: self.said,
             ran: self.ran,
+            weight: Less::read(self.weight),
         })
     }
 }
@@ -484,6 +563,7 @@ impl Remainder {
             served: nanos(past.served),
             denied: past.denied,
             told: past.told.map(Mono::nanos),
+            weight: Less::of(past.weight),
         }
     }
 
@@ -496,6 +576,7 @@ impl Remainder {
             served: Duration::from_nanos(self.served),
             denied: self.denied,
             told: self.told.map(Mono::from_nanos),
+            weight: Less::read(self.weight),
         };
         Some(legacy::Remainder {
             rule: Arc::from(self.rule),

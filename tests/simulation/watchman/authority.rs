@@ -35,6 +35,7 @@ impl Watchman {
         );
         self.not_paused(scene, &warrant.evidence)?;
         self.gates.was_open(&warrant.evidence)?;
+        self.instances.signalled(scene, warrant)?;
         let refused = self.refused.get(&(name.clone(), warrant.unit));
         ensure!(
             refused.is_none_or(|until| now >= *until),

@@ -12,6 +12,7 @@
 //! | an act that sent nothing | 10 s |
 //! | its own act, or one on a process of its own | [`ACT`] |
 //! | an inner culprit without which it would be clear | that one's own clock runs meanwhile; [`LATE`] |
+//! | a message about others of its kind | the cooldown since is over |
 //! | the mode, a refusal, a breaker, a restarter, protection | as long as that is so: it rests |
 
 use std::collections::BTreeMap;
@@ -26,7 +27,8 @@ use beadle::engine::process::{ProcKey, Uid};
 use beadle::engine::rule::{Metric, Mode, StageAct};
 use beadle::engine::units::Mono;
 
-use super::{Scene, Verdict, Watchman, ensure};
+use super::evidence::leads_on;
+use super::{Scene, Verdict, Watchman, counts_instances, ensure};
 use crate::world::body::Body;
 
 /// How long a ripe case may wait for nothing: three looks at a root that runs something else, messages of other rules
@@ -84,8 +86,14 @@ impl Progress {
             if ledger.free {
                 ledger.waited += passed;
             }
+            // People were told of others of its kind.
+            let patience = if only_tells(scene, &case) {
+                STUCK + case.rule.cooldown
+            } else {
+                STUCK
+            };
             ensure!(
-                ledger.waited < STUCK,
+                ledger.waited < patience,
                 "stuck for {:?}: {} {:?}, {:?}, sampled {:?}, {:?}",
                 ledger.waited,
                 whom.0,
@@ -188,10 +196,21 @@ fn rests_rightly(scene: &Scene<'_>, case: &Case<'_>, watchman: &Watchman, why: &
             let mut owners = owners.chain([None]);
             owners.any(|owner| watchman.is_broken(machine.now, case.rule, owner))
         }
+        Rest::Instances => only_tells(scene, case),
         Rest::Protected | Rest::Respawn { .. } => true,
         // With these a ladder does not rest.
         Rest::Busy | Rest::Unstoppable(_) => false,
     }
+}
+
+/// Whether nothing is over for as long as asked that more than a nudge may come of.
+fn only_tells(scene: &Scene<'_>, case: &Case<'_>) -> bool {
+    let view = scene.judge.view();
+    let unit = view
+        .units
+        .iter()
+        .find(|unit| unit.evidence.unit == case.unit && unit.evidence.rule == case.rule.name);
+    counts_instances(case.rule) && unit.is_some_and(|unit| !leads_on(case.rule, &unit.evidence))
 }
 
 /// Whether another's act, or a smaller culprit, holds up a unit.

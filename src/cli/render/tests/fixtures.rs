@@ -12,7 +12,7 @@ use crate::engine::decision::{
 };
 use crate::engine::errand::{Came, ErrandId, Occasion, Task};
 use crate::engine::evidence::{
-    Evidence, Exemption, Finding, IncidentId, Quantity, Reading, Subject, UnitKey, Verdict,
+    Evidence, Exemption, Finding, IncidentId, Peers, Quantity, Reading, Subject, UnitKey, Verdict,
 };
 use crate::engine::gate::{Gate, GateReading, Hours, Load, Power, Sensed, Vitals};
 use crate::engine::process::{ExecGen, Mark, Pid, ProcKey, StartTicks, Text, Uid};
@@ -91,6 +91,7 @@ pub(super) fn evidence(readings: Vec<Reading>) -> Evidence {
         readings,
         members: 3,
         pids: vec![pid(4711), pid(4712), pid(4715)],
+        peers: None,
     }
 }
 
@@ -99,6 +100,16 @@ pub(super) fn over() -> Evidence {
         cpu_time(9_100, 8, Finding::Sustained),
         memory(310, 8192, 30, 0, Finding::Clear),
     ])
+}
+
+pub(super) fn peers() -> Peers {
+    Peers {
+        count: 12,
+        over: 9,
+        oldest: [4711, 4800, 4801, 4802, 4803, 4804, 4805, 4806]
+            .map(pid)
+            .to_vec(),
+    }
 }
 
 pub(super) fn notice(evidence: Evidence, what: What) -> Notice {
@@ -196,6 +207,7 @@ pub(super) fn notices() -> Vec<Notice> {
         notice(over(), withheld(Rest::Breaker)),
         notice(over(), withheld(Rest::Denied)),
         notice(over(), withheld(Rest::Protected)),
+        notice(over(), withheld(Rest::Instances)),
         notice(over(), withheld(Rest::Respawn { by: None })),
     ];
     all.extend(errands());
@@ -246,6 +258,14 @@ pub(super) fn figures() -> Vec<Notice> {
         vec![many(Metric::Threads, 5_000, 1_000)],
         vec![many(Metric::OpenFiles, 65_000, 50_000)],
         vec![many(Metric::Zombies, 40, 10)],
+        vec![many(Metric::Instances, 12, 3)],
+        vec![
+            Reading {
+                lasting: Some(secs(60)),
+                ..many(Metric::Instances, 4, 3)
+            },
+            time(Metric::Orphaned, 360, 300),
+        ],
         vec![reading(
             Metric::Spawns,
             Quantity::Pace(PerSecond(412_300)),
@@ -259,10 +279,14 @@ pub(super) fn figures() -> Vec<Notice> {
         vec![],
     ]
     .map(|readings| {
-        notice(
-            evidence(readings),
-            nudge(Some((Signal::Term, 300)), None, false),
-        )
+        let counted = readings
+            .iter()
+            .any(|reading| reading.metric == Metric::Instances);
+        let of_all = Evidence {
+            peers: counted.then(peers),
+            ..evidence(readings)
+        };
+        notice(of_all, nudge(Some((Signal::Term, 300)), None, false))
     })
     .to_vec()
 }
