@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::case::{Case, rules};
 use super::daemon::Daemon;
@@ -15,6 +16,9 @@ use super::wait::wait_until;
 in_both_tiers!(the_manager_of_a_service_is_asked);
 in_both_tiers!(with_somebody_else_in_it_nobody_is_asked);
 
+/// How many services were made.
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
 /// A service of our own making: a control group; removed with it.
 struct Service(PathBuf);
 
@@ -23,8 +27,7 @@ impl Service {
         let text = fs::read_to_string("/proc/self/mountinfo").ok()?;
         let mount = text.lines().find(|line| line.contains(" - cgroup2 "))?;
         let mount = mount.split(' ').nth(4)?;
-        static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("nightly-{}-{count}.service", std::process::id());
         let folder = PathBuf::from(mount).join(name);
         fs::create_dir(&folder).ok()?;
