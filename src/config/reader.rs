@@ -145,7 +145,7 @@ impl<'a> Reader<'a> {
     }
 
     /// One of a few words.
-    pub(super) fn choice<T: Copy>(
+    pub(super) fn choice<T: Clone>(
         &mut self,
         node: &Node,
         what: &str,
@@ -155,7 +155,7 @@ impl<'a> Reader<'a> {
         let list = known().map(quoted).collect::<Vec<_>>().join(", ");
         let text = self.text(node, &format!("{what}: {list}"))?;
         if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
-            return Some(*value);
+            return Some(value.clone());
         }
         let expected = match nearest(text, known()) {
             Some(word) => format!("did you mean {}?", quoted(word)),

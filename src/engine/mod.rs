@@ -36,6 +36,7 @@ pub mod gate;
 pub mod guard;
 pub mod incident;
 pub mod judge;
+pub mod label;
 pub mod legacy;
 pub mod matcher;
 pub mod measures;

@@ -34,6 +34,8 @@ pub mod pidfd;
 #[cfg(target_os = "linux")]
 pub mod procfs;
 #[cfg(target_os = "linux")]
+mod prover;
+#[cfg(target_os = "linux")]
 pub mod sampler;
 #[cfg(target_os = "linux")]
 pub mod signaller;

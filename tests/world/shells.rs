@@ -57,6 +57,18 @@ pub struct Ways {
     pub flush: Option<Duration>,
     /// Whom we may signal; root may everyone.
     pub user: u32,
+    /// Whether what a process carries is read before it is signalled as one of a job.
+    pub door: Door,
+    /// Environments that cannot be read in time while the rest can.
+    pub late_env: u64,
+}
+
+/// Whether the door for signals reads labels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    Reads,
+    /// It relies on what the judge knew.
+    Trusts,
 }
 
 impl Ways {
@@ -78,6 +90,8 @@ impl Ways {
             late_records: 0,
             flush: Some(Duration::ZERO),
             user: 0,
+            door: Door::Reads,
+            late_env: 0,
         }
     }
 }
@@ -117,6 +131,8 @@ struct Act {
     began: Mono,
     each: Vec<(ProcKey, Outcome)>,
     reached: BTreeSet<Id>,
+    /// Who was met and carries another label.
+    passed: BTreeSet<Id>,
     continued: Vec<ProcKey>,
     first: Option<Mono>,
 }
@@ -373,6 +389,8 @@ impl Shells {
             if facts.key.is_some() && self.chance.permille(self.ways.late_facts) {
                 facts.args = Read::Late;
                 facts.exe = Read::Late;
+            } else if facts.key.is_some() && self.chance.permille(self.ways.late_env) {
+                facts.env = Read::Late;
             } else if let Some(body) = facts.key.and_then(|key| machine.find(key)) {
                 self.read
                     .insert((body.pid, machine.now), (body.id, body.image));
@@ -397,6 +415,7 @@ impl Shells {
             began: machine.now,
             each: Vec::new(),
             reached: BTreeSet::new(),
+            passed: BTreeSet::new(),
             continued: Vec::new(),
             first: None,
             warrant: warrant.clone(),
@@ -488,6 +507,9 @@ impl Shells {
         if !self.may_signal(machine, id) {
             return Outcome::Denied;
         }
+        if let Some(why) = self.unlabeled(machine, warrant, id) {
+            return Outcome::Withheld(why);
+        }
         self.sent.push(Sent {
             at: machine.now,
             to: id,
@@ -505,6 +527,13 @@ impl Shells {
         }
     }
 
+    /// What the real door reads before each signal to a member of a job.
+    fn unlabeled(&self, machine: &Machine, warrant: &Warrant, id: Id) -> Option<Withheld> {
+        let label = warrant.label.as_ref().filter(|_| self.ways.door == Door::Reads)?;
+        let carries = machine.carries(id, &label.name, &label.value, label.owner.0);
+        (!carries).then_some(Withheld::Left)
+    }
+
     /// Goes after newborns until all are dead, then reports.
     fn chase(&mut self, machine: &mut Machine, id: WarrantId) {
         let Some(mut act) = self.acts.remove(&id) else {
@@ -514,7 +543,10 @@ impl Shells {
             while let Some((key, newborn)) = self.newborn(machine, &act) {
                 let outcome = self.send(machine, &mut act, key, Some(newborn));
                 act.each.push((key, outcome));
-                if outcome != Outcome::Sent {
+                if matches!(outcome, Outcome::Withheld(Withheld::Left)) {
+                    // Whoever has left is none of the job, nor is what it starts.
+                    act.passed.insert(newborn);
+                } else if outcome != Outcome::Sent {
                     break;
                 }
             }
@@ -545,6 +577,7 @@ impl Shells {
                 && body.born >= act.warrant.sampled
                 && parent.is_some_and(|parent| act.reached.contains(&parent))
                 && !act.reached.contains(&body.id)
+                && !act.passed.contains(&body.id)
         })?;
         Some((machine.key(body), body.id))
     }

@@ -154,6 +154,7 @@ fn ps_page() {
 fn why_page() {
     let member = Relation::Member {
         unit: UnitKey::Tree(key(4711)),
+        label: None,
         root: Text::from("pytest"),
         verdict: Verdict::Breaching,
         gates: gates(),

@@ -112,8 +112,11 @@ pub struct Subject {
     /// What the rule is for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub about: Option<Safe>,
-    /// `tree` or `process`.
+    /// `tree`, `process` or `env:NAME`.
     pub scope: Safe,
+    /// With `env:NAME`, whose job it is: `NAME=value`, secrets removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<Safe>,
     /// The root's number.
     pub root: u32,
     /// The root's identity: `PID:INODE`.
@@ -259,7 +262,7 @@ pub struct Rule {
     pub origin: Safe,
     /// Its mode.
     pub mode: Safe,
-    /// `tree` or `process`.
+    /// `tree`, `process` or `env:NAME`.
     pub scope: Safe,
     /// How many units it judges now.
     pub units: usize,
@@ -395,8 +398,11 @@ pub struct RuleWhy {
 pub enum Relation {
     /// It is, or belongs to, a unit of the rule.
     Member {
-        /// `tree` or `process`.
+        /// `tree`, `process` or `env:NAME`.
         scope: Safe,
+        /// With `env:NAME`, whose job it is: `NAME=value`, secrets removed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        label: Option<Safe>,
         /// The unit's root.
         root: u32,
         /// The root's identity.

@@ -173,6 +173,13 @@ impl Judge {
         if to == To::Root && targets.iter().any(is_root) {
             targets.retain(is_root);
             unbound.clear();
+        } else if to == To::Root && self.is_unproven(unit, unit.root) {
+            // It lives, and may be the one that is meant.
+            return None;
+        }
+        if unit.label.is_some() && targets.is_empty() && unbound.is_empty() {
+            // Whom it is for is being asked.
+            return None;
         }
         // A tree that was ended since, by an act prepared along with this one, counts too.
         if self.bar(unit_id).is_some() {
@@ -195,6 +202,7 @@ impl Judge {
             unbound,
             roster: self.roster(unit),
             newborn,
+            label: unit.label.clone(),
             spare,
             sampled: evidence.sampled,
             evidence,
@@ -212,6 +220,11 @@ impl Judge {
         self.hear(&report.heard, out);
         let now = self.now;
         let frozen = Frozen::by(flight.warrant.as_ref(), report);
+        let ends = flight.warrant.as_ref().map(|warrant| warrant.order) == Some(Order::End);
+        let spared = self
+            .units
+            .get(&flight.unit)
+            .is_some_and(|unit| ends && self.spared_for_now(unit, report));
         self.note_continued(flight.unit, &report.continued);
         let Some(unit) = self.units.get_mut(&flight.unit) else {
             return self.undo(frozen, out);
@@ -234,7 +247,11 @@ impl Judge {
             incident.called_off();
             self.undo(frozen, out);
         } else if tally.sent > 0 || (tally.denied == 0 && tally.withheld == 0) {
-            incident.done(report.first.unwrap_or(report.at));
+            if spared {
+                incident.retry(now);
+            } else {
+                incident.done(report.first.unwrap_or(report.at));
+            }
             let before = unit.frozen.take();
             match (frozen, flight.asks()) {
                 (Some(frozen), _) => unit.frozen = Some(frozen.with(before)),
@@ -352,7 +369,7 @@ impl Flight {
 const fn newborns(unit: UnitKey) -> Newborn {
     match unit {
         UnitKey::Process(_) => Newborn::Admit,
-        UnitKey::Tree(_) => Newborn::Refuse,
+        UnitKey::Tree(_) | UnitKey::Label(_) => Newborn::Refuse,
     }
 }
 

@@ -12,6 +12,7 @@ use crate::engine::usage::{Buried, Latest};
 use crate::engine::warrant::Image;
 
 use super::estate::Estate;
+use super::jobs::Carried;
 use super::unit::UnitId;
 
 /// The file on one process.
@@ -39,6 +40,8 @@ pub(super) struct Dossier {
     pub(super) kept: Option<Arc<[usize]>>,
     /// It descends from the process that `--only-under` names.
     pub(super) leashed: Leashed,
+    /// What its environment says of whose work it is.
+    pub(super) carried: Carried,
     /// Whether it was looked at since it became known.
     pub(super) met: Met,
     /// Its last figures. Of who belongs to no unit none are kept.
@@ -115,6 +118,7 @@ impl Dossier {
             units: Vec::new(),
             kept: parent.and_then(|parent| parent.kept.clone()),
             leashed: parent.map_or(Leashed::Outside, |parent| parent.leashed),
+            carried: Carried::default(),
             met: Met::Never,
             latest: None,
             estate: None,

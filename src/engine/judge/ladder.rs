@@ -134,7 +134,8 @@ impl Judge {
             });
         }
         let (targets, unbound) = self.targets(unit);
-        (targets.is_empty() && unbound.is_empty()).then_some(Rest::Protected)
+        let nobody = targets.is_empty() && unbound.is_empty() && !self.may_be_proven(unit);
+        nobody.then_some(Rest::Protected)
     }
 
     fn nudge(&mut self, id: UnitId, out: &mut Vec<Decision>) {

@@ -8,6 +8,7 @@
 //! | `census` | births and deaths: who belongs to which unit |
 //! | `enrol` | facts: how a process stands, which rules it is the root of |
 //! | `shelf` | facts that nobody needs for now are not kept |
+//! | `jobs` | units that are told by a label: who carries what |
 //! | `looks` | when to list, to learn and to look: pay only for what is judged |
 //! | `estate` | what the dead leave behind |
 //! | `reckon` | CPU time: of one of the dead, of a unit |
@@ -36,6 +37,7 @@ mod exclusive;
 #[cfg(test)]
 mod fixtures;
 mod freeze;
+mod jobs;
 mod ladder;
 mod ledger;
 mod legacy;
@@ -68,6 +70,7 @@ use super::units::{Mono, Tier};
 use super::warrant::{EventCount, Spare, Warrant, WarrantId};
 use dossier::Dossier;
 use estate::Debt;
+use jobs::Whose;
 use ledger::Ledger;
 use legacy::Unclaimed;
 use pending::Pending;
@@ -149,7 +152,14 @@ pub struct Judge {
     endings: VecDeque<Ending>,
     flights: BTreeMap<WarrantId, Flight>,
     /// What incidents left behind whose unit is no more while its root lives: it runs something else for now.
-    pasts: BTreeMap<(RuleName, UnitKey), Past>,
+    /// Those of a job last as long as their cooldown.
+    pasts: BTreeMap<(RuleName, Whose), (UnitKey, Past)>,
+    /// The variables by which rules tell jobs apart.
+    labels: Arc<[Arc<str>]>,
+    /// Since when those are asked for.
+    labels_since: Mono,
+    /// Whose environment is to be read again, and when.
+    proofs: BTreeSet<(Mono, Serial)>,
     /// What an earlier beadle left and nobody has taken up yet.
     unclaimed: Option<Unclaimed>,
     last_incident: u64,
@@ -177,6 +187,7 @@ impl Judge {
             last_answers: Arc::new([]),
             last_program: Text::default(),
             filing: Filing::under(&rules),
+            labels: rules.labels().into(),
             rules,
             forest: Forest::default(),
             dossiers: BTreeMap::new(),
@@ -208,6 +219,8 @@ impl Judge {
             endings: VecDeque::new(),
             flights: BTreeMap::new(),
             pasts: BTreeMap::new(),
+            labels_since: Mono::BOOT,
+            proofs: BTreeSet::new(),
             unclaimed: None,
             last_warrant: 0,
             last_unit: 0,
@@ -265,6 +278,7 @@ impl Judge {
         self.give_up_flights(&mut out);
         self.review();
         self.reconsider(&mut out);
+        self.settle_jobs(&mut out);
         self.ask_what_is_due(&mut out);
         out
     }
@@ -275,6 +289,7 @@ impl Judge {
         self.silence.begin(self.forest.heard().min(self.now));
         self.ledger.spoil(self.now);
         self.forest.doubt(self.now);
+        self.doubt_labels();
     }
 
     /// Takes in events one by one: membership is inherited from the parent as it was at that very moment.

@@ -8,6 +8,7 @@ use crate::engine::evidence::{Evidence, Reading, Subject, UnitKey, Verdict};
 use crate::engine::forest::Serial;
 use crate::engine::gate::GateReading;
 use crate::engine::incident::{Incident, Past, Phase};
+use crate::engine::label::Label;
 use crate::engine::measures::Measures;
 use crate::engine::process::{ProcKey, Text};
 use crate::engine::rule::{Bound, Measure, Rule};
@@ -49,8 +50,12 @@ pub(super) struct Unit {
     pub(super) since: Mono,
     /// CPU time of the root that may be from before it became one.
     pub(super) before: Duration,
+    /// What its members carry, where it is told by that.
+    pub(super) label: Option<Label>,
     /// Living members.
     pub(super) members: BTreeSet<Serial>,
+    /// Those of them who belong to it by what they carry alone.
+    pub(super) strays: BTreeSet<Serial>,
     /// Members that died and were perhaps not waited for; only where a limit asks.
     pub(super) zombies: BTreeSet<Serial>,
     /// CPU time of those gone.
@@ -156,7 +161,9 @@ impl Unit {
             starter: None,
             since,
             before: Duration::ZERO,
+            label: None,
             members: BTreeSet::new(),
+            strays: BTreeSet::new(),
             zombies: BTreeSet::new(),
             buried: Buried::default(),
             spawned: Births::default(),

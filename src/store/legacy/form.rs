@@ -12,6 +12,7 @@ use crate::engine::decision::PauseView;
 use crate::engine::evidence::{IncidentId, Subject, UnitKey};
 use crate::engine::forest::Starter;
 use crate::engine::incident::Past;
+use crate::engine::label::Label;
 use crate::engine::legacy::{self, Bequest, Ending, Legacy, Stand};
 use crate::engine::process::{Pid, ProcKey, Text, Uid};
 use crate::engine::rule::{Mode, Signal, StageAct, To};
@@ -78,7 +79,17 @@ struct Unit {
     spawned: (u64, u64),
     root_gone: Option<u64>,
     members: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    label: Option<Carried>,
     incident: Option<Case>,
+}
+
+/// A label. The file is its owner's alone to read: a value may be a secret.
+#[derive(Debug, Serialize, Deserialize)]
+struct Carried {
+    name: String,
+    value: Bytes,
+    owner: u32,
 }
 
 /// What a unit is.
@@ -87,6 +98,7 @@ struct Unit {
 enum Whole {
     Tree(String),
     Process(String),
+    Label(String),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -98,6 +110,8 @@ struct Who {
     owner: Option<u32>,
     audience: Option<u32>,
     tty: Option<Bytes>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    label: Option<Bytes>,
 }
 
 /// Text as a string, where it is one.
@@ -137,6 +151,8 @@ struct Case {
 struct Remainder {
     rule: String,
     unit: Whole,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    label: Option<Carried>,
     ladder: Vec<String>,
     id: u64,
     opened: u64,
@@ -217,7 +233,7 @@ impl Kin {
             HardTie::Child { parent } => Some(Tie::Child(parent.to_string())),
             HardTie::Session { session } => Some(Tie::Session(session.number())),
             // Says nothing of lineage.
-            HardTie::Frozen => None,
+            HardTie::Labeled | HardTie::Frozen => None,
         });
         Self {
             key: kin.key.to_string(),
@@ -278,13 +294,16 @@ impl Unit {
             spawned: left.spawned,
             root_gone: left.root_gone.map(Mono::nanos),
             members: left.members.iter().map(ToString::to_string).collect(),
+            label: left.label.as_ref().map(Carried::of),
             incident: left.incident.as_ref().map(Case::of),
         }
     }
 
     fn read(self) -> Option<Bequest> {
         let starter = self.starter;
+        let label = self.label.map(Carried::read);
         Some(Bequest {
+            label,
             rule: Arc::from(self.rule),
             unit: self.whole.read()?,
             subject: self.subject.read()?,
@@ -305,6 +324,7 @@ impl Whole {
         match unit {
             UnitKey::Tree(root) => Self::Tree(root.to_string()),
             UnitKey::Process(one) => Self::Process(one.to_string()),
+            UnitKey::Label(root) => Self::Label(root.to_string()),
         }
     }
 
@@ -312,7 +332,27 @@ impl Whole {
         Some(match self {
             Self::Tree(root) => UnitKey::Tree(key(&root)?),
             Self::Process(one) => UnitKey::Process(key(&one)?),
+            Self::Label(root) => UnitKey::Label(key(&root)?),
         })
+    }
+}
+
+impl Carried {
+    fn of(label: &Label) -> Self {
+        let Uid(owner) = label.owner;
+        Self {
+            name: label.name.to_string(),
+            value: Bytes::of(&label.value),
+            owner,
+        }
+    }
+
+    fn read(self) -> Label {
+        Label {
+            name: Arc::from(self.name),
+            value: self.value.read(),
+            owner: Uid(self.owner),
+        }
     }
 }
 
@@ -326,6 +366,7 @@ impl Who {
             owner: subject.owner.map(|Uid(uid)| uid),
             audience: subject.audience.map(|Uid(uid)| uid),
             tty: subject.tty.as_ref().map(Bytes::of),
+            label: subject.label.as_ref().map(Bytes::of),
         }
     }
 
@@ -338,6 +379,7 @@ impl Who {
             owner: self.owner.map(Uid),
             audience: self.audience.map(Uid),
             tty: self.tty.map(Bytes::read),
+            label: self.label.map(Bytes::read),
         })
     }
 }
@@ -451,6 +493,7 @@ impl Remainder {
         Self {
             rule: left.rule.to_string(),
             unit: Whole::of(left.unit),
+            label: left.label.as_ref().map(Carried::of),
             ladder: left.ladder.iter().copied().map(word).collect(),
             id: past.id.0,
             opened: past.opened.nanos(),
@@ -475,6 +518,7 @@ impl Remainder {
         Some(legacy::Remainder {
             rule: Arc::from(self.rule),
             unit: self.unit.read()?,
+            label: self.label.map(Carried::read),
             ladder: self.ladder.iter().map(act).collect::<Option<_>>()?,
             past,
         })

@@ -24,6 +24,7 @@ fn unit(root: ProcKey, member: ProcKey) -> Bequest {
         owner: Some(Uid(1000)),
         audience: None,
         tty: None,
+        label: None,
     };
     Bequest {
         rule: "pytest".into(),
@@ -42,6 +43,7 @@ fn unit(root: ProcKey, member: ProcKey) -> Bequest {
         spawned: (5, 6),
         root_gone: Some(Mono::from_secs(50)),
         members: vec![member],
+        label: None,
         incident: Some(Stand {
             id: IncidentId(4),
             opened: Mono::from_secs(5),
@@ -98,6 +100,7 @@ fn legacy() -> Legacy {
         kept: vec![(member, vec!["other".into()])],
         frozen: vec![member],
         pasts: vec![Remainder {
+            label: None,
             rule: "other".into(),
             unit: UnitKey::Process(root),
             ladder: vec![StageAct::Nudge],

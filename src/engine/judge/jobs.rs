@@ -1,0 +1,488 @@
+//! Jobs: units that are told by a label. Who carries what, whether that is known *now*, and who comes and goes.
+//!
+//! **Invariants.**
+//! - There is one unit for each rule and label: who matches and carries the label of one that is there joins it.
+//! - What a process carries is inherited at its fork and read again after each exec. Between an exec and the reading it is a
+//!   member still, for what it may use at most; it counts for nothing else, and is no target. So is whoever could not be read:
+//!   it is asked again, ever more rarely, and is given up to neither side.
+//! - Where execs are not heard, what was read holds for [`PROOF_LASTS`] only. It is read anew before that.
+//! - Somebody who belongs to a job by its environment alone, and was not born to one who descends from the root, is a *stray*:
+//!   it is protected as anybody is. A job cannot leave by starting a shell; a shell that a person has opened is none of it.
+//!
+//! # Why children do not follow their parents
+//! A tree is joined and left with all below. Each process has an environment of its own: whoever joins or leaves a job does
+//! so by itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Judge;
+use super::census::YOUTH;
+use super::dossier::Learning;
+use super::unit::{Unit, UnitId};
+use crate::engine::decision::{Closing, Decision, Hearing};
+use crate::engine::evidence::UnitKey;
+use crate::engine::facts::{Facts, Question, Read};
+use crate::engine::forest::{FirstSign, Life, Node, Serial};
+use crate::engine::guard::Standing;
+use crate::engine::label::Label;
+use crate::engine::process::Text;
+use crate::engine::rule::{RuleName, Scope};
+use crate::engine::units::Mono;
+use crate::engine::warrant::{Outcome, Report, Shelter, Withheld};
+
+/// Where execs are not heard, what was read of an environment is relied on for so long,
+const PROOF_LASTS: Duration = Duration::from_secs(10);
+/// and read again after this.
+const PROOF_AGES: Duration = Duration::from_secs(3);
+/// Nobody is asked more often than this by itself.
+const ASKED_AT_MOST: Duration = Duration::from_secs(2);
+/// What could not be read is asked for again after a second, then two, four, up to this many doublings.
+const MOST_DOUBLINGS: u8 = 6;
+
+/// What a process carries, by the judge's list of labels.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Carried {
+    /// The values; where none is set, or it is empty, `None`. Shorter where nothing is known.
+    values: Arc<[Option<Text>]>,
+    proof: Proof,
+    /// How often in a row it could not be read.
+    slow: u8,
+    /// When it was last asked for by itself.
+    asked: Mono,
+}
+
+/// How well that is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Proof {
+    /// Not at all, or only of an image before, or of a parent.
+    #[default]
+    Before,
+    /// Of the image it runs: read then, or inherited from one of whom it was.
+    Since(Mono),
+}
+
+impl Carried {
+    /// What a child carries. Of one that was found, nobody knows whether it has run another image since its birth.
+    pub(super) fn of_child(&self, seen: FirstSign) -> Self {
+        Self {
+            values: self.values.clone(),
+            proof: match seen {
+                FirstSign::Heard => self.proof,
+                FirstSign::Found => Proof::Before,
+            },
+            ..Self::default()
+        }
+    }
+
+    /// It may run another image.
+    pub(super) const fn doubt(&mut self) {
+        self.proof = Proof::Before;
+    }
+
+    fn has_any(&self) -> bool {
+        self.values.iter().any(Option::is_some)
+    }
+}
+
+/// What a cooldown, or an earlier beadle's unit, belongs to: a job outlives its roots.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Whose {
+    /// One process's, or its tree's.
+    Unit(UnitKey),
+    /// A job's.
+    Job(Label),
+}
+
+impl Whose {
+    pub(super) fn of(unit: UnitKey, label: Option<&Label>) -> Self {
+        label.map_or(Self::Unit(unit), |label| Self::Job(label.clone()))
+    }
+}
+
+impl Judge {
+    /// Takes in what the environment says.
+    pub(super) fn note_environment(&mut self, serial: Serial, facts: &Facts) {
+        // It may have been asked for before these labels were.
+        let early = facts.at < self.labels_since.after(YOUTH);
+        let labels = self.labels.clone();
+        let Some(dossier) = self.dossiers.get_mut(&serial) else {
+            return;
+        };
+        if labels.is_empty() {
+            dossier.carried.slow = 0;
+            return;
+        }
+        let carried = &mut dossier.carried;
+        let values: Arc<[Option<Text>]> = match &facts.env {
+            Read::Known(set) if !early => {
+                let value = |name: &Arc<str>| {
+                    let (_, value) = set.iter().find(|(set, _)| **set == **name)?;
+                    (!value.bytes().is_empty()).then(|| value.clone())
+                };
+                let values: Vec<Option<Text>> = labels.iter().map(value).collect();
+                values.into()
+            }
+            Read::NotAsked if facts.kernel_thread => Arc::default(),
+            Read::Known(_) | Read::NotAsked | Read::Denied | Read::Gone | Read::Late => {
+                return self.ask_later(serial);
+            }
+        };
+        carried.slow = 0;
+        carried.proof = Proof::Since(facts.at);
+        if carried.values != values {
+            carried.values = values;
+        }
+    }
+
+    /// Its environment could not be read: it is asked for again, ever more rarely.
+    pub(super) fn ask_later(&mut self, serial: Serial) {
+        let now = self.now;
+        if let Some(dossier) = self.dossiers.get_mut(&serial) {
+            let carried = &mut dossier.carried;
+            let wait = YOUTH.saturating_mul(1_u32 << carried.slow.min(MOST_DOUBLINGS));
+            carried.slow = carried.slow.saturating_add(1);
+            self.proofs.insert((now.after(wait), serial));
+        }
+    }
+
+    /// How long after an answer that did not come the question is put again.
+    pub(super) fn patience_with(&mut self, serial: Serial) -> Duration {
+        let Some(dossier) = self.dossiers.get_mut(&serial) else {
+            return YOUTH;
+        };
+        let slow = &mut dossier.carried.slow;
+        let wait = YOUTH.saturating_mul(1_u32 << (*slow).min(MOST_DOUBLINGS));
+        *slow = slow.saturating_add(1);
+        wait
+    }
+
+    /// The value of a variable, as recorded.
+    fn value(&self, serial: Serial, name: &str) -> Option<&Text> {
+        let place = self.labels.iter().position(|label| **label == *name)?;
+        let carried = &self.dossiers.get(&serial)?.carried;
+        carried.values.get(place)?.as_ref()
+    }
+
+    /// Whether what is recorded of a process is of the image it runs.
+    pub(super) fn is_current(&self, serial: Serial) -> bool {
+        let Some(dossier) = self.dossiers.get(&serial) else {
+            return false;
+        };
+        match (dossier.carried.proof, self.hearing) {
+            (Proof::Before, _) => false,
+            (Proof::Since(_), Hearing::Events) => true,
+            (Proof::Since(at), Hearing::Nothing) => self.now.since(at) <= PROOF_LASTS,
+        }
+    }
+
+    /// Whether a process carries a label, as far as is recorded. Its owner must be the job's.
+    fn carries(&self, serial: Serial, label: &Label) -> bool {
+        let node = self.forest.node(serial);
+        let owner = node.and_then(|node| node.owner);
+        owner == Some(label.owner) && self.value(serial, &label.name) == Some(&label.value)
+    }
+
+    /// Whether a process is known to carry a label now.
+    pub(super) fn is_proven(&self, serial: Serial, label: &Label) -> bool {
+        self.is_current(serial) && self.carries(serial, label)
+    }
+
+    /// The label under which a process would be judged, once that is certain.
+    pub(super) fn label_of(&self, serial: Serial, name: &Arc<str>) -> Option<Label> {
+        let owner = self.forest.node(serial)?.owner?;
+        let value = self.value(serial, name).cloned()?;
+        self.is_current(serial).then(|| Label {
+            name: name.clone(),
+            value,
+            owner,
+        })
+    }
+
+    /// The unit of a rule and label.
+    pub(super) fn job(&self, index: usize, label: &Label) -> Option<UnitId> {
+        let its = |unit: &Unit| unit.index == index && unit.label.as_ref() == Some(label);
+        let (id, _) = self.units.iter().find(|(_, unit)| its(unit))?;
+        Some(*id)
+    }
+
+    /// Whether a process matches, and is above the root of the job that it belongs to.
+    pub(super) fn is_above_root(&self, serial: Serial, job: UnitId) -> bool {
+        let root = self.units.get(&job).map(|unit| unit.root);
+        root.is_some_and(|root| self.forest.above(root).any(|(above, _)| above == serial))
+    }
+
+    /// Draws the consequences of what a process carries, now that it is known.
+    pub(super) fn relabel(&mut self, serial: Serial, out: &mut Vec<Decision>) {
+        if self.labels.is_empty() || !self.is_current(serial) {
+            return;
+        }
+        let Some(dossier) = self.dossiers.get(&serial) else {
+            return;
+        };
+        for id in dossier.units.clone() {
+            let Some((unit, label)) = self.labeled(id) else {
+                continue;
+            };
+            if self.carries(serial, &label) {
+                continue;
+            }
+            if self.units.get(&id).is_some_and(|unit| unit.root == serial) {
+                self.abandon(id, out);
+            } else {
+                self.leave_alone(unit, serial, out);
+            }
+        }
+        let jobs: Vec<UnitId> = self.units.keys().copied().collect();
+        for id in jobs {
+            if let Some((id, label)) = self.labeled(id)
+                && self.carries(serial, &label)
+            {
+                self.admit(id, serial);
+            }
+        }
+    }
+
+    fn labeled(&self, id: UnitId) -> Option<(UnitId, Label)> {
+        Some((id, self.units.get(&id)?.label.clone()?))
+    }
+
+    /// The root runs what no rule means, or belongs to another job: the unit is over, and its members may begin another.
+    pub(super) fn abandon(&mut self, id: UnitId, out: &mut Vec<Decision>) {
+        self.close(id, Closing::Unmatched, out);
+        let unit = self.units.get(&id);
+        let others = unit.map(|unit| unit.members.clone()).unwrap_or_default();
+        self.dissolve(id);
+        self.hopeful.extend(others);
+        self.stirred = true;
+    }
+
+    /// Everyone who carries the label of a new unit joins it.
+    pub(super) fn gather(&mut self, id: UnitId) {
+        let Some((id, label)) = self.labeled(id) else {
+            return;
+        };
+        let whom: Vec<Serial> = self.dossiers.keys().copied().collect();
+        for serial in whom {
+            if self.carries(serial, &label) {
+                self.admit(id, serial);
+            }
+        }
+    }
+
+    /// A process joins a job, by itself.
+    pub(super) fn admit(&mut self, id: UnitId, serial: Serial) {
+        let Some(unit) = self.units.get(&id) else {
+            return;
+        };
+        let living = |node: &Node| !matches!(node.life, Life::Dead(_));
+        let index = unit.index;
+        let kin = serial == unit.root || self.is_kin(unit, serial);
+        let Some((_, dossier)) = self
+            .forest
+            .node(serial)
+            .filter(|node| living(node))
+            .zip(self.dossiers.get(&serial))
+        else {
+            return;
+        };
+        let outside = matches!(dossier.standing.in_a_job(), Standing::Boundary(_));
+        if dossier.units.contains(&id) || outside || dossier.is_kept_from(index) {
+            return;
+        }
+        if serial != unit.root && self.is_kept(serial, index) {
+            return self.keep_out(serial, index);
+        }
+        let Some((unit, dossier)) = self.units.get_mut(&id).zip(self.dossiers.get_mut(&serial))
+        else {
+            return;
+        };
+        // What the newcomer used before is no pace of the job's, and who waits for whom tells nothing.
+        unit.forget_paces();
+        unit.departed = true;
+        dossier.units.push(id);
+        unit.members.insert(serial);
+        if !kin {
+            unit.strays.insert(serial);
+        } else if serial != unit.root {
+            dossier.standing =
+                std::mem::replace(&mut dossier.standing, Standing::Plain).for_member();
+        }
+    }
+
+    /// Whether a process descends from the root, or from one who did.
+    fn is_kin(&self, unit: &Unit, serial: Serial) -> bool {
+        let member = |above: &Serial| unit.members.contains(above) && !unit.strays.contains(above);
+        let mut above = self.forest.above(serial);
+        above.any(|(above, _)| member(&above))
+    }
+
+    /// A process leaves a job, by itself.
+    pub(super) fn leave_alone(&mut self, id: UnitId, serial: Serial, out: &mut Vec<Decision>) {
+        if let Some(dossier) = self.dossiers.get_mut(&serial) {
+            dossier.units.retain(|unit| *unit != id);
+            dossier.strike_figures();
+        }
+        if let Some(unit) = self.units.get_mut(&id) {
+            unit.members.remove(&serial);
+            unit.strays.remove(&serial);
+            unit.part();
+        }
+        self.withdraw(id, out);
+        self.review_frozen(id, out);
+        self.close_if_empty(id, out);
+    }
+
+    /// Events were lost: anybody may run another image.
+    pub(super) fn doubt_labels(&mut self) {
+        if self.labels.is_empty() {
+            return;
+        }
+        for (serial, dossier) in &mut self.dossiers {
+            dossier.carried.doubt();
+            if dossier.carried.has_any() || !dossier.units.is_empty() {
+                self.proofs.insert((self.now, *serial));
+            }
+        }
+    }
+
+    /// New rules may name other labels: then nothing is known of anybody's. Whether everyone is to be asked again.
+    pub(super) fn take_labels(&mut self) -> bool {
+        let labels: Arc<[Arc<str>]> = self.rules.labels().into();
+        if labels == self.labels {
+            return false;
+        }
+        self.labels = labels;
+        self.labels_since = self.now;
+        for dossier in self.dossiers.values_mut() {
+            dossier.carried = Carried::default();
+        }
+        true
+    }
+
+    /// When somebody's environment is to be read again.
+    pub(super) fn next_proof(&self) -> Option<Mono> {
+        self.proofs.first().map(|(at, _)| *at)
+    }
+
+    /// Where execs are not heard, the members of a job are to be asked again before what is known of them is too old.
+    pub(super) fn age_proofs(&mut self, looked: &[UnitId]) {
+        if self.hearing == Hearing::Events {
+            return;
+        }
+        let jobs = looked.iter().filter_map(|id| self.units.get(id));
+        let jobs = jobs.filter(|unit| unit.label.is_some());
+        for serial in jobs.flat_map(|unit| &unit.members) {
+            let proof = self.dossiers.get(serial).map(|it| it.carried.proof);
+            let fresh = match proof {
+                Some(Proof::Since(at)) => self.now.since(at) < PROOF_AGES,
+                Some(Proof::Before) => false,
+                None => true,
+            };
+            if !fresh {
+                self.proofs.insert((self.now, *serial));
+            }
+        }
+    }
+
+    /// The questions about environments that are due.
+    pub(super) fn ask_proofs(&mut self, questions: &mut Vec<Question>) {
+        while let Some((at, serial)) = self.proofs.first().copied() {
+            if at > self.now {
+                return;
+            }
+            self.proofs.pop_first();
+            let now = self.now;
+            let both = self.forest.node(serial).zip(self.dossiers.get_mut(&serial));
+            let Some((node, dossier)) = both else {
+                continue;
+            };
+            let asked = now.since(dossier.carried.asked) < ASKED_AT_MOST;
+            // Whoever is being learnt is asked already.
+            let settled = dossier.learning == Learning::Settled;
+            if !settled || asked || matches!(node.life, Life::Dead(_)) {
+                continue;
+            }
+            dossier.carried.asked = now;
+            questions.push(Question {
+                pid: node.pid,
+                key: node.key,
+                start: Some(node.start),
+                exec: node.exec,
+                variables: self.rules.variables.clone(),
+            });
+        }
+    }
+
+    /// Whether a process is a member of whom it is not known now whether it is one.
+    pub(super) fn is_unproven(&self, unit: &Unit, serial: Serial) -> bool {
+        let both = self.forest.node(serial).zip(self.dossiers.get(&serial));
+        both.filter(|_| unit.members.contains(&serial))
+            .is_some_and(|(node, dossier)| {
+                self.answerable(unit, serial, node, dossier) == Err(Shelter::Unproven)
+            })
+    }
+
+    /// Whether a member may yet turn out to be one that a signal is for.
+    pub(super) fn may_be_proven(&self, unit: &Unit) -> bool {
+        let unproven = |serial: &Serial| self.is_unproven(unit, *serial);
+        unit.label.is_some() && unit.members.iter().any(unproven)
+    }
+
+    /// Whether an end has left members of a job of whom nobody knew, or could make sure, that they are.
+    ///
+    /// # Why that matters
+    /// Whoever runs another image is no target until it is known what that carries. KILL comes for it once it is.
+    pub(super) fn spared_for_now(&self, unit: &Unit, report: &Report) -> bool {
+        let done = |serial: &Serial| {
+            let key = self.forest.node(*serial).and_then(|node| node.key);
+            let mut each = report.each.iter();
+            each.any(|(it, outcome)| {
+                let unsure = matches!(
+                    outcome,
+                    Outcome::Withheld(Withheld::Unsure | Withheld::Left)
+                );
+                Some(*it) == key && !unsure
+            })
+        };
+        let open = |serial: &Serial| {
+            let both = self.forest.node(*serial).zip(self.dossiers.get(serial));
+            both.is_some_and(|(node, dossier)| {
+                match self.answerable(unit, *serial, node, dossier) {
+                    Ok(_) | Err(Shelter::Unproven) => true,
+                    Err(
+                        Shelter::Protected(_)
+                        | Shelter::Boundary(_)
+                        | Shelter::Kept
+                        | Shelter::Leash
+                        | Shelter::Foreign
+                        | Shelter::Untied,
+                    ) => false,
+                }
+            })
+        };
+        let mut members = unit.members.iter();
+        unit.label.is_some() && members.any(|serial| open(serial) && !done(serial))
+    }
+
+    /// Why a process that matches begins no job.
+    pub(super) fn no_job(&self, serial: Serial, scope: &Scope) -> Option<String> {
+        let Scope::Env(name) = scope else {
+            return None;
+        };
+        if self.label_of(serial, name).is_some() {
+            return None;
+        }
+        Some(if self.is_current(serial) {
+            format!("its environment has no {name}: it belongs to no job")
+        } else {
+            format!("whether its environment has {name} is not known")
+        })
+    }
+
+    /// Takes the past of a unit out, where its cooldown lasts.
+    pub(super) fn take_past(&mut self, rule: &RuleName, whose: Whose) -> Option<super::Past> {
+        let (_, past) = self.pasts.remove(&(rule.clone(), whose))?;
+        (past.until > self.now).then_some(past)
+    }
+}
