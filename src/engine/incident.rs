@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::decision::{Closing, Rest};
 use super::evidence::{IncidentId, Verdict};
 use super::legacy::Stand;
-use super::rule::{Mode, Rule, Signal, Stage, StageAct};
+use super::rule::{Mode, Rule, Signal, Stage, StageAct, To};
 use super::units::Mono;
 use super::warrant::{Certainty, WarrantId};
 
@@ -312,6 +312,16 @@ impl Incident {
         self.clock = at;
         self.held = 0;
         self.phase = Phase::Climbing;
+    }
+
+    /// After the last stage, where that was KILL: it is due once more, in a while.
+    pub fn end_again(&mut self, rule: &Rule) {
+        let last = rule.ladder.last().map(|stage| stage.act);
+        let over = self.phase == Phase::Climbing && self.next == rule.ladder.len();
+        if over && last == Some(StageAct::Signal(Signal::Kill, To::Tree)) {
+            self.next = self.next.saturating_sub(1);
+            self.retry = self.clock.after(RETRY);
+        }
     }
 
     /// Whether the stage at hand may wait once more for the root's new image to be known. Not for ever: a process

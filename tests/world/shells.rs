@@ -110,6 +110,8 @@ pub struct Sent {
     pub to: Id,
     pub signal: Signal,
     pub warrant: Arc<Warrant>,
+    /// Whether it truly carried the warrant's label then; `None` where there is none.
+    pub carried: Option<bool>,
 }
 
 #[derive(Clone, Debug)]
@@ -515,6 +517,9 @@ impl Shells {
             to: id,
             signal: warrant.order.signal(),
             warrant: warrant.clone(),
+            carried: warrant.label.as_ref().map(|label| {
+                machine.carries(id, &label.name, &label.value, label.owner.0)
+            }),
         });
         act.reached.insert(id);
         act.first.get_or_insert(machine.now);

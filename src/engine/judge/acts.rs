@@ -220,11 +220,10 @@ impl Judge {
         self.hear(&report.heard, out);
         let now = self.now;
         let frozen = Frozen::by(flight.warrant.as_ref(), report);
-        let ends = flight.warrant.as_ref().map(|warrant| warrant.order) == Some(Order::End);
-        let spared = self
-            .units
-            .get(&flight.unit)
-            .is_some_and(|unit| ends && self.spared_for_now(unit, report));
+        let order = flight.warrant.as_ref().map(|warrant| warrant.order);
+        if order == Some(Order::End) {
+            self.note_struck(flight.unit, report);
+        }
         self.note_continued(flight.unit, &report.continued);
         let Some(unit) = self.units.get_mut(&flight.unit) else {
             return self.undo(frozen, out);
@@ -247,11 +246,7 @@ impl Judge {
             incident.called_off();
             self.undo(frozen, out);
         } else if tally.sent > 0 || (tally.denied == 0 && tally.withheld == 0) {
-            if spared {
-                incident.retry(now);
-            } else {
-                incident.done(report.first.unwrap_or(report.at));
-            }
+            incident.done(report.first.unwrap_or(report.at));
             let before = unit.frozen.take();
             match (frozen, flight.asks()) {
                 (Some(frozen), _) => unit.frozen = Some(frozen.with(before)),

@@ -33,7 +33,7 @@ use crate::engine::warrant::{Outcome, Report, Shelter, Withheld};
 
 /// Where execs are not heard, what was read of an environment is relied on for so long,
 const PROOF_LASTS: Duration = Duration::from_secs(10);
-/// and read again after this.
+/// and read again after this, at the next look.
 const PROOF_AGES: Duration = Duration::from_secs(3);
 /// Nobody is asked more often than this by itself.
 const ASKED_AT_MOST: Duration = Duration::from_secs(2);
@@ -41,7 +41,7 @@ const ASKED_AT_MOST: Duration = Duration::from_secs(2);
 const MOST_DOUBLINGS: u8 = 6;
 
 /// What a process carries, by the judge's list of labels.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Carried {
     /// The values; where none is set, or it is empty, `None`. Shorter where nothing is known.
     values: Arc<[Option<Text>]>,
@@ -50,16 +50,29 @@ pub(super) struct Carried {
     slow: u8,
     /// When it was last asked for by itself.
     asked: Mono,
+    /// When it will be; [`Mono::NEVER`] when nobody needs to.
+    due: Mono,
 }
 
 /// How well that is known.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Proof {
     /// Not at all, or only of an image before, or of a parent.
-    #[default]
     Before,
     /// Of the image it runs: read then, or inherited from one of whom it was.
     Since(Mono),
+}
+
+impl Default for Carried {
+    fn default() -> Self {
+        Self {
+            values: Arc::default(),
+            proof: Proof::Before,
+            slow: 0,
+            asked: Mono::BOOT,
+            due: Mono::NEVER,
+        }
+    }
 }
 
 impl Carried {
@@ -137,13 +150,19 @@ impl Judge {
 
     /// Its environment could not be read: it is asked for again, ever more rarely.
     pub(super) fn ask_later(&mut self, serial: Serial) {
-        let now = self.now;
-        if let Some(dossier) = self.dossiers.get_mut(&serial) {
-            let carried = &mut dossier.carried;
-            let wait = YOUTH.saturating_mul(1_u32 << carried.slow.min(MOST_DOUBLINGS));
-            carried.slow = carried.slow.saturating_add(1);
-            self.proofs.insert((now.after(wait), serial));
-        }
+        let wait = self.patience_with(serial);
+        self.schedule_proof(serial, self.now.after(wait));
+    }
+
+    /// Has an environment read again at that moment, or sooner where that was due already.
+    fn schedule_proof(&mut self, serial: Serial, at: Mono) {
+        let Some(dossier) = self.dossiers.get_mut(&serial) else {
+            return;
+        };
+        let due = dossier.carried.due.min(at);
+        let old = std::mem::replace(&mut dossier.carried.due, due);
+        self.proofs.remove(&(old, serial));
+        self.proofs.insert((due, serial));
     }
 
     /// How long after an answer that did not come the question is put again.
@@ -338,11 +357,15 @@ impl Judge {
         if self.labels.is_empty() {
             return;
         }
+        let mut whom = Vec::new();
         for (serial, dossier) in &mut self.dossiers {
             dossier.carried.doubt();
             if dossier.carried.has_any() || !dossier.units.is_empty() {
-                self.proofs.insert((self.now, *serial));
+                whom.push(*serial);
             }
+        }
+        for serial in whom {
+            self.schedule_proof(serial, self.now);
         }
     }
 
@@ -365,27 +388,33 @@ impl Judge {
         self.proofs.first().map(|(at, _)| *at)
     }
 
-    /// Where execs are not heard, the members of a job are to be asked again before what is known of them is too old.
+    /// Where execs are not heard, the members of a job are asked again before what is known of them is too old. Elsewhere
+    /// those of whom nothing is known are asked all the same: an answer may have been lost.
     pub(super) fn age_proofs(&mut self, looked: &[UnitId]) {
-        if self.hearing == Hearing::Events {
-            return;
-        }
         let jobs = looked.iter().filter_map(|id| self.units.get(id));
         let jobs = jobs.filter(|unit| unit.label.is_some());
-        for serial in jobs.flat_map(|unit| &unit.members) {
-            let proof = self.dossiers.get(serial).map(|it| it.carried.proof);
-            let fresh = match proof {
-                Some(Proof::Since(at)) => self.now.since(at) < PROOF_AGES,
-                Some(Proof::Before) => false,
-                None => true,
-            };
-            if !fresh {
-                self.proofs.insert((self.now, *serial));
-            }
+        let idle = |serial: &Serial| {
+            let dossier = self.dossiers.get(serial);
+            dossier.is_some_and(|it| it.carried.due == Mono::NEVER && !self.is_fresh(*serial))
+        };
+        let members = jobs.flat_map(|unit| unit.members.iter().copied());
+        let whom: Vec<Serial> = members.filter(idle).collect();
+        for serial in whom {
+            self.schedule_proof(serial, self.now);
         }
     }
 
-    /// The questions about environments that are due.
+    /// Whether nobody needs to ask what a process carries.
+    fn is_fresh(&self, serial: Serial) -> bool {
+        let proof = self.dossiers.get(&serial).map(|it| it.carried.proof);
+        match (proof, self.hearing) {
+            (None, _) | (Some(Proof::Since(_)), Hearing::Events) => true,
+            (Some(Proof::Since(at)), Hearing::Nothing) => self.now.since(at) < PROOF_AGES,
+            (Some(Proof::Before), _) => false,
+        }
+    }
+
+    /// The questions about environments that are due. Each is put again until it is answered, ever more rarely.
     pub(super) fn ask_proofs(&mut self, questions: &mut Vec<Question>) {
         while let Some((at, serial)) = self.proofs.first().copied() {
             if at > self.now {
@@ -393,17 +422,24 @@ impl Judge {
             }
             self.proofs.pop_first();
             let now = self.now;
+            let fresh = self.is_fresh(serial);
             let both = self.forest.node(serial).zip(self.dossiers.get_mut(&serial));
             let Some((node, dossier)) = both else {
                 continue;
             };
-            let asked = now.since(dossier.carried.asked) < ASKED_AT_MOST;
-            // Whoever is being learnt is asked already.
-            let settled = dossier.learning == Learning::Settled;
-            if !settled || asked || matches!(node.life, Life::Dead(_)) {
+            let carried = &mut dossier.carried;
+            carried.due = Mono::NEVER;
+            if fresh || matches!(node.life, Life::Dead(_)) {
                 continue;
             }
-            dossier.carried.asked = now;
+            // Whoever is being learnt is asked already.
+            let settled = dossier.learning == Learning::Settled;
+            let soonest = carried.asked.after(ASKED_AT_MOST);
+            if !settled || soonest > now {
+                self.schedule_proof(serial, soonest.max(now.after(YOUTH)));
+                continue;
+            }
+            carried.asked = now;
             questions.push(Question {
                 pid: node.pid,
                 key: node.key,
@@ -411,6 +447,7 @@ impl Judge {
                 exec: node.exec,
                 variables: self.rules.variables.clone(),
             });
+            self.ask_later(serial);
         }
     }
 
@@ -429,40 +466,45 @@ impl Judge {
         unit.label.is_some() && unit.members.iter().any(unproven)
     }
 
-    /// Whether an end has left members of a job of whom nobody knew, or could make sure, that they are.
+    /// Notes whom an end has reached, or cannot reach: it does not come for them again.
+    pub(super) fn note_struck(&mut self, id: UnitId, report: &Report) {
+        let forest = &self.forest;
+        let Some(unit) = self.units.get_mut(&id).filter(|it| it.label.is_some()) else {
+            return;
+        };
+        let reached = |outcome: Outcome| match outcome {
+            Outcome::Withheld(why) => why == Withheld::Protected,
+            Outcome::Sent | Outcome::Gone | Outcome::Denied | Outcome::Survived => true,
+        };
+        let each = report.each.iter().filter(|(_, outcome)| reached(*outcome));
+        unit.struck.extend(each.map(|(key, _)| *key));
+        unit.struck.retain(|key| forest.find(*key).is_some());
+    }
+
+    /// After the ladder's last KILL, members of a job may turn up of whom nobody knew, or could make sure, that they are: then
+    /// KILL comes again, for them.
     ///
     /// # Why that matters
-    /// Whoever runs another image is no target until it is known what that carries. KILL comes for it once it is.
-    pub(super) fn spared_for_now(&self, unit: &Unit, report: &Report) -> bool {
-        let done = |serial: &Serial| {
-            let key = self.forest.node(*serial).and_then(|node| node.key);
-            let mut each = report.each.iter();
-            each.any(|(it, outcome)| {
-                let unsure = matches!(
-                    outcome,
-                    Outcome::Withheld(Withheld::Unsure | Withheld::Left)
-                );
-                Some(*it) == key && !unsure
-            })
+    /// Whoever runs another image is no target until it is known what that carries, and a stray is found when it is read.
+    pub(super) fn call_again(&mut self, id: UnitId) {
+        let Some(unit) = self.units.get(&id).filter(|it| it.label.is_some()) else {
+            return;
         };
-        let open = |serial: &Serial| {
+        let fresh = |serial: &Serial| {
             let both = self.forest.node(*serial).zip(self.dossiers.get(serial));
             both.is_some_and(|(node, dossier)| {
-                match self.answerable(unit, *serial, node, dossier) {
-                    Ok(_) | Err(Shelter::Unproven) => true,
-                    Err(
-                        Shelter::Protected(_)
-                        | Shelter::Boundary(_)
-                        | Shelter::Kept
-                        | Shelter::Leash
-                        | Shelter::Foreign
-                        | Shelter::Untied,
-                    ) => false,
-                }
+                let struck = node.key.is_some_and(|key| unit.struck.contains(&key));
+                !struck && self.answerable(unit, *serial, node, dossier).is_ok()
             })
         };
-        let mut members = unit.members.iter();
-        unit.label.is_some() && members.any(|serial| open(serial) && !done(serial))
+        if !unit.members.iter().any(fresh) {
+            return;
+        }
+        if let Some(unit) = self.units.get_mut(&id)
+            && let Some(incident) = &mut unit.incident
+        {
+            incident.end_again(&unit.rule);
+        }
     }
 
     /// Why a process that matches begins no job.

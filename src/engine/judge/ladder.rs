@@ -43,6 +43,7 @@ impl Judge {
             }
             self.open(id, out);
         }
+        self.call_again(id);
         let bar = self.bar(id);
         let now = self.now;
         let Some(unit) = self.units.get_mut(&id) else {

@@ -78,6 +78,8 @@ pub(super) struct Unit {
     pub(super) floor: Duration,
     /// Its control group, when it has one to itself.
     pub(super) exclusive: Exclusive,
+    /// Of a job, who was sent KILL already and lives.
+    pub(super) struck: BTreeSet<ProcKey>,
     /// When the root went away.
     pub(super) root_gone: Option<Mono>,
     /// One per limit, in the order of the clauses.
@@ -164,6 +166,7 @@ impl Unit {
             label: None,
             members: BTreeSet::new(),
             strays: BTreeSet::new(),
+            struck: BTreeSet::new(),
             zombies: BTreeSet::new(),
             buried: Buried::default(),
             spawned: Births::default(),

@@ -3,6 +3,7 @@ use crate::engine::decision::PauseView;
 use crate::engine::evidence::{IncidentId, Subject, UnitKey};
 use crate::engine::forest::Starter;
 use crate::engine::incident::Past;
+use crate::engine::label::Label;
 use crate::engine::legacy::{Bequest, Ending, Kin, Remainder, Stand};
 use crate::engine::process::{Mark, Pid, ProcKey, Text, Uid};
 use crate::engine::rule::{Mode, Signal, StageAct, To};
@@ -63,6 +64,23 @@ fn unit(root: ProcKey, member: ProcKey) -> Bequest {
     }
 }
 
+fn label() -> Label {
+    Label {
+        name: "BUILD_TAG".into(),
+        value: Text::new(*b"a\xff-7"),
+        owner: Uid(1000),
+    }
+}
+
+fn job(root: ProcKey, member: ProcKey) -> Bequest {
+    let mut job = unit(root, member);
+    job.unit = UnitKey::Label(root);
+    job.subject.label = Some(label().shown());
+    job.members = Vec::new();
+    job.label = Some(label());
+    job
+}
+
 fn legacy() -> Legacy {
     let root = key(10, Mark::Inode(1 << 40));
     let member = key(11, Mark::Ticks(77));
@@ -96,16 +114,25 @@ fn legacy() -> Legacy {
                 session: root.pid(),
             }),
         ],
-        units: vec![unit(root, member)],
+        units: vec![unit(root, member), job(root, member)],
         kept: vec![(member, vec!["other".into()])],
         frozen: vec![member],
-        pasts: vec![Remainder {
-            label: None,
-            rule: "other".into(),
-            unit: UnitKey::Process(root),
-            ladder: vec![StageAct::Nudge],
-            past,
-        }],
+        pasts: vec![
+            Remainder {
+                label: None,
+                rule: "other".into(),
+                unit: UnitKey::Process(root),
+                ladder: vec![StageAct::Nudge],
+                past: past.clone(),
+            },
+            Remainder {
+                label: Some(label()),
+                rule: "job".into(),
+                unit: UnitKey::Label(root),
+                ladder: vec![StageAct::Nudge],
+                past,
+            },
+        ],
         endings: vec![Ending {
             at: Mono::from_secs(6),
             rule: "pytest".into(),
