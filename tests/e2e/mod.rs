@@ -25,6 +25,7 @@ mod answers;
 mod freeze;
 mod gates;
 mod history;
+mod jobs;
 pub(crate) mod identity;
 pub(crate) mod lineage;
 mod memory;
