@@ -355,7 +355,11 @@ fn a_jobs_warrant_reaches_nobody_who_does_not_carry_its_label() {
         for order in [Order::Ask(Signal::Term), Order::End] {
             let sleeper = |value: &str| {
                 let mut command = std::process::Command::new("sleep");
-                command.arg("30").env("BEADLE_LABEL", value).spawn().unwrap()
+                command
+                    .arg("30")
+                    .env("BEADLE_LABEL", value)
+                    .spawn()
+                    .unwrap()
             };
             let (mut member, mut other) = (sleeper("7"), sleeper("8"));
             let mut forest = Forest::default();

@@ -94,6 +94,18 @@ impl<'a> Reader<'a> {
         self.findings.push(problem);
     }
 
+    /// An error with a way out that is longer than a label.
+    pub(super) fn refuse_with_help(
+        &mut self,
+        span: Span,
+        message: impl Into<String>,
+        expected: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        let problem = Problem::error(self.spot(span), message).label(expected);
+        self.findings.push(problem.help(help));
+    }
+
     /// A warning: what is doubtful, and what would not be.
     pub(super) fn doubt(
         &mut self,

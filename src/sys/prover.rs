@@ -148,7 +148,11 @@ fn environment(pid: Pid, owner: Uid) -> Option<Vec<u8>> {
 /// Where a variable is set twice, the first counts, as it does to `getenv`.
 fn found_in(environment: &[u8], label: &Label) -> Carries {
     let mut set = environment.split(|byte| *byte == 0);
-    let value = set.find_map(|entry| entry.strip_prefix(label.name.as_bytes())?.strip_prefix(b"="));
+    let value = set.find_map(|entry| {
+        entry
+            .strip_prefix(label.name.as_bytes())?
+            .strip_prefix(b"=")
+    });
     if value == Some(label.value.bytes()) {
         Carries::It
     } else {
@@ -198,6 +202,55 @@ mod tests {
         child.kill().unwrap();
         child.wait().unwrap();
         assert_eq!(ask(&label("7")), Carries::Unknown);
+    }
+
+    /// A sleeper that leads a session on a terminal of its own, as the shell of a person does.
+    fn at_a_terminal() -> (Child, Pid, std::os::fd::OwnedFd) {
+        use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+        use std::os::unix::process::CommandExt as _;
+
+        let (mut screen, mut slave) = (-1, -1);
+        let nothing = std::ptr::null_mut();
+        // SAFETY: both descriptors are ours to be written; no name is asked for.
+        let made = unsafe {
+            libc::openpty(
+                &raw mut screen,
+                &raw mut slave,
+                nothing,
+                nothing.cast(),
+                nothing.cast(),
+            )
+        };
+        assert_eq!(made, 0);
+        // SAFETY: openpty has just made them, and nobody else has them.
+        let (screen, slave) =
+            unsafe { (OwnedFd::from_raw_fd(screen), OwnedFd::from_raw_fd(slave)) };
+        let number = slave.as_raw_fd();
+        let mut command = Command::new("sleep");
+        command.arg("20").env("BEADLE_JOB", "7");
+        // SAFETY: both may be called between fork and exec.
+        unsafe {
+            command.pre_exec(move || {
+                libc::setsid();
+                libc::ioctl(number, libc::TIOCSCTTY, 0);
+                Ok(())
+            });
+        }
+        let child = command.spawn().unwrap();
+        let pid = Pid::new(child.id()).unwrap();
+        (child, pid, screen)
+    }
+
+    #[test]
+    fn whoever_was_found_at_a_terminal_of_its_own_is_looked_at_first() {
+        let (mut child, pid, screen) = at_a_terminal();
+        let mut prover = Prover::default();
+        let found = prover.ask(pid, Whom::Found, &label("7"));
+        let named = prover.ask(pid, Whom::Named, &label("7"));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        drop(screen);
+        assert_eq!((found, named), (Carries::Another, Carries::It));
     }
 
     #[test]

@@ -213,7 +213,10 @@ impl Signaller {
         let whom = if named { Whom::Named } else { Whom::Found };
         let prover = &mut self.prover;
         // Who it is was made sure of before, and is again by the signal: the pidfd of a dead one takes none.
-        match self.holds.with(key, |_, _| prover.ask(key.pid(), whom, label)) {
+        match self
+            .holds
+            .with(key, |_, _| prover.ask(key.pid(), whom, label))
+        {
             Ok(Carries::It) => None,
             Ok(Carries::Another) => Some(Withheld::Left),
             Ok(Carries::Unknown) => Some(Withheld::Unsure),

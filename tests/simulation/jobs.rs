@@ -309,7 +309,11 @@ impl World {
         for sent in new {
             let label = sent.warrant.label.as_ref().ok_or("no label")?;
             if sent.carried != Some(true) {
-                return Err(format!("{:?} reached who does not carry {}", sent.signal, label.shown()));
+                return Err(format!(
+                    "{:?} reached who does not carry {}",
+                    sent.signal,
+                    label.shown()
+                ));
             }
             let ran = &self.machine.kin[sent.to.0].ran.last().unwrap().1;
             // Whoever was born in the midst of the act nobody has looked at yet, in a tree neither.
@@ -327,14 +331,18 @@ impl World {
     /// 2.
     fn names_only_members(&self, warrant: &Warrant) -> Result<(), String> {
         let label = warrant.label.as_ref().ok_or("a warrant without a label")?;
-        if self.ways.hearing == Hearing::Nothing || self.gaps > 0 || !self.machine.events.is_empty() {
+        if self.ways.hearing == Hearing::Nothing || self.gaps > 0 || !self.machine.events.is_empty()
+        {
             return Ok(());
         }
         for target in &warrant.targets {
             let Some(id) = self.machine.find(target.key).map(|body| body.id) else {
                 continue;
             };
-            if !self.machine.carries(id, &label.name, &label.value, label.owner.0) {
+            if !self
+                .machine
+                .carries(id, &label.name, &label.value, label.owner.0)
+            {
                 return Err(format!("names {} who does not carry it", target.key));
             }
         }
@@ -357,12 +365,19 @@ impl World {
             chain.push(above);
             next = self.machine.kin[above.0].parent;
         }
-        let mut ran = chain.iter().take(chain.len().saturating_sub(1)).flat_map(|id| {
-            self.machine.kin[id.0].ran.iter().map(|(_, program)| program)
-        });
+        let mut ran = chain
+            .iter()
+            .take(chain.len().saturating_sub(1))
+            .flat_map(|id| {
+                self.machine.kin[id.0]
+                    .ran
+                    .iter()
+                    .map(|(_, program)| program)
+            });
         // What it carries must be read again once it is another user's.
         let moved = body.owned != body.born;
-        let apart = moved || ran.any(|program| ["kept", "sshd", "bash"].contains(&program.as_str()));
+        let apart =
+            moved || ran.any(|program| ["kept", "sshd", "bash"].contains(&program.as_str()));
         let stuck = body.plan.on_kill == OnKill::Stuck || body.plan.consent == Consent::Refuses;
         apart || stuck || spared.contains(&body.program.as_str())
     }
@@ -422,10 +437,16 @@ impl World {
     fn nobody_is_left(&mut self) -> Result<(), String> {
         let age = |limit: &Bound| matches!(limit, Bound::Age(_));
         let limits = self.rules.rules.iter().flat_map(|rule| &rule.clauses);
-        let lasts = limits.flat_map(|clause| &clause.limits).all(|limit| age(&limit.bound));
+        let lasts = limits
+            .flat_map(|clause| &clause.limits)
+            .all(|limit| age(&limit.bound));
         let left = self.machine.living().filter(|body| {
             let execs = self.machine.kin[body.id.0].ran.len() > 1;
-            execs && body.env.get(NAME).is_some_and(|value| value == "dontKillMe")
+            execs
+                && body
+                    .env
+                    .get(NAME)
+                    .is_some_and(|value| value == "dontKillMe")
         });
         self.left_by_exec = u32::try_from(left.count()).unwrap();
         if !lasts {
@@ -473,4 +494,3 @@ fn a_job_is_ended_whole_and_nobody_else() {
     assert!(many, "{words}");
     println!("{words}");
 }
-

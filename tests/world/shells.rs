@@ -517,9 +517,10 @@ impl Shells {
             to: id,
             signal: warrant.order.signal(),
             warrant: warrant.clone(),
-            carried: warrant.label.as_ref().map(|label| {
-                machine.carries(id, &label.name, &label.value, label.owner.0)
-            }),
+            carried: warrant
+                .label
+                .as_ref()
+                .map(|label| machine.carries(id, &label.name, &label.value, label.owner.0)),
         });
         act.reached.insert(id);
         act.first.get_or_insert(machine.now);
@@ -534,7 +535,10 @@ impl Shells {
 
     /// What the real door reads before each signal to a member of a job.
     fn unlabeled(&self, machine: &Machine, warrant: &Warrant, id: Id) -> Option<Withheld> {
-        let label = warrant.label.as_ref().filter(|_| self.ways.door == Door::Reads)?;
+        let label = warrant
+            .label
+            .as_ref()
+            .filter(|_| self.ways.door == Door::Reads)?;
         let carries = machine.carries(id, &label.name, &label.value, label.owner.0);
         (!carries).then_some(Withheld::Left)
     }

@@ -236,6 +236,7 @@ fn trial_page() {
         stage(10, StageAct::Signal(Signal::Kill, To::Tree)),
     ]);
     let rule = |name: &str, mode: Mode| TrialRule {
+        label: None,
         name: Safe::word(name),
         mode: Safe::word(mode.word()),
         ladder: ladder.clone(),

@@ -91,9 +91,8 @@ pub(in crate::config) static RULE: Table<RuleDraft> = Table {
              process of the same owner whose environment has the same NAME: a CI job.",
             Shape::Scope,
             |draft, entry, reader| {
-                draft.scope =
-                    scope::read(&entry.node, reader)
-                        .map(|scope| reader.mark(scope, entry.node.span));
+                draft.scope = scope::read(&entry.node, reader)
+                    .map(|scope| reader.mark(scope, entry.node.span));
             },
         ),
         Key::sets(

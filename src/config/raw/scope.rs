@@ -7,8 +7,9 @@ use crate::config::yaml::{Node, Value};
 use crate::engine::rule::Scope;
 
 /// What tells jobs apart, for whoever named something that does not.
-const JOBS: &str = "GITHUB_RUN_ID, CI_JOB_ID (GitLab), BUILD_TAG or BUILD_ID (Jenkins), BUILDKITE_JOB_ID, \
-                    CIRCLE_WORKFLOW_JOB_ID, BUILD_BUILDID (Azure), or one that your launcher sets to something new each time";
+const JOBS: &str = "what tells jobs apart: GITHUB_RUN_ID, CI_JOB_ID (GitLab), BUILD_TAG or BUILD_ID (Jenkins), \
+                    BUILDKITE_JOB_ID, CIRCLE_WORKFLOW_JOB_ID, BUILD_BUILDID (Azure), or a variable that your launcher \
+                    sets to something new each time";
 
 /// Set for everybody, or for all that a person does in a login.
 const EVERYBODYS: [&str; 47] = [
@@ -118,8 +119,8 @@ pub(super) fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Scope> {
             return env(name, node.span, reader);
         }
         if text == "env" {
-            let expected = format!("expected `env:NAME`: {JOBS}");
-            reader.refuse(node.span, "a scope without a variable", expected);
+            let message = "a scope without a variable";
+            reader.refuse_with_help(node.span, message, "expected `env:NAME`", JOBS);
             return None;
         }
     }
@@ -135,8 +136,8 @@ fn env(name: &str, span: Span, reader: &mut Reader<'_>) -> Option<Scope> {
         && name.chars().all(letter)
         && !name.starts_with(|c: char| c.is_ascii_digit());
     if !sound {
-        let expected = format!("expected `env:NAME`, such as {JOBS}");
-        reader.refuse(span, "not the name of a variable", expected);
+        let message = "not the name of a variable";
+        reader.refuse_with_help(span, message, "expected `env:NAME`", JOBS);
         return None;
     }
     let why = if is_one_of(name, &EVERYBODYS) {
@@ -148,8 +149,8 @@ fn env(name: &str, span: Span, reader: &mut Reader<'_>) -> Option<Scope> {
     } else {
         return Some(Scope::Env(name.into()));
     };
-    let expected = format!("a variable that tells one job from another, such as {JOBS}");
-    reader.refuse(span, format!("{} {why}", quoted(name)), expected);
+    let message = format!("{} {why}", quoted(name));
+    reader.refuse_with_help(span, message, "tells no job from another", JOBS);
     None
 }
 

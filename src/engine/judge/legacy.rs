@@ -142,15 +142,18 @@ impl Judge {
             let label = unit.label.as_ref();
             Some(left(&unit.rule, unit.key, label, unit.past.as_ref()?))
         });
-        let gone = self.pasts.iter().filter_map(|((name, whose), (unit, past))| {
-            let mut rules = self.rules.rules.iter();
-            let rule = rules.find(|rule| rule.name == *name)?;
-            let label = match whose {
-                Whose::Unit(_) => None,
-                Whose::Job(label) => Some(label),
-            };
-            Some(left(rule, *unit, label, past))
-        });
+        let gone = self
+            .pasts
+            .iter()
+            .filter_map(|((name, whose), (unit, past))| {
+                let mut rules = self.rules.rules.iter();
+                let rule = rules.find(|rule| rule.name == *name)?;
+                let label = match whose {
+                    Whose::Unit(_) => None,
+                    Whose::Job(label) => Some(label),
+                };
+                Some(left(rule, *unit, label, past))
+            });
         present.chain(gone).collect()
     }
 

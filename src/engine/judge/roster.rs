@@ -58,7 +58,11 @@ impl Judge {
                 return Err(Shelter::Unproven);
             }
             let root = serial == unit.root;
-            return Ok(if root { HardTie::Root } else { HardTie::Labeled });
+            return Ok(if root {
+                HardTie::Root
+            } else {
+                HardTie::Labeled
+            });
         }
         if serial == unit.root {
             return Ok(HardTie::Root);

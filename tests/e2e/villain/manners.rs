@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use super::bounds::{Forked, burn, exit, fork, linger, nap, number, over};
 use super::{
-    BURN, FILE, MANNER, NUMBER, OTHER, births, jobs, launcher, memory, realms, stands, storms, terminal,
+    BURN, FILE, MANNER, NUMBER, OTHER, births, jobs, launcher, memory, realms, stands, storms,
+    terminal,
 };
 
 /// Memory that the leaderless one holds: 64 MiB.
