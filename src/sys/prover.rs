@@ -67,16 +67,12 @@ impl Prover {
         if desk.questions.send((pid, whom, label.clone())).is_err() {
             return Carries::Unknown;
         }
-        match desk.answers.recv_timeout(PATIENCE) {
-            Ok(answer) => {
-                self.desk = Some(desk);
-                answer
-            }
-            Err(_) => {
-                self.stuck.push(pid);
-                Carries::Unknown
-            }
-        }
+        let Ok(answer) = desk.answers.recv_timeout(PATIENCE) else {
+            self.stuck.push(pid);
+            return Carries::Unknown;
+        };
+        self.desk = Some(desk);
+        answer
     }
 
     /// Nothing is under way any more: whoever was stuck may be asked about again.

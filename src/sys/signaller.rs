@@ -217,11 +217,10 @@ impl Signaller {
             .holds
             .with(key, |_, _| prover.ask(key.pid(), whom, label))
         {
-            Ok(Carries::It) => None,
+            // Of a dead one the signal itself will tell.
+            Ok(Carries::It) | Err(NoHold::Gone) => None,
             Ok(Carries::Another) => Some(Withheld::Left),
-            Ok(Carries::Unknown) => Some(Withheld::Unsure),
-            // The signal itself will tell.
-            Err(NoHold::Gone | NoHold::Short | NoHold::Refused) => None,
+            Ok(Carries::Unknown) | Err(NoHold::Short | NoHold::Refused) => Some(Withheld::Unsure),
         }
     }
 

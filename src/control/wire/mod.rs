@@ -402,7 +402,7 @@ pub enum Relation {
         scope: Safe,
         /// With `env:NAME`, whose job it is: `NAME=value`, secrets removed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        label: Option<Safe>,
+        label: Option<Box<Safe>>,
         /// The unit's root.
         root: u32,
         /// The root's identity.

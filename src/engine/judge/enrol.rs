@@ -64,15 +64,7 @@ impl Judge {
             return;
         }
         if matches!(facts.args, Read::Late) || matches!(facts.exe, Read::Late) {
-            // What is known already was only asked for again.
-            let open = |dossier: &&mut Box<Dossier>| dossier.learning != Learning::Settled;
-            if let Some(dossier) = self.dossiers.get_mut(&serial).filter(open) {
-                dossier.learning = Learning::Young;
-                let wait = self.patience_with(serial);
-                self.schedule(serial, self.now.after(wait));
-            } else {
-                self.ask_later(serial);
-            }
+            self.learn_later(serial);
             return;
         }
         let ours = facts
@@ -128,6 +120,18 @@ impl Judge {
             self.count_from_now(serial);
         }
         self.hopeful.insert(serial);
+    }
+
+    /// What it runs could not be read in time: it is asked again. Where that is known already, only what it carries may be
+    /// missing.
+    fn learn_later(&mut self, serial: Serial) {
+        let open = |dossier: &&mut Box<Dossier>| dossier.learning != Learning::Settled;
+        let Some(dossier) = self.dossiers.get_mut(&serial).filter(open) else {
+            return self.ask_later(serial);
+        };
+        dossier.learning = Learning::Young;
+        let wait = self.patience_with(serial);
+        self.schedule(serial, self.now.after(wait));
     }
 
     /// What counts only since it is known what it runs was not used all at once.
@@ -337,11 +341,11 @@ impl Judge {
 
     /// Whose job a matching process would be the root of, or belong to.
     fn place_in_job(&self, serial: Serial, index: usize, name: &Arc<str>) -> Placed {
-        let kept = |dossier: &Box<Dossier>| dossier.is_kept_from(index);
+        let dossier = self.dossiers.get(&serial);
         let Some(label) = self.label_of(serial, name) else {
             return Placed::Below;
         };
-        if self.dossiers.get(&serial).is_none_or(kept) {
+        if dossier.is_none_or(|dossier| dossier.is_kept_from(index)) {
             return Placed::Below;
         }
         match self.job(index, &label) {
