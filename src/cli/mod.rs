@@ -17,6 +17,7 @@ use crate::engine::process::Uid;
 mod check;
 #[cfg_attr(not(target_os = "linux"), path = "demo/elsewhere.rs")]
 mod demo;
+mod doctor;
 #[cfg(target_os = "linux")]
 mod guardian;
 mod history;
@@ -50,6 +51,7 @@ Examples:
   beadle pause 30m          leave my processes alone for half an hour
   beadle check              what is wrong with my rules, with line and column
   beadle try rules.yaml     what these rules would match now, and how near to its limits it is
+  beadle doctor             what works on this machine, what does not, and what to do
 
 Rules live in /etc/beadle/beadle.yaml, or for one user in ~/.config/beadle/beadle.yaml.
 Without any file the built-in rules run, and never signal anything.";
@@ -77,6 +79,7 @@ enum Command {
     Try(trial::Args),
     Rules(rules::Args),
     Schema(schema::Args),
+    Doctor(doctor::Args),
     Demo(demo::Args),
     #[cfg(target_os = "linux")]
     #[command(hide = true)]
@@ -165,6 +168,7 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
             schema::run(args);
             Ok(())
         }
+        Some(Command::Doctor(args)) => doctor::run(args, &around),
         Some(Command::Demo(args)) => demo::run(args, &around),
         #[cfg(target_os = "linux")]
         Some(Command::Guardian(args)) => guardian::run(args),

@@ -36,6 +36,8 @@ pub mod procfs;
 #[cfg(target_os = "linux")]
 mod prover;
 #[cfg(target_os = "linux")]
+pub mod rivals;
+#[cfg(target_os = "linux")]
 pub mod sampler;
 #[cfg(target_os = "linux")]
 pub mod signaller;

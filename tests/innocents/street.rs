@@ -100,16 +100,21 @@ impl Settling<'_> {
             "--headless",
             "--no-sandbox",
             "--disable-gpu",
+            // It is to talk to nobody.
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--no-first-run",
             &profile,
             "--dump-dom",
             &page,
         ];
         // Under the bounds that everybody has here, not every browser works.
-        let bounds = ["prlimit", "--as=4294967296", "timeout", "20"];
+        let bounds = ["prlimit", "--data=4294967296", "timeout", "20"];
         let words = browsers.map(|browser| [&[browser][..], &options].concat());
         let works = |words: &&Vec<&str>| self.ground.can(&[&bounds[..], words].concat());
         let Some(words) = words.iter().find(works) else {
-            let why = "no chromium here that renders within 4 GiB of address space";
+            let why = "no chromium here that renders within 4 GiB of private memory";
             return cannot_show("a browser that renders", why);
         };
         let words: Vec<_> = words.iter().map(|word| (*word).to_owned()).collect();

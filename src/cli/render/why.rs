@@ -81,7 +81,7 @@ fn one(rule: &RuleWhy, pid: u32, paint: Paint, page: &mut Page) {
             let place = match (scope.as_str(), *root == pid) {
                 ("process", _) => "judged by itself".to_owned(),
                 (_, root_itself) if label.is_some() => {
-                    job(label.as_deref(), root_itself, program, *root)
+                    job(label.as_ref(), root_itself, program, *root)
                 }
                 (_, true) => "root of a tree".to_owned(),
                 (_, false) => format!("member of the tree of {program}[{root}]"),

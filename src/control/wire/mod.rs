@@ -393,6 +393,10 @@ pub struct RuleWhy {
 }
 
 /// How a rule stands to a process.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "an answer has one for each rule: a handful"
+)]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "relation", rename_all = "snake_case")]
 pub enum Relation {
@@ -402,7 +406,7 @@ pub enum Relation {
         scope: Safe,
         /// With `env:NAME`, whose job it is: `NAME=value`, secrets removed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        label: Option<Box<Safe>>,
+        label: Option<Safe>,
         /// The unit's root.
         root: u32,
         /// The root's identity.

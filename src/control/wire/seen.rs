@@ -336,7 +336,7 @@ impl RuleWhy {
                 incident,
             } => Relation::Member {
                 scope: scope(*unit, label.as_ref()),
-                label: label.as_ref().map(|label| Box::new(Safe::from(label))),
+                label: label.as_ref().map(Safe::from),
                 root: unit.root().pid().number(),
                 key: Safe::word(&unit.root().to_string()),
                 program: Safe::from(root),

@@ -23,7 +23,7 @@ static MOST: AtomicU64 = AtomicU64::new(0);
 /// Longest life of a villain that was told no deadline.
 const DEFAULT_LIFE: Duration = Duration::from_secs(30);
 
-/// Address space of one process.
+/// Private memory of one process. Address space is no measure: a browser reserves a terabyte of it and uses nothing by that.
 const MEMORY: u64 = 4 << 30;
 
 /// CPU seconds of one process.
@@ -59,7 +59,7 @@ pub(super) fn take() {
     for (resource, most) in [
         (libc::RLIMIT_CORE, 0),
         (libc::RLIMIT_CPU, CPU),
-        (libc::RLIMIT_AS, MEMORY),
+        (libc::RLIMIT_DATA, MEMORY),
     ] {
         let limit = libc::rlimit {
             rlim_cur: most,
