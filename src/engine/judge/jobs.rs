@@ -150,6 +150,9 @@ impl Judge {
 
     /// Its environment could not be read: it is asked for again, ever more rarely.
     pub(super) fn ask_later(&mut self, serial: Serial) {
+        if self.labels.is_empty() {
+            return;
+        }
         let wait = self.patience_with(serial);
         self.schedule_proof(serial, self.now.after(wait));
     }
