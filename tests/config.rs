@@ -200,7 +200,7 @@ rules:
     assert!(loaded.warnings.is_empty());
     let rule = rule(&loaded, "pytest");
     assert_eq!(
-        (rule.mode, rule.scope, rule.keep.len()),
+        (rule.mode, rule.scope.clone(), rule.keep.len()),
         (Mode::Nudge, Scope::Tree, 1)
     );
     assert_eq!(rule.about.as_deref(), Some("test runs that never end"));

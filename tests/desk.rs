@@ -198,6 +198,7 @@ pub(crate) fn warrant(order: Order, targets: Vec<Target>, seen: EventCount) -> W
             Order::Ask(_) | Order::Release => Newborn::Admit,
             Order::End | Order::Hold => Newborn::Refuse,
         },
+        label: None,
         spare: Arc::new(Spare::default()),
         evidence: Arc::new(Evidence {
             rule: RuleName::from("test"),
@@ -211,6 +212,7 @@ pub(crate) fn warrant(order: Order, targets: Vec<Target>, seen: EventCount) -> W
                 owner: None,
                 audience: None,
                 tty: None,
+                label: None,
             },
             sampled: now(),
             readings: Vec::new(),

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use beadle::engine::decision::Hearing;
 use beadle::engine::event::{Event, Happening};
-use beadle::engine::process::{Mark, Pid, ProcKey};
+use beadle::engine::label::Label;
+use beadle::engine::process::{Mark, Pid, ProcKey, Text, Uid};
 use beadle::engine::pursuit::Glimpse;
 use beadle::engine::rule::Signal;
-use beadle::engine::warrant::{Order, Outcome, Report, Spare, WarrantId, Withheld};
+use beadle::engine::warrant::{HardTie, Order, Outcome, Report, Spare, WarrantId, Withheld};
 use beadle::sys::events::Deafness;
 use beadle::sys::glimpse::{everyone, stat};
 use beadle::sys::holds::Holds;
@@ -344,4 +345,47 @@ fn births_and_deaths_are_heard_in_order_or_it_is_said_why_not() {
     let first = std::fs::read_link("/proc/self/ns/pid").unwrap();
     println!("deaf in {}: {why}", first.display());
     assert!(matches!(why, Deafness::Unconfirmed | Deafness::Refused(_)));
+}
+
+/// The door reads what everyone carries, whatever the warrant believes of them.
+#[test]
+fn a_jobs_warrant_reaches_nobody_who_does_not_carry_its_label() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    for want in [Hearing::Events, Hearing::Nothing] {
+        for order in [Order::Ask(Signal::Term), Order::End] {
+            let sleeper = |value: &str| {
+                let mut command = std::process::Command::new("sleep");
+                command
+                    .arg("30")
+                    .env("BEADLE_LABEL", value)
+                    .spawn()
+                    .unwrap()
+            };
+            let (mut member, mut other) = (sleeper("7"), sleeper("8"));
+            let mut forest = Forest::default();
+            for child in [&member, &other] {
+                forest.admit(Pid::new(child.id()).unwrap(), HardTie::Labeled);
+            }
+            let mut desk = Desk::open(want);
+            desk.flush();
+            let mut job = warrant(order, forest.targets(), desk.upto);
+            job.label = Some(Label {
+                name: "BEADLE_LABEL".into(),
+                value: Text::from("7"),
+                owner: Uid(rustix::process::geteuid().as_raw()),
+            });
+            let report = desk.carry(job);
+            let outcome = |child: &std::process::Child| {
+                let of = |(key, _): &&(ProcKey, Outcome)| key.pid().number() == child.id();
+                report.each.iter().find(of).map(|(_, outcome)| *outcome)
+            };
+            assert_eq!(outcome(&member), Some(Outcome::Sent));
+            assert_eq!(outcome(&other), Some(Outcome::Withheld(Withheld::Left)));
+            assert!(other.try_wait().unwrap().is_none(), "it was hit");
+            for child in [&mut member, &mut other] {
+                child.kill().unwrap();
+                child.wait().unwrap();
+            }
+        }
+    }
 }

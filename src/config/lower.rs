@@ -283,7 +283,7 @@ impl RuleDraft {
                 .label("add `limits:`, such as `limits: { age: 2h }`");
             findings.push(problem);
         }
-        let scope = self.scope.as_ref().map_or(Scope::Tree, |scope| scope.value);
+        let scope = self.scope.map_or(Scope::Tree, |scope| scope.value);
         let clauses = self.clauses.unwrap_or_default();
         if scope == Scope::Process {
             refuse_for_one(&name.value, &clauses, findings);
@@ -400,7 +400,7 @@ fn refuse_unknown(names: &[Marked<String>], findings: &mut Findings) {
     }
 }
 
-/// The environment variables that any matcher names.
+/// The environment variables that any matcher or scope names.
 fn variables(rules: &[Rule], whole: &Document) -> Arc<[String]> {
     let mut names = BTreeSet::new();
     let of_rules = rules
@@ -408,6 +408,11 @@ fn variables(rules: &[Rule], whole: &Document) -> Arc<[String]> {
         .flat_map(|rule| std::iter::once(&rule.matcher).chain(&rule.keep));
     for matcher in of_rules.chain(&whole.protect).chain(&whole.boundaries) {
         collect_variables(matcher, &mut names);
+    }
+    for rule in rules {
+        if let Scope::Env(name) = &rule.scope {
+            names.insert(name.to_string());
+        }
     }
     names.into_iter().collect()
 }

@@ -98,6 +98,18 @@ impl<'a> Reader<'a> {
         self.findings.push(problem);
     }
 
+    /// An error with a way out that is longer than a label.
+    pub(super) fn refuse_with_help(
+        &mut self,
+        span: Span,
+        message: impl Into<String>,
+        expected: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        let problem = Problem::error(self.spot(span), message).label(expected);
+        self.findings.push(problem.help(help));
+    }
+
     /// A warning: what is doubtful, and what would not be.
     pub(super) fn doubt(
         &mut self,
@@ -149,7 +161,7 @@ impl<'a> Reader<'a> {
     }
 
     /// One of a few words.
-    pub(super) fn choice<T: Copy>(
+    pub(super) fn choice<T: Clone>(
         &mut self,
         node: &Node,
         what: &str,
@@ -159,7 +171,7 @@ impl<'a> Reader<'a> {
         let list = known().map(quoted).collect::<Vec<_>>().join(", ");
         let text = self.text(node, &format!("{what}: {list}"))?;
         if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
-            return Some(*value);
+            return Some(value.clone());
         }
         let expected = match nearest(text, known()) {
             Some(word) => format!("did you mean {}?", quoted(word)),

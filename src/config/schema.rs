@@ -127,6 +127,12 @@ fn value(shape: Shape) -> Value {
         Shape::Hours => one_or_many(&json!({ "type": "string", "pattern": HOURS })),
         Shape::Count => json!({ "type": "integer", "minimum": 0 }),
         Shape::Words(words) => json!({ "enum": words }),
+        Shape::Scope => json!({
+            "anyOf": [
+                { "enum": ["tree", "process"] },
+                { "type": "string", "pattern": "^env:[A-Za-z_][A-Za-z0-9_]*$" },
+            ],
+        }),
         Shape::WordsOrList(words) => json!({
             "anyOf": [{ "enum": words }, one_or_many(&json!({ "type": "string" }))],
         }),

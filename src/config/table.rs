@@ -71,6 +71,8 @@ pub(super) enum Shape {
     Count,
     /// One of these words.
     Words(&'static [&'static str]),
+    /// `tree`, `process` or `env:NAME`.
+    Scope,
     /// One of these words, or a list of any text.
     WordsOrList(&'static [&'static str]),
     /// A map from names to texts.

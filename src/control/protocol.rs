@@ -313,6 +313,7 @@ mod tests {
                 rule: Safe::word("r"),
                 about: None,
                 scope: Safe::word("tree"),
+                label: None,
                 root: 7,
                 key: Safe::word("7:70"),
                 program: Safe::word("p"),

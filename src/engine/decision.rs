@@ -414,6 +414,8 @@ pub enum Relation {
     Member {
         /// The unit.
         unit: UnitKey,
+        /// The label that tells who belongs to it, as it may be shown.
+        label: Option<Text>,
         /// The root's program.
         root: Text,
         /// Its verdict.

@@ -14,13 +14,15 @@ pub enum UnitKey {
     Process(ProcKey),
     /// A root and its descendants.
     Tree(ProcKey),
+    /// All who carry the label of this root ([`label`](super::label) says why the label itself is not here).
+    Label(ProcKey),
 }
 
 impl UnitKey {
     /// The root, or the process itself.
     pub const fn root(self) -> ProcKey {
         match self {
-            Self::Process(key) | Self::Tree(key) => key,
+            Self::Process(key) | Self::Tree(key) | Self::Label(key) => key,
         }
     }
 }
@@ -193,6 +195,8 @@ pub struct Subject {
     pub audience: Option<Uid>,
     /// Its terminal, when it has one.
     pub tty: Option<Text>,
+    /// Of a unit that is told by a label, that label as it may be shown: `NAME=value`.
+    pub label: Option<Text>,
 }
 
 /// The figures behind a verdict.

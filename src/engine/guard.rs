@@ -227,6 +227,19 @@ impl Standing {
         }
     }
 
+    /// How it stands to a job that it belongs to by what it carries. A job cannot leave by starting a multiplexer or a build
+    /// daemon; whoever lets people in, keeps their session or runs the job itself is none of it, whatever it carries.
+    #[must_use]
+    pub fn in_a_job(&self) -> Self {
+        match self {
+            Self::Boundary(Reason::Builtin {
+                kind: Kind::Multiplexer | Kind::BuildDaemon,
+                ..
+            }) => Self::Plain,
+            Self::Plain | Self::Protected(_) | Self::Boundary(_) => self.clone(),
+        }
+    }
+
     /// By what it is spared; `None` when it is not.
     pub const fn reason(&self) -> Option<&Reason> {
         match self {

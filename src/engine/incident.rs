@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::decision::{Closing, Rest};
 use super::evidence::{IncidentId, Verdict};
 use super::legacy::Stand;
-use super::rule::{Mode, Rule, Stage, StageAct};
+use super::rule::{Mode, Rule, Signal, Stage, StageAct, To};
 use super::units::Mono;
 use super::verdict::Lead;
 use super::warrant::{Certainty, WarrantId};
@@ -413,6 +413,16 @@ impl Incident {
     pub fn ran(&mut self, at: Mono) {
         self.done(at);
         self.ran = self.ran.max(self.next);
+    }
+
+    /// After the last stage, where that was KILL: it is due once more, in a while.
+    pub fn end_again(&mut self, rule: &Rule) {
+        let last = rule.ladder.last().map(|stage| &stage.act);
+        let over = self.phase == Phase::Climbing && self.next == rule.ladder.len();
+        if over && last == Some(&StageAct::Signal(Signal::Kill, To::Tree)) {
+            self.next = self.next.saturating_sub(1);
+            self.retry = self.clock.after(RETRY);
+        }
     }
 
     /// Whether the stage at hand may wait once more for what is not known yet. Not for ever: a process that runs another

@@ -16,6 +16,7 @@ use super::evidence::{IncidentId, Subject, UnitKey};
 use super::forest::Starter;
 use super::incident::{Past, Weight};
 use super::instances::Circle;
+use super::label::Label;
 use super::process::{ProcKey, Text, Uid};
 use super::rule::{Mode, RuleName, StageAct};
 use super::units::Mono;
@@ -96,6 +97,8 @@ pub struct Bequest {
     pub root_gone: Option<Mono>,
     /// Its members, where the root is gone.
     pub members: Vec<ProcKey>,
+    /// The label that tells who belongs to it.
+    pub label: Option<Label>,
     /// Its open incident.
     pub incident: Option<Stand>,
 }
@@ -107,6 +110,8 @@ pub struct Remainder {
     pub rule: RuleName,
     /// The unit.
     pub unit: UnitKey,
+    /// The label that told who belonged to it.
+    pub label: Option<Label>,
     /// The ladder that its stages are of.
     pub ladder: Vec<StageAct>,
     /// What was left.

@@ -38,6 +38,7 @@ pub mod guard;
 pub mod incident;
 pub mod instances;
 pub mod judge;
+pub mod label;
 pub mod legacy;
 pub mod matcher;
 pub mod measures;

@@ -27,7 +27,7 @@ pub struct RuleSet {
     pub channels: Channels,
     /// How much history is kept.
     pub keeping: Keeping,
-    /// Environment variables that some matcher names.
+    /// Environment variables that some matcher or scope names.
     pub variables: Arc<[String]>,
 }
 
@@ -69,6 +69,21 @@ pub enum Mode {
     Nudge,
     /// The whole ladder.
     Enforce,
+}
+
+impl RuleSet {
+    /// The variables by which scopes tell jobs apart, each once.
+    pub fn labels(&self) -> Vec<Arc<str>> {
+        let mut names: Vec<Arc<str>> = Vec::new();
+        for rule in &self.rules {
+            if let Scope::Env(name) = &rule.scope
+                && !names.contains(name)
+            {
+                names.push(name.clone());
+            }
+        }
+        names
+    }
 }
 
 impl Mode {
@@ -143,12 +158,25 @@ pub enum Origin {
 }
 
 /// What is summed and ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scope {
     /// The root and every descendant ever seen, up to boundaries.
     Tree,
     /// Every matching process by itself.
     Process,
+    /// Every process of the root's owner whose recorded value of this variable is the root's.
+    Env(Arc<str>),
+}
+
+impl Scope {
+    /// The word in rules and output.
+    pub fn word(&self) -> String {
+        match self {
+            Self::Tree => "tree".to_owned(),
+            Self::Process => "process".to_owned(),
+            Self::Env(name) => format!("env:{name}"),
+        }
+    }
 }
 
 /// Limits that must be over together.

@@ -9,6 +9,7 @@ use super::decision::Hearing;
 use super::event::Event;
 use super::evidence::{Evidence, IncidentId, UnitKey};
 use super::guard::Reason;
+use super::label::Label;
 use super::process::{ExecGen, Pid, ProcKey, StartTicks, Text};
 use super::rule::Signal;
 use super::units::Mono;
@@ -45,6 +46,8 @@ pub struct Warrant {
     pub roster: Vec<Member>,
     /// What becomes of processes that members start meanwhile.
     pub newborn: Newborn,
+    /// What everyone must be found to carry at the very moment of a signal, where the unit is told by a label.
+    pub label: Option<Label>,
     /// Never signalled, whatever else says so.
     pub spare: Arc<Spare>,
     /// Why.
@@ -169,6 +172,8 @@ pub enum Shelter {
     Foreign,
     /// Why it belongs to the tree is not certain enough to act on.
     Untied,
+    /// It runs another image since it was last known to carry the label of the job, or could not be asked.
+    Unproven,
 }
 
 /// Why a process is a member, strongly enough to act on.
@@ -191,6 +196,8 @@ pub enum HardTie {
         /// The session's number, which cannot be reused while anyone is in it.
         session: Pid,
     },
+    /// Its own environment says so, and the rule declares that to be enough.
+    Labeled,
     /// It was found below a member when the tree was frozen, and stopped with it. Good for letting it go on, and for
     /// nothing else.
     Frozen,
@@ -205,6 +212,7 @@ impl fmt::Display for Shelter {
             Self::Leash => f.write_str("outside the leash"),
             Self::Foreign => f.write_str("another user's"),
             Self::Untied => f.write_str("not certain that it belongs to the tree"),
+            Self::Unproven => f.write_str("not known to carry the label of the job now"),
         }
     }
 }
@@ -218,6 +226,7 @@ impl fmt::Display for HardTie {
             Self::Session { session } => {
                 write!(f, "in session {session}, which a member made")
             }
+            Self::Labeled => f.write_str("carries the label of the job"),
             Self::Frozen => f.write_str("frozen with the tree"),
         }
     }
@@ -274,6 +283,8 @@ impl Outcome {
 pub enum Withheld {
     /// Protected.
     Protected,
+    /// It does not carry the label of the job, or no more.
+    Left,
     /// Authority was withdrawn.
     Recalled,
     /// The warrant was too old.
@@ -287,6 +298,7 @@ impl Withheld {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Protected => "protected",
+            Self::Left => "left",
             Self::Recalled => "recalled",
             Self::Expired => "expired",
             Self::Unsure => "unsure",

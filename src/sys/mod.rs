@@ -38,6 +38,8 @@ pub mod pidfd;
 #[cfg(target_os = "linux")]
 pub mod procfs;
 #[cfg(target_os = "linux")]
+mod prover;
+#[cfg(target_os = "linux")]
 pub mod rivals;
 #[cfg(target_os = "linux")]
 pub mod sampler;

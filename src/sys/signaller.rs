@@ -28,6 +28,8 @@ use super::glimpse::{Nature, bearer};
 use super::guardian::Guardian;
 use super::holds::Holds;
 use super::pidfd::{NoHold, PidFd};
+use super::prover::{Prover, Whom};
+use crate::engine::label::Carries;
 use crate::engine::process::{Pid, ProcKey};
 use crate::engine::pursuit::Wire;
 use crate::engine::rule::Signal;
@@ -117,6 +119,8 @@ pub struct Signaller {
     unguarded: bool,
     /// Guardians that were sent home.
     dismissed: Vec<Child>,
+    /// Reads what members of a job carry.
+    prover: Prover,
 }
 
 impl Default for Signaller {
@@ -136,6 +140,7 @@ impl Signaller {
             guardian: None,
             unguarded: false,
             dismissed: Vec::new(),
+            prover: Prover::default(),
         }
     }
 
@@ -149,6 +154,7 @@ impl Signaller {
     /// Nothing is under way any more: holds and guardian are let go.
     pub fn rest(&mut self) {
         self.holds.clear();
+        self.prover.rest();
         self.unguarded = false;
         let guardian = self.guardian.take_if(|_| self.stopped.is_empty());
         self.dismissed.extend(guardian.map(Guardian::dismiss));
@@ -182,6 +188,9 @@ impl Signaller {
             Wire::Stop => Raw::STOP,
             Wire::Cont => Raw::CONT,
         };
+        if let Some(why) = self.unlabeled(authority.warrant(), key, wire) {
+            return Outcome::Withheld(why);
+        }
         if wire == Wire::Stop {
             self.forewarn(key);
         }
@@ -192,6 +201,28 @@ impl Signaller {
         };
         self.note(key, wire, outcome);
         outcome
+    }
+
+    /// Why a process is not to be signalled as one of a job: what it carries is read here and now, whatever was known before.
+    ///
+    /// # Why here
+    /// Whoever leaves a job does it by an exec, and nothing that was read before tells of it in time. CONT takes back: it needs
+    /// no proof.
+    fn unlabeled(&mut self, warrant: &Warrant, key: ProcKey, wire: Wire) -> Option<Withheld> {
+        let label = warrant.label.as_ref().filter(|_| wire != Wire::Cont)?;
+        let named = warrant.targets.iter().any(|target| target.key == key);
+        let whom = if named { Whom::Named } else { Whom::Found };
+        let prover = &mut self.prover;
+        // Who it is was made sure of before, and is again by the signal: the pidfd of a dead one takes none.
+        match self
+            .holds
+            .with(key, |_, _| prover.ask(key.pid(), whom, label))
+        {
+            // Of a dead one the signal itself will tell.
+            Ok(Carries::It) | Err(NoHold::Gone) => None,
+            Ok(Carries::Another) => Some(Withheld::Left),
+            Ok(Carries::Unknown) | Err(NoHold::Short | NoHold::Refused) => Some(Withheld::Unsure),
+        }
     }
 
     /// Tells the guardian before it happens. Where none can be had, the record of intent has to do.

@@ -29,6 +29,7 @@ mod gates;
 mod history;
 pub(crate) mod identity;
 mod instances;
+mod jobs;
 pub(crate) mod lineage;
 mod memory;
 mod numbers;

@@ -109,6 +109,12 @@ impl Words {
                 }
                 "kill" => plan.on_kill = OnKill::Stuck,
                 "signals" => plan.consent = Consent::Refuses,
+                "env" => {
+                    for set in value.split(',') {
+                        let (name, value) = set.split_once(':').ok_or("`env=NAME:value`")?;
+                        plan.env.push((name.to_owned(), value.to_owned()));
+                    }
+                }
                 "waits" => plan.waits = Waits::Never,
                 "lives" => plan.deeds.push((span(value)?, Deed::Exit)),
                 "cwd" => plan.cwd = Some(value.clone()),

@@ -279,7 +279,16 @@ impl Theater {
                     body.held_since = now;
                 }
             }
-            "exec" => self.deed(whom, Deed::Exec(words.word(2)?.to_owned()))?,
+            "exec" => {
+                let program = words.word(2)?.to_owned();
+                let deed = match words.named("env").and_then(|set| set.split_once(':')) {
+                    Some((name, value)) => {
+                        Deed::ExecWith(program, name.to_owned(), value.to_owned())
+                    }
+                    None => Deed::Exec(program),
+                };
+                self.deed(whom, deed)?;
+            }
             "exit" => self.deed(whom, Deed::Exit)?,
             "kill" => {
                 let id = self.id(whom)?;
@@ -329,6 +338,13 @@ impl Theater {
                 return Ok(());
             }
             "machine" => words.condition(&mut self.machine)?,
+            // From now on environments cannot be read in time, or can again.
+            "environments" => {
+                self.shells.ways.late_env = match whom {
+                    "late" => 1000,
+                    _ => 0,
+                };
+            }
             "suspend" => self.machine.sleep(span(whom)?),
             "stall" => {
                 // Nothing runs, us included; what happened meanwhile is heard when the story goes on.

@@ -70,6 +70,8 @@ impl Auditor {
         let whole = match unit.evidence.unit {
             UnitKey::Tree(_) => machine.tree(root),
             UnitKey::Process(_) => std::iter::once(root).collect(),
+            // Jobs have a simulation of their own.
+            UnitKey::Label(_) => return Ok(()),
         };
         let used = |id: &Id, at| machine.kin[id.0].cpu_at(at);
         let truth: Duration = whole.iter().map(|id| used(id, machine.now)).sum();

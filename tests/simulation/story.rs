@@ -438,7 +438,7 @@ pub fn count_some(mut rules: RuleSet, seed: u64) -> RuleSet {
             per: chance.one_of(&[Per::Owner, Per::Owner, Per::Cwd, Per::Parent]),
         };
         let mut clause = limit(instances, chance.one_of(&[None, None, Some(3)]));
-        match (chance.within(0, 5), rule.scope) {
+        match (chance.within(0, 5), &rule.scope) {
             (0, _) => clause.limits.extend(limit(orphaned(4), None).limits),
             (1, Scope::Tree) => {
                 let leftover = limit(Bound::Leftover(secs(3)), None);

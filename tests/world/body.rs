@@ -1,5 +1,6 @@
 //! What a process of the fake machine truly is, and how it behaves.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
@@ -44,7 +45,7 @@ pub struct Plan {
     pub cwd: Option<String>,
     /// The container it lives in.
     pub container: Option<String>,
-    /// What its environment says, as far as rules ask.
+    /// Variables it is started with besides its parent's: where it runs another image.
     pub env: Vec<(String, String)>,
     /// A control group that it is started in; its parent's when empty.
     pub group: String,
@@ -140,6 +141,8 @@ pub enum Deed {
     Hop,
     /// Runs another image.
     Exec(String),
+    /// Runs another image with this variable set to that, or to nothing.
+    ExecWith(String, String, String),
     /// Makes a session of its own.
     Session,
     /// Exits.
@@ -203,6 +206,8 @@ pub struct Body {
     pub term_pending: bool,
     /// Its control group.
     pub group: String,
+    /// What its environment says: its parent's at its birth, or what an exec gave it.
+    pub env: BTreeMap<String, String>,
     /// It ever had more threads than one.
     pub many: bool,
     /// It exits: its record is written.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use beadle::engine::account::{Account, Threads};
 use beadle::engine::event::{Event, Happening};
 use beadle::engine::gate::Vitals;
-use beadle::engine::process::{Mark, Pid, ProcKey, StartTicks, Uid};
+use beadle::engine::process::{Mark, Pid, ProcKey, StartTicks, Text, Uid};
 use beadle::engine::rule::Signal;
 use beadle::engine::units::{Bytes, Mono};
 
@@ -250,6 +250,11 @@ impl Machine {
             group: match plan.group.as_str() {
                 "" => above.map_or_else(|| "/user.slice".to_owned(), |above| above.group.clone()),
                 own => own.to_owned(),
+            },
+            env: {
+                let mut env = above.map(|above| above.env.clone()).unwrap_or_default();
+                env.extend(plan.env.iter().cloned());
+                env
             },
             many: plan.threads > 1,
             leaving: false,
@@ -512,6 +517,10 @@ impl Machine {
                 }
             }
             Deed::Exec(program) => self.exec(id, &program),
+            Deed::ExecWith(program, name, value) => {
+                body.env.insert(name, value);
+                self.exec(id, &program);
+            }
             Deed::Session => {
                 body.session = pid;
                 self.tell(Happening::Session { pid });
@@ -563,6 +572,14 @@ impl Machine {
                 self.tell(Happening::Owner { pid, owner });
             }
         }
+    }
+
+    /// Whether a process carries a label, in truth.
+    pub fn carries(&self, id: Id, name: &str, value: &Text, owner: u32) -> bool {
+        self.body(id).is_some_and(|body| {
+            let set = body.env.get(name);
+            body.owner == owner && set.is_some_and(|set| set.as_bytes() == value.bytes())
+        })
     }
 
     /// Everyone alive.

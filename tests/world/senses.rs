@@ -222,7 +222,6 @@ pub fn facts(machine: &Machine, question: &Question) -> Facts {
         .collect();
     let asked = |name: &str| question.variables.iter().any(|asked| asked == name);
     let env = body
-        .plan
         .env
         .iter()
         .filter(|(name, _)| asked(name))

@@ -62,6 +62,18 @@ pub struct Ways {
     pub user: u32,
     /// How programs that are run behave.
     pub conduct: Conduct,
+    /// Whether what a process carries is read before it is signalled as one of a job.
+    pub door: Door,
+    /// Environments that cannot be read in time while the rest can.
+    pub late_env: u64,
+}
+
+/// Whether the door for signals reads labels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    Reads,
+    /// It relies on what the judge knew.
+    Trusts,
 }
 
 impl Ways {
@@ -84,6 +96,8 @@ impl Ways {
             flush: Some(Duration::ZERO),
             user: 0,
             conduct: Conduct::Works(Duration::from_millis(200)),
+            door: Door::Reads,
+            late_env: 0,
         }
     }
 }
@@ -102,6 +116,8 @@ pub struct Sent {
     pub to: Id,
     pub signal: Signal,
     pub warrant: Arc<Warrant>,
+    /// Whether it truly carried the warrant's label then; `None` where there is none.
+    pub carried: Option<bool>,
 }
 
 #[derive(Clone, Debug)]
@@ -124,6 +140,8 @@ struct Act {
     began: Mono,
     each: Vec<(ProcKey, Outcome)>,
     reached: BTreeSet<Id>,
+    /// Who was met and carries another label.
+    passed: BTreeSet<Id>,
     continued: Vec<ProcKey>,
     first: Option<Mono>,
 }
@@ -385,6 +403,8 @@ impl Shells {
             if facts.key.is_some() && self.chance.permille(self.ways.late_facts) {
                 facts.args = Read::Late;
                 facts.exe = Read::Late;
+            } else if facts.key.is_some() && self.chance.permille(self.ways.late_env) {
+                facts.env = Read::Late;
             } else if let Some(body) = facts.key.and_then(|key| machine.find(key)) {
                 self.read
                     .insert((body.pid, machine.now), (body.id, body.image));
@@ -409,6 +429,7 @@ impl Shells {
             began: machine.now,
             each: Vec::new(),
             reached: BTreeSet::new(),
+            passed: BTreeSet::new(),
             continued: Vec::new(),
             first: None,
             warrant: warrant.clone(),
@@ -500,11 +521,18 @@ impl Shells {
         if !self.may_signal(machine, id) {
             return Outcome::Denied;
         }
+        if let Some(why) = self.unlabeled(machine, warrant, id) {
+            return Outcome::Withheld(why);
+        }
         self.sent.push(Sent {
             at: machine.now,
             to: id,
             signal: warrant.order.signal(),
             warrant: warrant.clone(),
+            carried: warrant
+                .label
+                .as_ref()
+                .map(|label| machine.carries(id, &label.name, &label.value, label.owner.0)),
         });
         act.reached.insert(id);
         act.first.get_or_insert(machine.now);
@@ -517,6 +545,16 @@ impl Shells {
         }
     }
 
+    /// What the real door reads before each signal to a member of a job.
+    fn unlabeled(&self, machine: &Machine, warrant: &Warrant, id: Id) -> Option<Withheld> {
+        let label = warrant
+            .label
+            .as_ref()
+            .filter(|_| self.ways.door == Door::Reads)?;
+        let carries = machine.carries(id, &label.name, &label.value, label.owner.0);
+        (!carries).then_some(Withheld::Left)
+    }
+
     /// Goes after newborns until all are dead, then reports.
     fn chase(&mut self, machine: &mut Machine, id: WarrantId) {
         let Some(mut act) = self.acts.remove(&id) else {
@@ -526,7 +564,10 @@ impl Shells {
             while let Some((key, newborn)) = self.newborn(machine, &act) {
                 let outcome = self.send(machine, &mut act, key, Some(newborn));
                 act.each.push((key, outcome));
-                if outcome != Outcome::Sent {
+                if matches!(outcome, Outcome::Withheld(Withheld::Left)) {
+                    // Whoever has left is none of the job, nor is what it starts.
+                    act.passed.insert(newborn);
+                } else if outcome != Outcome::Sent {
                     break;
                 }
             }
@@ -557,6 +598,7 @@ impl Shells {
                 && body.born >= act.warrant.sampled
                 && parent.is_some_and(|parent| act.reached.contains(&parent))
                 && !act.reached.contains(&body.id)
+                && !act.passed.contains(&body.id)
         })?;
         Some((machine.key(body), body.id))
     }

@@ -356,7 +356,7 @@ fn figures(evidence: &Evidence) -> String {
 }
 
 fn name(case: &Case) -> String {
-    format!("{}[{}]", case.subject.program, case.subject.root)
+    words::whom(&case.subject)
 }
 
 /// The rule, and for people who may not know it, what it is for.

@@ -39,7 +39,10 @@ fn row(unit: &Judged) -> Vec<String> {
     vec![
         percent(unit.nearness),
         unit.subject.root.to_string(),
-        unit.subject.program.to_string(),
+        match &unit.subject.label {
+            Some(label) => format!("{} ({label})", unit.subject.program),
+            None => unit.subject.program.to_string(),
+        },
         unit.subject.rule.to_string(),
         words::grouped(u64::from(unit.evidence.members)),
         unit.finding.verdict.to_string(),

@@ -111,10 +111,9 @@ fn incidents(open: &[Judged], paint: Paint, page: &mut Page) {
             continue;
         };
         page.line(format_args!(
-            "{} {}[{}] rule {}: {}; open for {}: {}; {}",
+            "{} {} rule {}: {}; open for {}: {}; {}",
             paint.tone(Tone::Warn, format!("incident {}:", incident.id)),
-            unit.subject.program,
-            unit.subject.root,
+            words::whom(&unit.subject),
             unit.subject.rule,
             words::evidence(&unit.evidence),
             words::span(incident.lasted),

@@ -154,6 +154,7 @@ fn ps_page() {
 fn why_page() {
     let member = Relation::Member {
         unit: UnitKey::Tree(key(4711)),
+        label: None,
         root: Text::from("pytest"),
         verdict: Verdict::Breaching,
         gates: gates(),
@@ -236,6 +237,7 @@ fn trial_page() {
         stage(10, StageAct::Signal(Signal::Kill, To::Tree)),
     ]);
     let rule = |name: &str, mode: Mode| TrialRule {
+        label: None,
         name: Safe::word(name),
         mode: Safe::word(mode.word()),
         ladder: ladder.clone(),
@@ -268,6 +270,7 @@ fn of_instances_alone_no_signal_is_to_be_expected() {
         mode: Safe::word("enforce"),
         ladder: "nudge, SIGTERM after 5 min".to_owned(),
         when: None,
+        label: None,
         signals: true,
         clauses: vec![(1, Leads::Nowhere), (2, Leads::On)],
     };

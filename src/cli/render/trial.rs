@@ -9,7 +9,7 @@ use super::paint::{Paint, Tone};
 use super::why::{limits, when};
 use super::words;
 use crate::control::wire::{Judged, Reading, Rest, Safe};
-use crate::engine::rule::{Clause, Mode, Rule, StageAct};
+use crate::engine::rule::{Clause, Mode, Rule, Scope, StageAct};
 
 /// Units of one rule that are shown in full.
 const SHOWN: usize = 10;
@@ -41,6 +41,9 @@ pub struct TrialRule {
     /// When it is judged, in words; absent is always.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub when: Option<String>,
+    /// The variable by which it tells jobs apart; absent where it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
     /// Whether its ladder would be climbed beyond the nudge.
     pub signals: bool,
     /// Its clauses, each with so many limits.
@@ -75,6 +78,10 @@ impl TrialRule {
             mode: Safe::word(rule.mode.word()),
             ladder: words::course(rule),
             when: words::condition(&rule.gates),
+            label: match &rule.scope {
+                Scope::Env(name) => Some(name.to_string()),
+                Scope::Tree | Scope::Process => None,
+            },
             signals: rule.mode == Mode::Enforce
                 && rule.ladder.iter().any(|stage| stage.act != StageAct::Nudge),
             clauses: rule
@@ -130,7 +137,12 @@ fn one(rule: &TrialRule, found: &Trial<'_>, paint: Paint, page: &mut Page) {
         None => title,
     };
     if units.is_empty() {
-        page.line(format_args!("{title} matches nothing that runs now"));
+        match &rule.label {
+            Some(name) => page.line(format_args!(
+                "{title} judges nothing that runs now: nobody matches whose environment has {name}"
+            )),
+            None => page.line(format_args!("{title} matches nothing that runs now")),
+        }
         return;
     }
     page.line(format_args!(
@@ -139,7 +151,7 @@ fn one(rule: &TrialRule, found: &Trial<'_>, paint: Paint, page: &mut Page) {
     ));
     for unit in units.iter().take(SHOWN) {
         let subject = &unit.subject;
-        let name = format!("{}[{}]", subject.program, subject.root);
+        let name = words::whom(subject);
         page.line(format_args!(
             "  {}  {}; {}: {}",
             paint.tone(Tone::Strong, name),

@@ -69,6 +69,7 @@ fn one(rule: &RuleWhy, pid: u32, paint: Paint, page: &mut Page) {
     match &rule.relation {
         Relation::Member {
             scope,
+            label,
             root,
             program,
             finding,
@@ -80,6 +81,9 @@ fn one(rule: &RuleWhy, pid: u32, paint: Paint, page: &mut Page) {
         } => {
             let place = match (scope.as_str(), *root == pid) {
                 ("process", _) => "judged by itself".to_owned(),
+                (_, root_itself) if label.is_some() => {
+                    job(label.as_ref(), root_itself, program, *root)
+                }
                 (_, true) => "root of a tree".to_owned(),
                 (_, false) => format!("member of the tree of {program}[{root}]"),
             };
@@ -112,6 +116,16 @@ fn one(rule: &RuleWhy, pid: u32, paint: Paint, page: &mut Page) {
             let title = paint.tone(Tone::Faint, &title);
             page.line(format_args!("{title} does not match: {because}"));
         }
+    }
+}
+
+/// Its place in a job, and whose that is.
+fn job(label: Option<&Safe>, root_itself: bool, program: &Safe, root: u32) -> String {
+    let label = label.map(ToString::to_string).unwrap_or_default();
+    if root_itself {
+        format!("root of the job {label}")
+    } else {
+        format!("member of the job {label} of {program}[{root}]")
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::control::wire::{
-    Act, Evidence, Figure, Finding, Gate, Incident, Next, Peers, Reading, Rest, Safe, Unit,
+    Act, Evidence, Figure, Finding, Gate, Incident, Next, Peers, Reading, Rest, Safe, Subject, Unit,
 };
 use crate::engine::evidence::Quantity;
 use crate::engine::gate::{self, Stands};
@@ -14,6 +14,15 @@ use crate::engine::units::{Bytes, Millicores, PerSecond, Span};
 pub fn list(words: &[Safe]) -> String {
     let words: Vec<&str> = words.iter().map(Safe::as_str).collect();
     words.join(", ")
+}
+
+/// A unit by its root, and whose job it is where it is one.
+pub fn whom(subject: &Subject) -> String {
+    let root = format!("{}[{}]", subject.program, subject.root);
+    match &subject.label {
+        Some(label) => format!("{root} ({label})"),
+        None => root,
+    }
 }
 
 /// A reason in brackets, with a space before it; nothing without one.

@@ -9,3 +9,4 @@ pub(super) mod limit;
 pub(super) mod matcher;
 mod narrow;
 pub(super) mod rule;
+mod scope;

@@ -10,6 +10,7 @@ use super::gate;
 use super::ladder::{self, LadderDraft};
 use super::limit::{self, ClauseDraft};
 use super::matcher::{self, Place};
+use super::scope;
 use crate::config::diagnostic::quoted;
 use crate::config::quantity;
 use crate::config::reader::Reader;
@@ -89,11 +90,12 @@ pub(in crate::config) static RULE: Table<RuleDraft> = Table {
         ),
         Key::sets(
             "scope",
-            "What is summed and ended: the `tree` (default), or each matching `process` by itself.",
-            Shape::Words(&["tree", "process"]),
+            "What is summed and ended: the `tree` (default), each matching `process` by itself, or with `env:NAME` every \
+             process of the same owner whose environment has the same NAME: a CI job.",
+            Shape::Scope,
             |draft, entry, reader| {
-                draft.scope =
-                    scope(&entry.node, reader).map(|scope| reader.mark(scope, entry.node.span));
+                draft.scope = scope::read(&entry.node, reader)
+                    .map(|scope| reader.mark(scope, entry.node.span));
             },
         ),
         Key::sets(
@@ -303,15 +305,4 @@ fn about(node: &Node, reader: &mut Reader<'_>) -> Option<String> {
     let expected = format!("expected at most {LONGEST} characters");
     reader.refuse(node.span, "too long to be shown in a nudge", expected);
     None
-}
-
-fn scope(node: &Node, reader: &mut Reader<'_>) -> Option<Scope> {
-    if let Value::Text(text) = &node.value
-        && (text == "cgroup" || text == "env" || text.starts_with("env:"))
-    {
-        reader.not_yet(node.span, text);
-        return None;
-    }
-    let words = [("tree", Scope::Tree), ("process", Scope::Process)];
-    reader.choice(node, "a scope", &words)
 }

@@ -126,8 +126,11 @@ pub struct Subject {
     /// What the rule is for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub about: Option<Safe>,
-    /// `tree` or `process`.
+    /// `tree`, `process` or `env:NAME`.
     pub scope: Safe,
+    /// With `env:NAME`, whose job it is: `NAME=value`, secrets removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<Safe>,
     /// The root's number.
     pub root: u32,
     /// The root's identity: `PID:INODE`.
@@ -297,7 +300,7 @@ pub struct Rule {
     pub origin: Safe,
     /// Its mode.
     pub mode: Safe,
-    /// `tree` or `process`.
+    /// `tree`, `process` or `env:NAME`.
     pub scope: Safe,
     /// How many units it judges now.
     pub units: usize,
@@ -428,13 +431,20 @@ pub struct RuleWhy {
 }
 
 /// How a rule stands to a process.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "an answer has one for each rule: a handful"
+)]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "relation", rename_all = "snake_case")]
 pub enum Relation {
     /// It is, or belongs to, a unit of the rule.
     Member {
-        /// `tree` or `process`.
+        /// `tree`, `process` or `env:NAME`.
         scope: Safe,
+        /// With `env:NAME`, whose job it is: `NAME=value`, secrets removed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        label: Option<Safe>,
         /// The unit's root.
         root: u32,
         /// The root's identity.

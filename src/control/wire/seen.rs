@@ -14,7 +14,7 @@ use crate::engine::errand::Task;
 use crate::engine::evidence::{self, Exemption, Quantity, UnitKey, Verdict};
 use crate::engine::gate::{GateReading, Stands};
 use crate::engine::process::{Pid, Text, Uid};
-use crate::engine::rule::{Metric, Origin, Scope, StageAct};
+use crate::engine::rule::{Metric, Origin, StageAct};
 use crate::engine::units::{Bytes, Millicores, Mono, PerSecond};
 
 /// Seconds, to the millisecond: no reader is served by nanoseconds.
@@ -64,10 +64,16 @@ const fn unit(metric: Metric) -> Unit {
     }
 }
 
-const fn scope(unit: UnitKey) -> &'static str {
+/// The scope as rules write it.
+fn scope(unit: UnitKey, label: Option<&Text>) -> Safe {
     match unit {
-        UnitKey::Process(_) => "process",
-        UnitKey::Tree(_) => "tree",
+        UnitKey::Process(_) => Safe::word("process"),
+        UnitKey::Tree(_) => Safe::word("tree"),
+        UnitKey::Label(_) => {
+            let shown = label.map(ToString::to_string).unwrap_or_default();
+            let name = shown.split('=').next().unwrap_or_default();
+            Safe::word(&format!("env:{name}"))
+        }
     }
 }
 
@@ -116,7 +122,8 @@ impl From<&evidence::Evidence> for Subject {
         Self {
             rule: Safe::word(&evidence.rule),
             about: evidence.about.as_deref().map(Safe::word),
-            scope: Safe::word(scope(evidence.unit)),
+            scope: scope(evidence.unit, subject.label.as_ref()),
+            label: subject.label.as_ref().map(Safe::from),
             root: subject.key.pid().number(),
             key: Safe::word(&subject.key.to_string()),
             program: Safe::from(&subject.program),
@@ -291,10 +298,7 @@ impl From<&RuleView> for Rule {
             about: view.about.as_deref().map(Safe::word),
             origin: Safe::word(&origin),
             mode: Safe::word(view.mode.word()),
-            scope: Safe::word(match view.scope {
-                Scope::Tree => "tree",
-                Scope::Process => "process",
-            }),
+            scope: Safe::word(&view.scope.word()),
             units: view.units,
             when: view.gates.iter().map(Gate::from).collect(),
         }
@@ -375,6 +379,7 @@ impl RuleWhy {
         let relation = match &rule.relation {
             Standing::Member {
                 unit,
+                label,
                 root,
                 verdict,
                 gates,
@@ -383,7 +388,8 @@ impl RuleWhy {
                 soonest,
                 incident,
             } => Relation::Member {
-                scope: Safe::word(scope(*unit)),
+                scope: scope(*unit, label.as_ref()),
+                label: label.as_ref().map(Safe::from),
                 root: unit.root().pid().number(),
                 key: Safe::word(&unit.root().to_string()),
                 program: Safe::from(root),

@@ -204,6 +204,13 @@ impl Judge {
         if to == To::Root && targets.iter().any(is_root) {
             targets.retain(is_root);
             unbound.clear();
+        } else if to == To::Root && self.is_unproven(unit, unit.root) {
+            // It lives, and may be the one that is meant.
+            return None;
+        }
+        if unit.label.is_some() && targets.is_empty() && unbound.is_empty() {
+            // Whom it is for is being asked.
+            return None;
         }
         let (newborn, expires, spare) = match order {
             Order::End | Order::Hold => {
@@ -222,6 +229,7 @@ impl Judge {
             unbound,
             roster: self.roster(unit),
             newborn,
+            label: unit.label.clone(),
             spare,
             sampled: evidence.sampled,
             evidence,
@@ -239,6 +247,10 @@ impl Judge {
         self.hear(&report.heard, out);
         let now = self.now;
         let frozen = Frozen::by(flight.warrant.as_ref(), report);
+        let order = flight.warrant.as_ref().map(|warrant| warrant.order);
+        if order == Some(Order::End) {
+            self.note_struck(flight.unit, report);
+        }
         self.note_continued(flight.unit, &report.continued);
         let Some(unit) = self.units.get_mut(&flight.unit) else {
             return self.undo(frozen, out);
@@ -377,7 +389,7 @@ impl Flight {
 const fn newborns(unit: UnitKey) -> Newborn {
     match unit {
         UnitKey::Process(_) => Newborn::Admit,
-        UnitKey::Tree(_) => Newborn::Refuse,
+        UnitKey::Tree(_) | UnitKey::Label(_) => Newborn::Refuse,
     }
 }
 

@@ -59,6 +59,7 @@ impl Judge {
         let undecided = Self::spares_anybody(&self.rules) || Self::spares_anybody(&rules);
         self.filing = Filing::under(&rules);
         let old = std::mem::replace(&mut self.rules, rules);
+        let new_variables = self.take_labels() || new_variables;
         let ids: Vec<UnitId> = self.units.keys().copied().collect();
         for id in ids {
             self.carry_over(id, out);

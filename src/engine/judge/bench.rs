@@ -238,7 +238,8 @@ impl Judge {
         };
         let mut measures = self.measure(unit, &|_| true);
         let keeps = !unit.rule.keep.is_empty();
-        if keeps && unit.members.iter().any(|serial| self.is_unknown(*serial)) {
+        let unknown = || unit.members.iter().any(|serial| self.is_unknown(*serial));
+        if unit.label.is_some() || (keeps && unknown()) {
             let sure = self.measure(unit, &|serial| !self.may_be_kept(serial, id));
             measures.is_at_least(&sure);
         }

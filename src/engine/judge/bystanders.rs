@@ -47,7 +47,7 @@ impl Judge {
         let is_member = |serial: Serial| unit.members.contains(&serial);
         if is_member(serial) {
             // Whose tie alone is not certain may be made sure of yet.
-            return self.shelter(node, dossier).is_some();
+            return self.shelter(unit, node, dossier).is_some();
         }
         let below = || self.forest.above(serial).any(|(above, _)| is_member(above));
         dossier.is_kept_from(unit.index) || below()

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::Judge;
 use super::dossier::{Dossier, Hand, Learning, Leashed, Papers};
+use super::jobs::Whose;
 use super::unit::{Unit, UnitId};
 use crate::engine::decision::{Closing, Decision};
 use crate::engine::evidence::UnitKey;
@@ -56,6 +57,9 @@ impl Judge {
         dossier.units = parent
             .map(|parent| self.inheritance(parent))
             .unwrap_or_default();
+        if let Some(parent) = parent {
+            dossier.carried = parent.carried.of_child(node.seen);
+        }
         if let Some(parent) = node.parent {
             dossier.leashed = self.leashed_below(parent);
             dossier.hand = self.hand_below(parent);
@@ -83,6 +87,9 @@ impl Judge {
             if let Some(unit) = self.units.get_mut(id) {
                 unit.members.insert(serial);
                 unit.spawned.note(perhaps);
+                if above.is_some_and(|above| unit.strays.contains(&above)) {
+                    unit.strays.insert(serial);
+                }
             }
         }
         let youth = self.youth(&dossier.units);
@@ -121,15 +128,14 @@ impl Judge {
 
     /// The units that a child of this process is born into.
     fn inheritance(&self, parent: &Dossier) -> Vec<UnitId> {
-        if matches!(parent.standing, Standing::Boundary(_)) {
-            return Vec::new();
-        }
-        let tree = |id: &&UnitId| {
-            self.units
-                .get(id)
-                .is_some_and(|unit| matches!(unit.key, UnitKey::Tree(_)))
+        let boundary = matches!(parent.standing, Standing::Boundary(_));
+        let passes = |id: &&UnitId| match self.units.get(id).map(|unit| unit.key) {
+            Some(UnitKey::Tree(_)) => !boundary,
+            // Whoever is outside a job is no member of it.
+            Some(UnitKey::Label(_)) => true,
+            Some(UnitKey::Process(_)) | None => false,
         };
-        parent.units.iter().filter(tree).copied().collect()
+        parent.units.iter().filter(passes).copied().collect()
     }
 
     /// Where the children of this process stand to `--only-under`.
@@ -157,7 +163,10 @@ impl Judge {
     /// How long a member of these units lives before its facts are read.
     fn youth(&self, units: &[UnitId]) -> Duration {
         let mut units = units.iter().filter_map(|unit| self.units.get(unit));
-        let presses = |unit: &Unit| unit.incident.is_some() || !unit.rule.keep.is_empty();
+        // Whoever runs another image counts for nothing in a job until it is known what that carries.
+        let presses = |unit: &Unit| {
+            unit.incident.is_some() || !unit.rule.keep.is_empty() || unit.label.is_some()
+        };
         if units.any(presses) {
             YOUTH_IN_TROUBLE
         } else {
@@ -180,6 +189,10 @@ impl Judge {
         let kept = parent.and_then(|parent| parent.kept.clone());
         self.leave_others(serial, &units, out);
         for id in units {
+            // Whose job it is, its environment says.
+            if self.units.get(&id).is_some_and(|unit| unit.label.is_some()) {
+                continue;
+            }
             self.join(id, serial);
             self.merge_below(id, out);
         }
@@ -207,7 +220,10 @@ impl Judge {
         let Some(dossier) = self.dossiers.get(&serial) else {
             return;
         };
-        let own = |id: &UnitId| self.units.get(id).is_some_and(|unit| unit.root == serial);
+        let own = |id: &UnitId| {
+            let unit = self.units.get(id);
+            unit.is_some_and(|unit| unit.root == serial || unit.label.is_some())
+        };
         let others: Vec<UnitId> = dossier
             .units
             .iter()
@@ -270,7 +286,7 @@ impl Judge {
     }
 
     /// Whether a member may turn out to be one that the rule keeps: nobody knows yet what it runs, or what one above it
-    /// does that may have started it as another program.
+    /// does that may have started it as another program. Or to be none of the job: nobody knows yet what it carries.
     ///
     /// # Why it matters
     /// What is kept is not counted. A build server that worked hard before it was known, and children of it that were
@@ -279,6 +295,10 @@ impl Judge {
         let Some(unit) = self.units.get(&unit) else {
             return false;
         };
+        let unproven = |label| !self.is_proven(serial, label);
+        if unit.label.as_ref().is_some_and(unproven) {
+            return true;
+        }
         if unit.rule.keep.is_empty() {
             return false;
         }
@@ -321,6 +341,7 @@ impl Judge {
             }
             if let Some(unit) = self.units.get_mut(&id) {
                 unit.members.remove(&serial);
+                unit.strays.remove(&serial);
                 unit.part();
             }
         }
@@ -339,6 +360,7 @@ impl Judge {
             dossier.papers = Papers::None;
         }
         dossier.learning = Learning::Young;
+        dossier.carried.doubt();
         let youth = self
             .dossiers
             .get(&serial)
@@ -361,6 +383,7 @@ impl Judge {
                 continue;
             };
             unit.members.remove(&serial);
+            unit.strays.remove(&serial);
             unit.buried
                 .absorb(if perhaps { account.in_doubt() } else { account });
             if unit.root == serial {
@@ -424,10 +447,18 @@ impl Judge {
             return;
         };
         let (now, forest) = (self.now, &self.forest);
-        self.pasts
-            .retain(|(_, key), past| past.until > now && forest.find(key.root()).is_some());
-        if let Some(past) = unit.past.clone().filter(|_| unit.root_gone.is_none()) {
-            self.pasts.insert((unit.rule.name.clone(), unit.key), past);
+        self.pasts.retain(|(_, whose), (key, past)| {
+            let lives = match whose {
+                Whose::Job(_) => true,
+                Whose::Unit(_) => forest.find(key.root()).is_some(),
+            };
+            past.until > now && lives
+        });
+        let stays = unit.root_gone.is_none() || unit.label.is_some();
+        if let Some(past) = unit.past.clone().filter(|_| stays) {
+            let whose = Whose::of(unit.key, unit.label.as_ref());
+            let name = unit.rule.name.clone();
+            self.pasts.insert((name, whose), (unit.key, past));
         }
         for serial in unit.members.iter().chain(&unit.zombies) {
             if let Some(dossier) = self.dossiers.get_mut(serial) {

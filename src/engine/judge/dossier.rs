@@ -12,6 +12,7 @@ use crate::engine::usage::{Buried, Latest};
 use crate::engine::warrant::Image;
 
 use super::estate::Estate;
+use super::jobs::Carried;
 use super::unit::UnitId;
 
 /// The file on one process.
@@ -41,6 +42,8 @@ pub(super) struct Dossier {
     pub(super) leashed: Leashed,
     /// Whether it descends from beadle itself.
     pub(super) hand: Hand,
+    /// What its environment says of whose work it is.
+    pub(super) carried: Carried,
     /// Whether it was looked at since it became known.
     pub(super) met: Met,
     /// Its last figures. Of who belongs to no unit none are kept.
@@ -127,6 +130,7 @@ impl Dossier {
             kept: parent.and_then(|parent| parent.kept.clone()),
             leashed: parent.map_or(Leashed::Outside, |parent| parent.leashed),
             hand: parent.map_or(Hand::Others, |parent| parent.hand),
+            carried: Carried::default(),
             met: Met::Never,
             latest: None,
             estate: None,

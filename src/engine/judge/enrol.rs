@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::Judge;
 use super::census::YOUTH;
 use super::dossier::{Dossier, Hand, Learning, Papers};
+use super::jobs::Whose;
 use super::roster;
 use super::unit::{Unit, UnitId};
 use crate::engine::decision::{Closing, Decision};
@@ -16,6 +17,7 @@ use crate::engine::facts::{Facts, Read};
 use crate::engine::forest::{Life, Lineage, Node, Serial};
 use crate::engine::guard::{self, Reason, Standing};
 use crate::engine::incident::Phase;
+use crate::engine::label::Label;
 use crate::engine::matcher::{self, Answer};
 use crate::engine::process::{ExecGen, ProcKey, ShortName, Text, Uid};
 use crate::engine::program;
@@ -62,12 +64,7 @@ impl Judge {
             return;
         }
         if matches!(facts.args, Read::Late) || matches!(facts.exe, Read::Late) {
-            // What is known already was only asked for again.
-            let open = |dossier: &&mut Box<Dossier>| dossier.learning != Learning::Settled;
-            if let Some(dossier) = self.dossiers.get_mut(&serial).filter(open) {
-                dossier.learning = Learning::Young;
-                self.schedule(serial, self.now.after(YOUTH));
-            }
+            self.learn_later(serial);
             return;
         }
         let ours = facts
@@ -96,6 +93,10 @@ impl Judge {
             Papers::None => false,
         };
         dossier.learning = Learning::Settled;
+        self.note_environment(serial, &facts);
+        let Some(dossier) = self.dossiers.get_mut(&serial) else {
+            return;
+        };
         let program = program::of(&facts).unwrap_or_default();
         // The next process most often runs what the last one did.
         if program != self.last_program {
@@ -114,10 +115,23 @@ impl Judge {
         }
         self.answer(serial);
         self.rearrange(serial, out);
+        self.relabel(serial, out);
         if !known {
             self.count_from_now(serial);
         }
         self.hopeful.insert(serial);
+    }
+
+    /// What it runs could not be read in time: it is asked again. Where that is known already, only what it carries may be
+    /// missing.
+    fn learn_later(&mut self, serial: Serial) {
+        let open = |dossier: &&mut Box<Dossier>| dossier.learning != Learning::Settled;
+        let Some(dossier) = self.dossiers.get_mut(&serial).filter(open) else {
+            return self.ask_later(serial);
+        };
+        dossier.learning = Learning::Young;
+        let wait = self.patience_with(serial);
+        self.schedule(serial, self.now.after(wait));
     }
 
     /// What counts only since it is known what it runs was not used all at once.
@@ -196,26 +210,24 @@ impl Judge {
         let Some(dossier) = self.dossiers.get(&serial) else {
             return;
         };
-        let boundary = matches!(dossier.standing, Standing::Boundary(_));
+        let (standing, in_a_job) = (dossier.standing.clone(), dossier.standing.in_a_job());
         for id in dossier.units.clone() {
             let Some((unit, dossier)) = self.units.get(&id).zip(self.dossiers.get(&serial)) else {
                 continue;
             };
             let index = unit.index;
+            let job = unit.label.is_some();
+            let stands = if job { &in_a_job } else { &standing };
+            let boundary = matches!(stands, Standing::Boundary(_));
             if unit.root == serial {
                 if boundary || dossier.answer(index) == Answer::No {
-                    self.close(id, Closing::Unmatched, out);
-                    let others = self
-                        .units
-                        .get(&id)
-                        .map(|unit| unit.members.clone())
-                        .unwrap_or_default();
-                    self.dissolve(id);
-                    self.hopeful.extend(others);
+                    self.abandon(id, out);
                 }
                 continue;
             }
-            if boundary {
+            if boundary && job {
+                self.leave_alone(id, serial, out);
+            } else if boundary {
                 self.leave(id, serial, out);
                 // What a boundary started begins trees of its own.
                 let family = self.forest.below(serial);
@@ -255,7 +267,8 @@ impl Judge {
             return Standing::Plain;
         };
         // What already belongs to a judged tree cannot protect itself by running a protected program.
-        let member = |id: &UnitId| self.units.get(id).is_some_and(|unit| unit.root != serial);
+        let born_to = |unit: &Unit| unit.root != serial && !unit.strays.contains(&serial);
+        let member = |id: &UnitId| self.units.get(id).is_some_and(born_to);
         match self.dossiers.get(&serial) {
             Some(dossier) if dossier.units.iter().any(member) => standing.for_member(),
             Some(_) | None => standing,
@@ -302,6 +315,7 @@ impl Judge {
                 // Its facts are needed again.
                 Placed::Top if self.is_shelved(serial) => self.fetch(serial),
                 Placed::Top => self.crown(serial, index, out),
+                Placed::Joins(job) => self.admit(job, serial),
                 Placed::Below => {}
                 Placed::Unsure => {
                     self.hopeful.insert(serial);
@@ -316,6 +330,9 @@ impl Judge {
         else {
             return Placed::Below;
         };
+        if let Scope::Env(name) = &rule.scope {
+            return self.place_in_job(serial, index, name);
+        }
         let belongs = |id: &UnitId| self.units.get(id).is_some_and(|unit| unit.index == index);
         if dossier.units.iter().any(belongs) || dossier.is_kept_from(index) {
             return Placed::Below;
@@ -323,6 +340,26 @@ impl Judge {
         if rule.scope == Scope::Process {
             return Placed::Top;
         }
+        self.unless_unsure(serial)
+    }
+
+    /// Whose job a matching process would be the root of, or belong to.
+    fn place_in_job(&self, serial: Serial, index: usize, name: &Arc<str>) -> Placed {
+        let dossier = self.dossiers.get(&serial);
+        let Some(label) = self.label_of(serial, name) else {
+            return Placed::Below;
+        };
+        if dossier.is_none_or(|dossier| dossier.is_kept_from(index)) {
+            return Placed::Below;
+        }
+        match self.job(index, &label) {
+            Some(job) if !self.is_above_root(serial, job) => Placed::Joins(job),
+            Some(_) | None => self.unless_unsure(serial),
+        }
+    }
+
+    /// The topmost, unless something above it is not known yet.
+    fn unless_unsure(&self, serial: Serial) -> Placed {
         for (above, _) in self.forest.above(serial) {
             let Some(above) = self.dossiers.get(&above) else {
                 return Placed::Unsure;
@@ -346,9 +383,13 @@ impl Judge {
             return;
         };
         let Some(key) = node.key else { return };
-        let unit_key = match rule.scope {
-            Scope::Tree => UnitKey::Tree(key),
-            Scope::Process => UnitKey::Process(key),
+        let (unit_key, label) = match &rule.scope {
+            Scope::Tree => (UnitKey::Tree(key), None),
+            Scope::Process => (UnitKey::Process(key), None),
+            Scope::Env(name) => match self.label_of(serial, name) {
+                Some(label) => (UnitKey::Label(key), Some(label)),
+                None => return,
+            },
         };
         let (since, born) = (node.exec_at, node.born);
         let began = node.no_later_than_start(self.machine.slept);
@@ -363,10 +404,10 @@ impl Judge {
         );
         unit.next_look = self.now;
         unit.circle = self.circle(serial);
-        unit.past = self
-            .pasts
-            .remove(&(unit.rule.name.clone(), unit.key))
-            .filter(|past| past.until > self.now);
+        let whose = Whose::of(unit.key, label.as_ref());
+        unit.past = self.take_past(&unit.rule.name, whose);
+        unit.subject.label = label.as_ref().map(Label::shown);
+        unit.label = label;
         unit.starter = self.forest.above(serial).next().map(|(above, node)| {
             let program = self
                 .dossiers
@@ -393,6 +434,7 @@ impl Judge {
         let id = self.new_unit();
         self.units.insert(id, unit);
         self.join(id, serial);
+        self.gather(id);
         self.merge_below(id, out);
         self.note_instance(id);
     }
@@ -410,7 +452,11 @@ impl Judge {
             .units
             .iter()
             .filter(|(other, inner)| {
-                **other != id && inner.index == index && unit.members.contains(&inner.root)
+                let same = match &unit.label {
+                    None => unit.members.contains(&inner.root),
+                    Some(_) => unit.label == inner.label,
+                };
+                **other != id && inner.index == index && same
             })
             .map(|(inner, _)| *inner)
             .collect();
@@ -465,6 +511,7 @@ impl Judge {
             owner,
             audience: self.audience(serial).or(owner),
             tty: facts.and_then(terminal),
+            label: None,
         }
     }
 
@@ -497,8 +544,10 @@ const fn lineage(standing: &Standing) -> Lineage {
 enum Placed {
     /// Nothing above it matches.
     Top,
-    /// It belongs to another root of the rule, or was kept out of it.
+    /// It belongs to another root of the rule, or was kept out of it, or is of no job.
     Below,
+    /// There is a unit of its job.
+    Joins(UnitId),
     /// Something above it is not known yet.
     Unsure,
 }

@@ -65,7 +65,8 @@ impl Judge {
     /// The group that a look at this unit should bring.
     pub(super) fn group(&self, unit: &Unit) -> Option<Text> {
         // Whoever is kept out of the tree is counted in the group, and so is whoever may turn out to be.
-        let whole = unit.rule.keep.is_empty();
+        // Whoever has left a job by another image may be in its group still, and gone before anybody looks.
+        let whole = unit.rule.keep.is_empty() && unit.label.is_none();
         if !unit.counts_cpu() || !whole || unit.exclusive.retry > self.now {
             return None;
         }

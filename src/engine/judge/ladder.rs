@@ -46,6 +46,7 @@ impl Judge {
             self.open(id, out);
         }
         self.weigh(id);
+        self.call_again(id);
         let bar = self.bar(id);
         let now = self.now;
         let Some(unit) = self.units.get_mut(&id) else {
@@ -156,7 +157,8 @@ impl Judge {
             });
         }
         let (targets, unbound) = self.targets(unit);
-        (targets.is_empty() && unbound.is_empty()).then_some(Rest::Protected)
+        let nobody = targets.is_empty() && unbound.is_empty() && !self.may_be_proven(unit);
+        nobody.then_some(Rest::Protected)
     }
 
     fn nudge(&mut self, id: UnitId, out: &mut Vec<Decision>) {

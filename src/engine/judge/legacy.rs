@@ -11,12 +11,14 @@ use std::time::Duration;
 
 use super::Judge;
 use super::dossier::Learning;
+use super::jobs::Whose;
 use super::silence::Share;
 use super::unit::{Births, Unit, UnitId};
 use crate::engine::decision::{Closing, Decision, Notice, What};
 use crate::engine::evidence::{Evidence, UnitKey};
 use crate::engine::forest::{FirstSign, Serial};
 use crate::engine::incident::{Incident, Past};
+use crate::engine::label::Label;
 use crate::engine::legacy::{Bequest, Ending, Legacy, Remainder};
 use crate::engine::process::{Pid, ProcKey};
 use crate::engine::rule::{Rule, RuleName, Scope};
@@ -67,7 +69,8 @@ impl Judge {
             let mut rules = self.rules.rules.iter();
             if let Some(rule) = rules.find(|rule| rule.name == left.rule) {
                 past.resume(&left.ladder, &rule.ladder);
-                self.pasts.insert((left.rule, left.unit), past);
+                let whose = Whose::of(left.unit, left.label.as_ref());
+                self.pasts.insert((left.rule, whose), (left.unit, past));
             }
         }
         self.unclaimed = Some(Unclaimed {
@@ -127,20 +130,30 @@ impl Judge {
 
     /// What closed incidents left behind, of units that are and of those that are no more.
     fn remainders(&self) -> Vec<Remainder> {
-        let left = |rule: &Rule, unit: UnitKey, past: &Past| Remainder {
+        let left = |rule: &Rule, unit: UnitKey, label: Option<&Label>, past: &Past| Remainder {
             rule: rule.name.clone(),
             unit,
+            label: label.cloned(),
             ladder: rule.ladder.iter().map(|stage| stage.act.clone()).collect(),
             past: past.clone(),
         };
         let units = self.units.values();
-        let present =
-            units.filter_map(|unit| Some(left(&unit.rule, unit.key, unit.past.as_ref()?)));
-        let gone = self.pasts.iter().filter_map(|((name, unit), past)| {
-            let mut rules = self.rules.rules.iter();
-            let rule = rules.find(|rule| rule.name == *name)?;
-            Some(left(rule, *unit, past))
+        let present = units.filter_map(|unit| {
+            let label = unit.label.as_ref();
+            Some(left(&unit.rule, unit.key, label, unit.past.as_ref()?))
         });
+        let gone = self
+            .pasts
+            .iter()
+            .filter_map(|((name, whose), (unit, past))| {
+                let mut rules = self.rules.rules.iter();
+                let rule = rules.find(|rule| rule.name == *name)?;
+                let label = match whose {
+                    Whose::Unit(_) => None,
+                    Whose::Job(label) => Some(label),
+                };
+                Some(left(rule, *unit, label, past))
+            });
         present.chain(gone).collect()
     }
 
@@ -168,6 +181,7 @@ impl Judge {
             buried: self.gone(unit),
             spawned: (unit.spawned.sure, unit.spawned.perhaps),
             root_gone: unit.root_gone,
+            label: unit.label.clone(),
             members: orphans.into_iter().flatten().filter_map(key).collect(),
             incident: unit
                 .incident
@@ -219,7 +233,10 @@ impl Judge {
         let Some(unclaimed) = &mut self.unclaimed else {
             return;
         };
-        let same = |left: &Bequest| left.rule == unit.rule.name && left.unit == unit.key;
+        let whose = Whose::of(unit.key, unit.label.as_ref());
+        let same = |left: &Bequest| {
+            left.rule == unit.rule.name && Whose::of(left.unit, left.label.as_ref()) == whose
+        };
         let Some(index) = unclaimed.units.iter().position(same) else {
             return;
         };
@@ -240,6 +257,10 @@ impl Judge {
         let (at, until) = (unclaimed.at, unclaimed.until);
         // Who is listed and could not be read may be there all the same.
         let gone = |left: &mut Bequest| {
+            // Whose job it is nobody knows before everyone was asked what he carries.
+            if left.label.is_some() {
+                return false;
+            }
             let root = left.unit.root();
             let another = || self.forest.holder(root.pid()).is_some();
             self.forest.find(root).is_none() && (!listed.contains(&root.pid()) || another())
@@ -252,13 +273,16 @@ impl Judge {
             let dossier = found.and_then(|found| self.dossiers.get(&found));
             dossier.is_some_and(|dossier| dossier.learning == Learning::Settled)
         };
-        let roots = unclaimed.units.iter().map(|left| left.unit.root());
+        let trees = unclaimed.units.iter().filter(|left| left.label.is_none());
+        let roots = trees.map(|left| left.unit.root());
         unclaimed.unmatched.extend(roots.filter(learnt));
         if until <= self.now
             && let Some(mut rest) = self.unclaimed.take()
         {
             let listed = rest.listed.take().unwrap_or_default();
-            let over = |left: &mut Bequest| !self.may_match(left.unit.root(), &listed);
+            let over = |left: &mut Bequest| {
+                left.label.is_none() && !self.may_match(left.unit.root(), &listed)
+            };
             lost.extend(rest.units.extract_if(.., over));
             if rest.units.is_empty() {
                 self.forest.forget_inheritance();
@@ -273,6 +297,40 @@ impl Judge {
         }
         for left in lost {
             self.let_go(left, out);
+        }
+    }
+
+    /// After everyone was asked what he carries, and whoever may be a root was considered: jobs whose root is gone are made
+    /// again from those who carry their label. One whose root lives and is none any more is let go, as is one that nobody
+    /// carries.
+    pub(super) fn settle_jobs(&mut self, out: &mut Vec<Decision>) {
+        let Some(unclaimed) = &self.unclaimed else {
+            return;
+        };
+        let (at, until) = (unclaimed.at, unclaimed.until);
+        let jobs = unclaimed.units.iter().any(|left| left.label.is_some());
+        let met = unclaimed.listed.is_some() && self.strangers.is_empty();
+        let known = || {
+            let mut all = self.dossiers.values();
+            all.all(|dossier| dossier.learning == Learning::Settled) && self.hopeful.is_empty()
+        };
+        if !jobs || !met || !(until <= self.now || known()) {
+            return;
+        }
+        let Some(unclaimed) = &mut self.unclaimed else {
+            return;
+        };
+        let jobs = unclaimed.units.extract_if(.., |left| left.label.is_some());
+        for left in jobs.collect::<Vec<_>>() {
+            let lives = self.forest.find(left.unit.root()).is_some();
+            let lost = if lives {
+                Some(left)
+            } else {
+                self.raise(left, at, out)
+            };
+            if let Some(lost) = lost {
+                self.let_go(lost, out);
+            }
         }
     }
 
@@ -303,7 +361,9 @@ impl Judge {
         if let Some(rule) = rule.filter(|_| there) {
             // It may run something else again: the cooldown holds.
             let past = Incident::resume(&stand, self.now, &rule).past(self.now, &rule);
-            self.pasts.insert((rule.name.clone(), left.unit), past);
+            let whose = Whose::of(left.unit, left.label.as_ref());
+            self.pasts
+                .insert((rule.name.clone(), whose), (left.unit, past));
         }
         let subject = left.subject;
         if how.certainty().is_some() {
@@ -342,18 +402,30 @@ impl Judge {
         let found = (0..)
             .zip(&self.rules.rules)
             .find(|(_, rule)| rule.name == left.rule);
-        let (Some((index, rule)), UnitKey::Tree(_)) = (found, left.unit) else {
+        let Some((index, rule)) = found else {
             return Some(left);
         };
-        if rule.scope != Scope::Tree {
+        let alike = match (left.unit, &left.label, &rule.scope) {
+            (UnitKey::Tree(_), None, Scope::Tree) => true,
+            (UnitKey::Label(_), Some(label), Scope::Env(name)) => label.name == *name,
+            (UnitKey::Process(_) | UnitKey::Tree(_) | UnitKey::Label(_), _, _) => false,
+        };
+        if !alike {
             return Some(left);
         }
         let rule = rule.clone();
-        let kin: Vec<Serial> = left
-            .members
-            .iter()
-            .filter_map(|key| self.forest.find(*key))
-            .collect();
+        let kin: Vec<Serial> = match &left.label {
+            None => {
+                let members = left.members.iter();
+                members.filter_map(|key| self.forest.find(*key)).collect()
+            }
+            Some(label) => {
+                let known = self.dossiers.keys().copied();
+                known
+                    .filter(|serial| self.is_proven(*serial, label))
+                    .collect()
+            }
+        };
         if kin.is_empty() {
             return Some(left);
         }
@@ -361,18 +433,24 @@ impl Judge {
         let subject = left.subject.clone();
         let mut unit = Unit::new(left.unit, rule, index, root, subject, left.since);
         unit.next_look = self.now;
-        let past = self.pasts.remove(&(left.rule.clone(), left.unit));
-        unit.past = past.filter(|past| past.until > self.now);
+        let whose = Whose::of(left.unit, left.label.as_ref());
+        unit.past = self.take_past(&left.rule, whose);
+        unit.label.clone_from(&left.label);
         // It died while nobody looked, at the latest now.
         unit.root_gone = Some(left.root_gone.unwrap_or(self.now));
         let silence = self.silence.share(at, self.now);
         take_over(&mut unit, left, silence, self.now);
         let id: UnitId = self.new_unit();
         let root = unit.key.root();
+        let job = unit.label.is_some();
         self.units.insert(id, unit);
         for member in kin {
-            self.forest.mourn(member, root, self.now);
-            self.join(id, member);
+            if job {
+                self.admit(id, member);
+            } else {
+                self.forest.mourn(member, root, self.now);
+                self.join(id, member);
+            }
         }
         // Each of them may have turned out to be none of it.
         self.close_if_empty(id, out);

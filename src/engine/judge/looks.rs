@@ -99,6 +99,7 @@ impl Judge {
             doubtful,
             self.errands.deadline(),
             self.patience_ends(),
+            self.next_proof(),
             Some(self.next_list),
             learn,
             look,
@@ -157,6 +158,7 @@ impl Judge {
                 variables: self.rules.variables.clone(),
             });
         }
+        self.ask_proofs(&mut questions);
         if !questions.is_empty() {
             out.push(Decision::Learn(questions));
         }
@@ -196,6 +198,7 @@ impl Judge {
             whom.extend(unit.members.iter().map(|serial| (*serial, want)));
             whom.extend(unit.zombies.iter().map(|serial| (*serial, want)));
         }
+        self.age_proofs(&looked);
         whom.sort_by_key(|(serial, _)| *serial);
         // Who belongs to several units is asked once, for all of them.
         whom.dedup_by(|(next, also), (serial, want)| {

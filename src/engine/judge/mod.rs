@@ -8,6 +8,7 @@
 //! | `census` | births and deaths: who belongs to which unit |
 //! | `enrol` | facts: how a process stands, which rules it is the root of |
 //! | `shelf` | facts that nobody needs for now are not kept |
+//! | `jobs` | units that are told by a label: who carries what |
 //! | `looks` | when to list, to learn and to look: pay only for what is judged |
 //! | `estate` | what the dead leave behind |
 //! | `reckon` | CPU time: of one of the dead, of a unit |
@@ -41,6 +42,7 @@ mod exclusive;
 mod fixtures;
 mod freeze;
 mod instances;
+mod jobs;
 mod ladder;
 mod ledger;
 mod legacy;
@@ -77,6 +79,7 @@ use dossier::Dossier;
 use errands::Errands;
 use estate::Debt;
 use instances::SpokenOf;
+use jobs::Whose;
 use ledger::Ledger;
 use legacy::Unclaimed;
 use pending::Pending;
@@ -163,7 +166,14 @@ pub struct Judge {
     flights: BTreeMap<WarrantId, Flight>,
     errands: Errands,
     /// What incidents left behind whose unit is no more while its root lives: it runs something else for now.
-    pasts: BTreeMap<(RuleName, UnitKey), Past>,
+    /// Those of a job last as long as their cooldown.
+    pasts: BTreeMap<(RuleName, Whose), (UnitKey, Past)>,
+    /// The variables by which rules tell jobs apart.
+    labels: Arc<[Arc<str>]>,
+    /// Since when those are asked for.
+    labels_since: Mono,
+    /// Whose environment is to be read again, and when.
+    proofs: BTreeSet<(Mono, Serial)>,
     /// What an earlier beadle left and nobody has taken up yet.
     unclaimed: Option<Unclaimed>,
     /// Of which kinds of instances something was said of late.
@@ -193,6 +203,7 @@ impl Judge {
             last_answers: Arc::new([]),
             last_program: Text::default(),
             filing: Filing::under(&rules),
+            labels: rules.labels().into(),
             rules,
             forest: Forest::default(),
             dossiers: BTreeMap::new(),
@@ -225,6 +236,8 @@ impl Judge {
             flights: BTreeMap::new(),
             errands: Errands::default(),
             pasts: BTreeMap::new(),
+            labels_since: Mono::BOOT,
+            proofs: BTreeSet::new(),
             unclaimed: None,
             spoken_of: SpokenOf::new(),
             last_warrant: 0,
@@ -285,6 +298,7 @@ impl Judge {
         self.pass_on_errands(&mut out);
         self.review();
         self.reconsider(&mut out);
+        self.settle_jobs(&mut out);
         self.ask_what_is_due(&mut out);
         out
     }
@@ -295,6 +309,7 @@ impl Judge {
         self.silence.begin(self.forest.heard().min(self.now));
         self.ledger.spoil(self.now);
         self.forest.doubt(self.now);
+        self.doubt_labels();
     }
 
     /// Takes in events one by one: membership is inherited from the parent as it was at that very moment.

@@ -267,7 +267,9 @@ impl Judge {
         let root = self.forest.node(unit.root);
         match unit.key {
             UnitKey::Process(_) if root.is_some_and(|root| !root.threaded) => Duration::ZERO,
-            UnitKey::Process(_) | UnitKey::Tree(_) => self.silence.of(unit.silence, self.now),
+            UnitKey::Process(_) | UnitKey::Tree(_) | UnitKey::Label(_) => {
+                self.silence.of(unit.silence, self.now)
+            }
         }
     }
 

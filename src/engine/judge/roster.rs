@@ -47,8 +47,22 @@ impl Judge {
         node: &Node,
         dossier: &Dossier,
     ) -> Result<HardTie, Shelter> {
-        if let Some(shelter) = self.shelter(node, dossier) {
+        if let Some(shelter) = self.shelter(unit, node, dossier) {
             return Err(shelter);
+        }
+        if let Some(label) = &unit.label {
+            if node.owner.is_some_and(|owner| owner != label.owner) {
+                return Err(Shelter::Foreign);
+            }
+            if !self.is_proven(serial, label) {
+                return Err(Shelter::Unproven);
+            }
+            let root = serial == unit.root;
+            return Ok(if root {
+                HardTie::Root
+            } else {
+                HardTie::Labeled
+            });
         }
         if serial == unit.root {
             return Ok(HardTie::Root);
@@ -63,12 +77,16 @@ impl Judge {
         }
     }
 
-    /// Why a process is not to be signalled, whoever's member it is.
-    pub(super) fn shelter(&self, node: &Node, dossier: &Dossier) -> Option<Shelter> {
-        match &dossier.standing {
+    /// Why a process is not to be signalled as a member of this unit, however sure it is that it is one.
+    pub(super) fn shelter(&self, unit: &Unit, node: &Node, dossier: &Dossier) -> Option<Shelter> {
+        let standing = match unit.label {
+            None => dossier.standing.clone(),
+            Some(_) => dossier.standing.in_a_job(),
+        };
+        match standing {
             Standing::Plain => {}
-            Standing::Protected(reason) => return Some(Shelter::Protected(reason.clone())),
-            Standing::Boundary(reason) => return Some(Shelter::Boundary(reason.clone())),
+            Standing::Protected(reason) => return Some(Shelter::Protected(reason)),
+            Standing::Boundary(reason) => return Some(Shelter::Boundary(reason)),
         }
         if self.settings.leash.is_some() && dossier.leashed == Leashed::Outside {
             return Some(Shelter::Leash);

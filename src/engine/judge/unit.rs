@@ -9,6 +9,7 @@ use crate::engine::forest::Serial;
 use crate::engine::gate::GateReading;
 use crate::engine::incident::{Incident, Past, Phase, Weight};
 use crate::engine::instances::Circle;
+use crate::engine::label::Label;
 use crate::engine::measures::Measures;
 use crate::engine::process::{ProcKey, Text};
 use crate::engine::rule::{Bound, Measure, Per, Rule};
@@ -53,8 +54,12 @@ pub(super) struct Unit {
     pub(super) since: Mono,
     /// CPU time of the root that may be from before it became one.
     pub(super) before: Duration,
+    /// What its members carry, where it is told by that.
+    pub(super) label: Option<Label>,
     /// Living members.
     pub(super) members: BTreeSet<Serial>,
+    /// Those of them who belong to it by what they carry alone.
+    pub(super) strays: BTreeSet<Serial>,
     /// Members that died and were perhaps not waited for; only where a limit asks.
     pub(super) zombies: BTreeSet<Serial>,
     /// CPU time of those gone.
@@ -77,6 +82,8 @@ pub(super) struct Unit {
     pub(super) floor: Duration,
     /// Its control group, when it has one to itself.
     pub(super) exclusive: Exclusive,
+    /// Of a job, who was sent KILL already and lives.
+    pub(super) struck: BTreeSet<ProcKey>,
     /// When the root went away.
     pub(super) root_gone: Option<Mono>,
     /// One per limit, in the order of the clauses.
@@ -163,7 +170,10 @@ impl Unit {
             starter: None,
             since,
             before: Duration::ZERO,
+            label: None,
             members: BTreeSet::new(),
+            strays: BTreeSet::new(),
+            struck: BTreeSet::new(),
             zombies: BTreeSet::new(),
             buried: Buried::default(),
             spawned: Births::default(),

@@ -46,7 +46,7 @@ impl Judge {
             about: rule.about.clone(),
             origin: rule.origin.clone(),
             mode: rule.mode,
-            scope: rule.scope,
+            scope: rule.scope.clone(),
             units: count(index),
             gates: match count(index) {
                 0 => rule.gates.iter().map(Gate::unread).collect(),
@@ -156,6 +156,7 @@ impl Judge {
         {
             return Relation::Member {
                 unit: unit.key,
+                label: unit.subject.label.clone(),
                 root: unit.subject.program.clone(),
                 verdict: unit.verdict.clone(),
                 gates: unit.gates.clone(),
@@ -180,7 +181,10 @@ impl Judge {
             Answer::Yes if dossier.is_kept_from(index) => {
                 Relation::Barred("it was kept out of its tree by `keep`".to_owned())
             }
-            Answer::Yes => Relation::Barred(self.barred(serial)),
+            Answer::Yes => Relation::Barred(
+                self.no_job(serial, &rule.scope)
+                    .unwrap_or_else(|| self.barred(serial)),
+            ),
             Answer::No | Answer::Unknown => self.unmatched(serial, facts, rule),
         }
     }

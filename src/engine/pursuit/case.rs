@@ -122,8 +122,8 @@ impl Case {
             Outcome::Withheld(why @ (Withheld::Recalled | Withheld::Expired)) => {
                 self.void.get_or_insert(why);
             }
-            // Its children are protected as it is.
-            Outcome::Withheld(Withheld::Protected) => {
+            // Its children are protected as it is; those of whoever left a job are none of that job's either.
+            Outcome::Withheld(Withheld::Protected | Withheld::Left) => {
                 if let Some(pid) = self.roll.member(slot).map(|member| member.pid) {
                     self.roll.unbear(pid);
                     self.roll.disown(slot, now);

@@ -123,6 +123,7 @@ impl Roll {
                     HardTie::Root
                     | HardTie::Child { .. }
                     | HardTie::Session { .. }
+                    | HardTie::Labeled
                     | HardTie::Frozen => None,
                 };
                 roll.add(Member::heard(unbound.pid, unbound.start, parent, now));
@@ -140,6 +141,7 @@ impl Roll {
                 HardTie::Root
                 | HardTie::Forked { .. }
                 | HardTie::Child { .. }
+                | HardTie::Labeled
                 | HardTie::Frozen => None,
             };
             roll.add(Member {
@@ -271,7 +273,10 @@ impl Roll {
     /// The numbers of bystanders, of members that are protected, and of all that hangs from them up to living members.
     fn shielded(&self, seen: &[Glimpse], members: &Known) -> BTreeSet<Pid> {
         let spared = self.members.iter().filter(|member| {
-            member.standing == Standing::Settled(Outcome::Withheld(Withheld::Protected))
+            matches!(
+                member.standing,
+                Standing::Settled(Outcome::Withheld(Withheld::Protected | Withheld::Left))
+            )
         });
         let spared: BTreeSet<_> = spared.map(|member| (member.pid, member.start)).collect();
         let mut shielded: BTreeSet<Pid> = seen
@@ -380,8 +385,10 @@ impl Member {
         match self.standing {
             Standing::Due | Standing::Struck => true,
             Standing::Settled(outcome) => match outcome {
-                // What is protected speaks for nobody.
-                Outcome::Withheld(Withheld::Protected) | Outcome::Sent | Outcome::Gone => false,
+                // What is protected, or has left, speaks for nobody.
+                Outcome::Withheld(Withheld::Protected | Withheld::Left)
+                | Outcome::Sent
+                | Outcome::Gone => false,
                 Outcome::Denied | Outcome::Withheld(_) | Outcome::Survived => true,
             },
             Standing::Heard | Standing::Held | Standing::Dropped => false,

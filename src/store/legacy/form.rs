@@ -3,23 +3,25 @@
 //!
 //! Fields may be added, never renamed. What is not to be understood is left out, one entry at a time: a legacy is a gift.
 
+mod case;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::engine::decision::PauseView;
-use crate::engine::evidence::{IncidentId, Subject, UnitKey};
+use crate::engine::evidence::{Subject, UnitKey};
 use crate::engine::forest::Starter;
-use crate::engine::incident::{Past, Weight};
 use crate::engine::instances::{Circle, Realm};
-use crate::engine::legacy::{self, Bequest, Ending, Legacy, Stand};
+use crate::engine::label::Label;
+use crate::engine::legacy::{self, Bequest, Ending, Legacy};
 use crate::engine::process::{Pid, ProcKey, Text, Uid};
-use crate::engine::rule::{Command, Mode, Signal, StageAct, To};
 use crate::engine::units::{Mono, nanos};
 use crate::engine::usage::Buried;
 use crate::engine::warrant::HardTie;
 use crate::store::key;
+use case::{Case, Remainder};
 
 /// The file.
 #[derive(Debug, Serialize, Deserialize)]
@@ -79,6 +81,8 @@ struct Unit {
     spawned: (u64, u64),
     root_gone: Option<u64>,
     members: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    label: Option<Carried>,
     incident: Option<Case>,
     #[serde(default)]
     circle: Ring,
@@ -102,12 +106,21 @@ enum Within {
     Container(Bytes),
 }
 
+/// A label. The file is its owner's alone to read: a value may be a secret.
+#[derive(Debug, Serialize, Deserialize)]
+struct Carried {
+    name: String,
+    value: Bytes,
+    owner: u32,
+}
+
 /// What a unit is.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Whole {
     Tree(String),
     Process(String),
+    Label(String),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -119,6 +132,8 @@ struct Who {
     owner: Option<u32>,
     audience: Option<u32>,
     tty: Option<Bytes>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    label: Option<Bytes>,
 }
 
 /// Text as a string, where it is one.
@@ -139,47 +154,6 @@ struct Dead {
     unrecorded: u64,
     #[serde(default)]
     unheard: u64,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Case {
-    id: u64,
-    opened: u64,
-    next: usize,
-    mode: String,
-    ladder: Vec<String>,
-    told: Option<u64>,
-    signalled: bool,
-    denied: bool,
-    said: bool,
-    #[serde(default)]
-    ran: usize,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    weight: Option<Less>,
-}
-
-/// What an incident rested on, where that was less than it may be.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Less {
-    Light,
-    Lightened(u64),
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Remainder {
-    rule: String,
-    unit: Whole,
-    ladder: Vec<String>,
-    id: u64,
-    opened: u64,
-    until: u64,
-    next: usize,
-    served: u64,
-    denied: bool,
-    told: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    weight: Option<Less>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -252,7 +226,7 @@ impl Kin {
             HardTie::Child { parent } => Some(Tie::Child(parent.to_string())),
             HardTie::Session { session } => Some(Tie::Session(session.number())),
             // Says nothing of lineage.
-            HardTie::Frozen => None,
+            HardTie::Labeled | HardTie::Frozen => None,
         });
         Self {
             key: kin.key.to_string(),
@@ -313,6 +287,7 @@ impl Unit {
             spawned: left.spawned,
             root_gone: left.root_gone.map(Mono::nanos),
             members: left.members.iter().map(ToString::to_string).collect(),
+            label: left.label.as_ref().map(Carried::of),
             incident: left.incident.as_ref().map(Case::of),
             circle: Ring::of(&left.circle),
         }
@@ -320,7 +295,9 @@ impl Unit {
 
     fn read(self) -> Option<Bequest> {
         let starter = self.starter;
+        let label = self.label.map(Carried::read);
         Some(Bequest {
+            label,
             rule: Arc::from(self.rule),
             unit: self.whole.read()?,
             subject: self.subject.read()?,
@@ -361,29 +338,12 @@ impl Ring {
     }
 }
 
-impl Less {
-    const fn of(weight: Weight) -> Option<Self> {
-        match weight {
-            Weight::Light => Some(Self::Light),
-            Weight::Grave => None,
-            Weight::Lightened(since) => Some(Self::Lightened(since.nanos())),
-        }
-    }
-
-    fn read(less: Option<Self>) -> Weight {
-        match less {
-            Some(Self::Light) => Weight::Light,
-            None => Weight::Grave,
-            Some(Self::Lightened(since)) => Weight::Lightened(Mono::from_nanos(since)),
-        }
-    }
-}
-
 impl Whole {
     fn of(unit: UnitKey) -> Self {
         match unit {
             UnitKey::Tree(root) => Self::Tree(root.to_string()),
             UnitKey::Process(one) => Self::Process(one.to_string()),
+            UnitKey::Label(root) => Self::Label(root.to_string()),
         }
     }
 
@@ -391,7 +351,27 @@ impl Whole {
         Some(match self {
             Self::Tree(root) => UnitKey::Tree(key(&root)?),
             Self::Process(one) => UnitKey::Process(key(&one)?),
+            Self::Label(root) => UnitKey::Label(key(&root)?),
         })
+    }
+}
+
+impl Carried {
+    fn of(label: &Label) -> Self {
+        let Uid(owner) = label.owner;
+        Self {
+            name: label.name.to_string(),
+            value: Bytes::of(&label.value),
+            owner,
+        }
+    }
+
+    fn read(self) -> Label {
+        Label {
+            name: Arc::from(self.name),
+            value: self.value.read(),
+            owner: Uid(self.owner),
+        }
     }
 }
 
@@ -405,6 +385,7 @@ impl Who {
             owner: subject.owner.map(|Uid(uid)| uid),
             audience: subject.audience.map(|Uid(uid)| uid),
             tty: subject.tty.as_ref().map(Bytes::of),
+            label: subject.label.as_ref().map(Bytes::of),
         }
     }
 
@@ -417,6 +398,7 @@ impl Who {
             owner: self.owner.map(Uid),
             audience: self.audience.map(Uid),
             tty: self.tty.map(Bytes::read),
+            label: self.label.map(Bytes::read),
         })
     }
 }
@@ -457,133 +439,6 @@ impl Dead {
             unheard: self.unheard,
             count: self.count,
         }
-    }
-}
-
-/// What stages are called in a ladder that is written down; signals go by their names.
-const NUDGE: &str = "nudge";
-const FREEZE: &str = "freeze";
-const STOP: &str = "stop unit";
-/// What stands before the program, its arguments and its time.
-const EXEC: &str = "exec ";
-/// What follows the name of one that is for the root alone.
-const TO_ROOT: &str = " to root";
-
-fn word(act: &StageAct) -> String {
-    match act {
-        StageAct::Nudge => NUDGE.to_owned(),
-        StageAct::Exec(command) => {
-            let timeout = nanos(command.timeout);
-            let all = (&*command.program, &command.args, timeout);
-            // Texts and a number: this cannot fail.
-            format!("{EXEC}{}", serde_json::to_string(&all).unwrap_or_default())
-        }
-        StageAct::Freeze => FREEZE.to_owned(),
-        StageAct::Stop => STOP.to_owned(),
-        StageAct::Signal(signal, To::Tree) => signal.word().to_owned(),
-        StageAct::Signal(signal, To::Root) => format!("{}{TO_ROOT}", signal.word()),
-    }
-}
-
-/// `None` where it is an act of some other beadle's.
-fn act(word: &String) -> Option<StageAct> {
-    if word == NUDGE {
-        return Some(StageAct::Nudge);
-    }
-    if word == FREEZE {
-        return Some(StageAct::Freeze);
-    }
-    if word == STOP {
-        return Some(StageAct::Stop);
-    }
-    if let Some(all) = word.strip_prefix(EXEC) {
-        let (program, args, timeout): (String, _, _) = serde_json::from_str(all).ok()?;
-        return Some(StageAct::Exec(Arc::new(Command {
-            program: program.into(),
-            args,
-            timeout: Duration::from_nanos(timeout),
-        })));
-    }
-    let (name, to) = match word.strip_suffix(TO_ROOT) {
-        Some(name) => (name, To::Root),
-        None => (word.as_str(), To::Tree),
-    };
-    let mut signals = Signal::NAMED.into_iter();
-    let signal = signals.find(|one| one.word() == name)?;
-    Some(StageAct::Signal(signal, to))
-}
-
-impl Case {
-    fn of(stand: &Stand) -> Self {
-        Self {
-            id: stand.id.0,
-            opened: stand.opened.nanos(),
-            next: stand.next,
-            mode: stand.mode.word().to_owned(),
-            ladder: stand.ladder.iter().map(word).collect(),
-            told: stand.told.map(Mono::nanos),
-            signalled: stand.signalled,
-            denied: stand.denied,
-            said: stand.said,
-            ran: stand.ran,
-            weight: Less::of(stand.weight),
-        }
-    }
-
-    /// `None` where the ladder is one of some other beadle: at which stage it stood would be a guess.
-    fn read(self) -> Option<Stand> {
-        let mut modes = [Mode::Observe, Mode::Nudge, Mode::Enforce].into_iter();
-        Some(Stand {
-            mode: modes.find(|mode| mode.word() == self.mode)?,
-            id: IncidentId(self.id),
-            opened: Mono::from_nanos(self.opened),
-            next: self.next,
-            ladder: self.ladder.iter().map(act).collect::<Option<_>>()?,
-            told: self.told.map(Mono::from_nanos),
-            signalled: self.signalled,
-            denied: self.denied,
-            said: self.said,
-            ran: self.ran,
-            weight: Less::read(self.weight),
-        })
-    }
-}
-
-impl Remainder {
-    fn of(left: &legacy::Remainder) -> Self {
-        let past = &left.past;
-        Self {
-            rule: left.rule.to_string(),
-            unit: Whole::of(left.unit),
-            ladder: left.ladder.iter().map(word).collect(),
-            id: past.id.0,
-            opened: past.opened.nanos(),
-            until: past.until.nanos(),
-            next: past.next,
-            served: nanos(past.served),
-            denied: past.denied,
-            told: past.told.map(Mono::nanos),
-            weight: Less::of(past.weight),
-        }
-    }
-
-    fn read(self) -> Option<legacy::Remainder> {
-        let past = Past {
-            id: IncidentId(self.id),
-            opened: Mono::from_nanos(self.opened),
-            until: Mono::from_nanos(self.until),
-            next: self.next,
-            served: Duration::from_nanos(self.served),
-            denied: self.denied,
-            told: self.told.map(Mono::from_nanos),
-            weight: Less::read(self.weight),
-        };
-        Some(legacy::Remainder {
-            rule: Arc::from(self.rule),
-            unit: self.unit.read()?,
-            ladder: self.ladder.iter().map(act).collect::<Option<_>>()?,
-            past,
-        })
     }
 }
 

@@ -4,6 +4,7 @@ use crate::engine::evidence::{IncidentId, Subject, UnitKey};
 use crate::engine::forest::Starter;
 use crate::engine::incident::{Past, Weight};
 use crate::engine::instances::{Circle, Realm};
+use crate::engine::label::Label;
 use crate::engine::legacy::{Bequest, Ending, Kin, Remainder, Stand};
 use crate::engine::process::{Mark, Pid, ProcKey, Text, Uid};
 use crate::engine::rule::{Command, Mode, Signal, StageAct, To};
@@ -25,6 +26,7 @@ fn unit(root: ProcKey, member: ProcKey) -> Bequest {
         owner: Some(Uid(1000)),
         audience: None,
         tty: None,
+        label: None,
     };
     Bequest {
         rule: "pytest".into(),
@@ -48,6 +50,7 @@ fn unit(root: ProcKey, member: ProcKey) -> Bequest {
         spawned: (5, 6),
         root_gone: Some(Mono::from_secs(50)),
         members: vec![member],
+        label: None,
         incident: Some(Stand {
             id: IncidentId(4),
             opened: Mono::from_secs(5),
@@ -73,6 +76,23 @@ fn unit(root: ProcKey, member: ProcKey) -> Bequest {
             weight: Weight::Lightened(Mono::from_secs(44)),
         }),
     }
+}
+
+fn label() -> Label {
+    Label {
+        name: "BUILD_TAG".into(),
+        value: Text::new(*b"a\xff-7"),
+        owner: Uid(1000),
+    }
+}
+
+fn job(root: ProcKey, member: ProcKey) -> Bequest {
+    let mut job = unit(root, member);
+    job.unit = UnitKey::Label(root);
+    job.subject.label = Some(label().shown());
+    job.members = Vec::new();
+    job.label = Some(label());
+    job
 }
 
 fn legacy() -> Legacy {
@@ -109,15 +129,25 @@ fn legacy() -> Legacy {
                 session: root.pid(),
             }),
         ],
-        units: vec![unit(root, member)],
+        units: vec![unit(root, member), job(root, member)],
         kept: vec![(member, vec!["other".into()])],
         frozen: vec![member],
-        pasts: vec![Remainder {
-            rule: "other".into(),
-            unit: UnitKey::Process(root),
-            ladder: vec![StageAct::Nudge],
-            past,
-        }],
+        pasts: vec![
+            Remainder {
+                label: None,
+                rule: "other".into(),
+                unit: UnitKey::Process(root),
+                ladder: vec![StageAct::Nudge],
+                past: past.clone(),
+            },
+            Remainder {
+                label: Some(label()),
+                rule: "job".into(),
+                unit: UnitKey::Label(root),
+                ladder: vec![StageAct::Nudge],
+                past,
+            },
+        ],
         endings: vec![Ending {
             at: Mono::from_secs(6),
             rule: "pytest".into(),

@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use super::bounds::{Forked, burn, exit, fork, linger, nap, number, over};
 use super::{
-    BURN, FILE, MANNER, NUMBER, OTHER, births, launcher, memory, realms, stands, storms, terminal,
+    BURN, FILE, MANNER, NUMBER, OTHER, births, jobs, launcher, memory, realms, stands, storms,
+    terminal,
 };
 
 /// Memory that the leaderless one holds: 64 MiB.
@@ -58,6 +59,7 @@ pub(super) fn live(manner: &str) -> ! {
         "script" => terminal::script(),
         other => {
             births::live(other);
+            jobs::live(other);
             stands::live(other);
             realms::live(other);
             memory::live(other);

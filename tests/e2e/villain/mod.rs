@@ -6,6 +6,7 @@
 
 mod births;
 mod bounds;
+mod jobs;
 mod launcher;
 mod manners;
 mod memory;
@@ -17,6 +18,7 @@ mod terminal;
 use std::env;
 
 pub(crate) use bounds::now;
+pub(crate) use jobs::{LABEL, SERVER};
 pub(crate) use launcher::CGROUP_FD;
 
 /// Which manner.

@@ -43,6 +43,7 @@ impl Shells {
             began: machine.now,
             each: Vec::new(),
             reached: BTreeSet::new(),
+            passed: BTreeSet::new(),
             continued: Vec::new(),
             first: None,
         };

@@ -45,6 +45,7 @@ impl Shells {
             to: id,
             signal: Signal::Cont,
             warrant: warrant.clone(),
+            carried: None,
         });
         machine.signal(id, Signal::Cont);
         Outcome::Sent

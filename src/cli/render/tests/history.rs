@@ -75,6 +75,7 @@ fn signed(id: u64, order: Order) -> Arc<Warrant> {
             member(4724, "sudo", Some(Shelter::Foreign)),
             member(4725, "late", Some(Shelter::Untied)),
         ],
+        label: None,
         spare: Arc::new(Spare {
             keys: vec![key(900), key(1)],
             bystanders: Vec::new(),

@@ -1,0 +1,533 @@
+//! Jobs: units that are told by a label. Who carries what, whether that is known *now*, and who comes and goes.
+//!
+//! **Invariants.**
+//! - There is one unit for each rule and label: who matches and carries the label of one that is there joins it.
+//! - What a process carries is inherited at its fork and read again after each exec. Between an exec and the reading it is a
+//!   member still, for what it may use at most; it counts for nothing else, and is no target. So is whoever could not be read:
+//!   it is asked again, ever more rarely, and is given up to neither side.
+//! - Where execs are not heard, what was read holds for [`PROOF_LASTS`] only. It is read anew before that.
+//! - Somebody who belongs to a job by its environment alone, and was not born to one who descends from the root, is a *stray*:
+//!   it is protected as anybody is. A job cannot leave by starting a shell; a shell that a person has opened is none of it.
+//!
+//! # Why children do not follow their parents
+//! A tree is joined and left with all below. Each process has an environment of its own: whoever joins or leaves a job does
+//! so by itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Judge;
+use super::census::YOUTH;
+use super::dossier::Learning;
+use super::unit::{Unit, UnitId};
+use crate::engine::decision::{Closing, Decision, Hearing};
+use crate::engine::evidence::UnitKey;
+use crate::engine::facts::{Facts, Question, Read};
+use crate::engine::forest::{FirstSign, Life, Node, Serial};
+use crate::engine::guard::Standing;
+use crate::engine::label::Label;
+use crate::engine::process::Text;
+use crate::engine::rule::{RuleName, Scope};
+use crate::engine::units::Mono;
+use crate::engine::warrant::{Outcome, Report, Shelter, Withheld};
+
+/// Where execs are not heard, what was read of an environment is relied on for so long,
+const PROOF_LASTS: Duration = Duration::from_secs(10);
+/// and read again after this, at the next look.
+const PROOF_AGES: Duration = Duration::from_secs(3);
+/// Nobody is asked more often than this by itself.
+const ASKED_AT_MOST: Duration = Duration::from_secs(2);
+/// What could not be read is asked for again after a second, then two, four, up to this many doublings.
+const MOST_DOUBLINGS: u8 = 6;
+
+/// What a process carries, by the judge's list of labels.
+#[derive(Clone, Debug)]
+pub(super) struct Carried {
+    /// The values; where none is set, or it is empty, `None`. Shorter where nothing is known.
+    values: Arc<[Option<Text>]>,
+    proof: Proof,
+    /// How often in a row it could not be read.
+    slow: u8,
+    /// When it was last asked for by itself.
+    asked: Mono,
+    /// When it will be; [`Mono::NEVER`] when nobody needs to.
+    due: Mono,
+}
+
+/// How well that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Proof {
+    /// Not at all, or only of an image before, or of a parent.
+    Before,
+    /// Of the image it runs: read then, or inherited from one of whom it was.
+    Since(Mono),
+}
+
+impl Default for Carried {
+    fn default() -> Self {
+        Self {
+            values: Arc::default(),
+            proof: Proof::Before,
+            slow: 0,
+            asked: Mono::BOOT,
+            due: Mono::NEVER,
+        }
+    }
+}
+
+impl Carried {
+    /// What a child carries. Of one that was found, nobody knows whether it has run another image since its birth.
+    pub(super) fn of_child(&self, seen: FirstSign) -> Self {
+        Self {
+            values: self.values.clone(),
+            proof: match seen {
+                FirstSign::Heard => self.proof,
+                FirstSign::Found => Proof::Before,
+            },
+            ..Self::default()
+        }
+    }
+
+    /// It may run another image.
+    pub(super) const fn doubt(&mut self) {
+        self.proof = Proof::Before;
+    }
+
+    fn has_any(&self) -> bool {
+        self.values.iter().any(Option::is_some)
+    }
+}
+
+/// What a cooldown, or an earlier beadle's unit, belongs to: a job outlives its roots.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Whose {
+    /// One process's, or its tree's.
+    Unit(UnitKey),
+    /// A job's.
+    Job(Label),
+}
+
+impl Whose {
+    pub(super) fn of(unit: UnitKey, label: Option<&Label>) -> Self {
+        label.map_or(Self::Unit(unit), |label| Self::Job(label.clone()))
+    }
+}
+
+impl Judge {
+    /// Takes in what the environment says.
+    pub(super) fn note_environment(&mut self, serial: Serial, facts: &Facts) {
+        // It may have been asked for before these labels were.
+        let early = facts.at < self.labels_since.after(YOUTH);
+        let labels = self.labels.clone();
+        let Some(dossier) = self.dossiers.get_mut(&serial) else {
+            return;
+        };
+        if labels.is_empty() {
+            dossier.carried.slow = 0;
+            return;
+        }
+        let carried = &mut dossier.carried;
+        let values: Arc<[Option<Text>]> = match &facts.env {
+            Read::Known(set) if !early => {
+                let value = |name: &Arc<str>| {
+                    let (_, value) = set.iter().find(|(set, _)| **set == **name)?;
+                    (!value.bytes().is_empty()).then(|| value.clone())
+                };
+                let values: Vec<Option<Text>> = labels.iter().map(value).collect();
+                values.into()
+            }
+            Read::NotAsked if facts.kernel_thread => Arc::default(),
+            Read::Known(_) | Read::NotAsked | Read::Denied | Read::Gone | Read::Late => {
+                return self.ask_later(serial);
+            }
+        };
+        carried.slow = 0;
+        carried.proof = Proof::Since(facts.at);
+        if carried.values != values {
+            carried.values = values;
+        }
+    }
+
+    /// Its environment could not be read: it is asked for again, ever more rarely.
+    pub(super) fn ask_later(&mut self, serial: Serial) {
+        if self.labels.is_empty() {
+            return;
+        }
+        let wait = self.patience_with(serial);
+        self.schedule_proof(serial, self.now.after(wait));
+    }
+
+    /// Has an environment read again at that moment, or sooner where that was due already.
+    fn schedule_proof(&mut self, serial: Serial, at: Mono) {
+        let Some(dossier) = self.dossiers.get_mut(&serial) else {
+            return;
+        };
+        let due = dossier.carried.due.min(at);
+        let old = std::mem::replace(&mut dossier.carried.due, due);
+        self.proofs.remove(&(old, serial));
+        self.proofs.insert((due, serial));
+    }
+
+    /// How long after an answer that did not come the question is put again.
+    pub(super) fn patience_with(&mut self, serial: Serial) -> Duration {
+        let Some(dossier) = self.dossiers.get_mut(&serial) else {
+            return YOUTH;
+        };
+        let slow = &mut dossier.carried.slow;
+        let wait = YOUTH.saturating_mul(1_u32 << (*slow).min(MOST_DOUBLINGS));
+        *slow = slow.saturating_add(1);
+        wait
+    }
+
+    /// The value of a variable, as recorded.
+    fn value(&self, serial: Serial, name: &str) -> Option<&Text> {
+        let place = self.labels.iter().position(|label| **label == *name)?;
+        let carried = &self.dossiers.get(&serial)?.carried;
+        carried.values.get(place)?.as_ref()
+    }
+
+    /// Whether what is recorded of a process is of the image it runs.
+    pub(super) fn is_current(&self, serial: Serial) -> bool {
+        let Some(dossier) = self.dossiers.get(&serial) else {
+            return false;
+        };
+        match (dossier.carried.proof, self.hearing) {
+            (Proof::Before, _) => false,
+            (Proof::Since(_), Hearing::Events) => true,
+            (Proof::Since(at), Hearing::Nothing) => self.now.since(at) <= PROOF_LASTS,
+        }
+    }
+
+    /// Whether a process carries a label, as far as is recorded. Its owner must be the job's.
+    fn carries(&self, serial: Serial, label: &Label) -> bool {
+        let node = self.forest.node(serial);
+        let owner = node.and_then(|node| node.owner);
+        owner == Some(label.owner) && self.value(serial, &label.name) == Some(&label.value)
+    }
+
+    /// Whether a process is known to carry a label now.
+    pub(super) fn is_proven(&self, serial: Serial, label: &Label) -> bool {
+        self.is_current(serial) && self.carries(serial, label)
+    }
+
+    /// The label under which a process would be judged, once that is certain.
+    pub(super) fn label_of(&self, serial: Serial, name: &Arc<str>) -> Option<Label> {
+        let owner = self.forest.node(serial)?.owner?;
+        let value = self.value(serial, name).cloned()?;
+        self.is_current(serial).then(|| Label {
+            name: name.clone(),
+            value,
+            owner,
+        })
+    }
+
+    /// The unit of a rule and label.
+    pub(super) fn job(&self, index: usize, label: &Label) -> Option<UnitId> {
+        let its = |unit: &Unit| unit.index == index && unit.label.as_ref() == Some(label);
+        let (id, _) = self.units.iter().find(|(_, unit)| its(unit))?;
+        Some(*id)
+    }
+
+    /// Whether a process matches, and is above the root of the job that it belongs to.
+    pub(super) fn is_above_root(&self, serial: Serial, job: UnitId) -> bool {
+        let root = self.units.get(&job).map(|unit| unit.root);
+        root.is_some_and(|root| self.forest.above(root).any(|(above, _)| above == serial))
+    }
+
+    /// Draws the consequences of what a process carries, now that it is known.
+    pub(super) fn relabel(&mut self, serial: Serial, out: &mut Vec<Decision>) {
+        if self.labels.is_empty() || !self.is_current(serial) {
+            return;
+        }
+        let Some(dossier) = self.dossiers.get(&serial) else {
+            return;
+        };
+        for id in dossier.units.clone() {
+            let Some((unit, label)) = self.labeled(id) else {
+                continue;
+            };
+            if self.carries(serial, &label) {
+                continue;
+            }
+            if self.units.get(&id).is_some_and(|unit| unit.root == serial) {
+                self.abandon(id, out);
+            } else {
+                self.leave_alone(unit, serial, out);
+            }
+        }
+        let jobs: Vec<UnitId> = self.units.keys().copied().collect();
+        for id in jobs {
+            if let Some((id, label)) = self.labeled(id)
+                && self.carries(serial, &label)
+            {
+                self.admit(id, serial);
+            }
+        }
+    }
+
+    fn labeled(&self, id: UnitId) -> Option<(UnitId, Label)> {
+        Some((id, self.units.get(&id)?.label.clone()?))
+    }
+
+    /// The root runs what no rule means, or belongs to another job: the unit is over, and its members may begin another.
+    pub(super) fn abandon(&mut self, id: UnitId, out: &mut Vec<Decision>) {
+        self.close(id, Closing::Unmatched, out);
+        let unit = self.units.get(&id);
+        let others = unit.map(|unit| unit.members.clone()).unwrap_or_default();
+        self.dissolve(id);
+        self.hopeful.extend(others);
+        self.stirred = true;
+    }
+
+    /// Everyone who carries the label of a new unit joins it.
+    pub(super) fn gather(&mut self, id: UnitId) {
+        let Some((id, label)) = self.labeled(id) else {
+            return;
+        };
+        let whom: Vec<Serial> = self.dossiers.keys().copied().collect();
+        for serial in whom {
+            if self.carries(serial, &label) {
+                self.admit(id, serial);
+            }
+        }
+    }
+
+    /// A process joins a job, by itself.
+    pub(super) fn admit(&mut self, id: UnitId, serial: Serial) {
+        let Some(unit) = self.units.get(&id) else {
+            return;
+        };
+        let living = |node: &Node| !matches!(node.life, Life::Dead(_));
+        let index = unit.index;
+        let kin = serial == unit.root || self.is_kin(unit, serial);
+        let Some((_, dossier)) = self
+            .forest
+            .node(serial)
+            .filter(|node| living(node))
+            .zip(self.dossiers.get(&serial))
+        else {
+            return;
+        };
+        let outside = matches!(dossier.standing.in_a_job(), Standing::Boundary(_));
+        if dossier.units.contains(&id) || outside || dossier.is_kept_from(index) {
+            return;
+        }
+        if serial != unit.root && self.is_kept(serial, index) {
+            return self.keep_out(serial, index);
+        }
+        let Some((unit, dossier)) = self.units.get_mut(&id).zip(self.dossiers.get_mut(&serial))
+        else {
+            return;
+        };
+        // What the newcomer used before is no pace of the job's, and who waits for whom tells nothing.
+        unit.forget_paces();
+        unit.departed = true;
+        dossier.units.push(id);
+        unit.members.insert(serial);
+        if !kin {
+            unit.strays.insert(serial);
+        } else if serial != unit.root {
+            dossier.standing =
+                std::mem::replace(&mut dossier.standing, Standing::Plain).for_member();
+        }
+    }
+
+    /// Whether a process descends from the root, or from one who did.
+    fn is_kin(&self, unit: &Unit, serial: Serial) -> bool {
+        let member = |above: &Serial| unit.members.contains(above) && !unit.strays.contains(above);
+        let mut above = self.forest.above(serial);
+        above.any(|(above, _)| member(&above))
+    }
+
+    /// A process leaves a job, by itself.
+    pub(super) fn leave_alone(&mut self, id: UnitId, serial: Serial, out: &mut Vec<Decision>) {
+        if let Some(dossier) = self.dossiers.get_mut(&serial) {
+            dossier.units.retain(|unit| *unit != id);
+            dossier.strike_figures();
+        }
+        if let Some(unit) = self.units.get_mut(&id) {
+            unit.members.remove(&serial);
+            unit.strays.remove(&serial);
+            unit.part();
+        }
+        self.withdraw(id, out);
+        self.review_frozen(id, out);
+        self.close_if_empty(id, out);
+    }
+
+    /// Events were lost: anybody may run another image.
+    pub(super) fn doubt_labels(&mut self) {
+        if self.labels.is_empty() {
+            return;
+        }
+        let mut whom = Vec::new();
+        for (serial, dossier) in &mut self.dossiers {
+            dossier.carried.doubt();
+            if dossier.carried.has_any() || !dossier.units.is_empty() {
+                whom.push(*serial);
+            }
+        }
+        for serial in whom {
+            self.schedule_proof(serial, self.now);
+        }
+    }
+
+    /// New rules may name other labels: then nothing is known of anybody's. Whether everyone is to be asked again.
+    pub(super) fn take_labels(&mut self) -> bool {
+        let labels: Arc<[Arc<str>]> = self.rules.labels().into();
+        if labels == self.labels {
+            return false;
+        }
+        self.labels = labels;
+        self.labels_since = self.now;
+        for dossier in self.dossiers.values_mut() {
+            dossier.carried = Carried::default();
+        }
+        true
+    }
+
+    /// When somebody's environment is to be read again.
+    pub(super) fn next_proof(&self) -> Option<Mono> {
+        self.proofs.first().map(|(at, _)| *at)
+    }
+
+    /// Where execs are not heard, the members of a job are asked again before what is known of them is too old. Elsewhere
+    /// those of whom nothing is known are asked all the same: an answer may have been lost.
+    pub(super) fn age_proofs(&mut self, looked: &[UnitId]) {
+        let jobs = looked.iter().filter_map(|id| self.units.get(id));
+        let jobs = jobs.filter(|unit| unit.label.is_some());
+        let idle = |serial: &Serial| {
+            let dossier = self.dossiers.get(serial);
+            dossier.is_some_and(|it| it.carried.due == Mono::NEVER && !self.is_fresh(*serial))
+        };
+        let members = jobs.flat_map(|unit| unit.members.iter().copied());
+        let whom: Vec<Serial> = members.filter(idle).collect();
+        for serial in whom {
+            self.schedule_proof(serial, self.now);
+        }
+    }
+
+    /// Whether nobody needs to ask what a process carries.
+    fn is_fresh(&self, serial: Serial) -> bool {
+        let proof = self.dossiers.get(&serial).map(|it| it.carried.proof);
+        match (proof, self.hearing) {
+            (None, _) | (Some(Proof::Since(_)), Hearing::Events) => true,
+            (Some(Proof::Since(at)), Hearing::Nothing) => self.now.since(at) < PROOF_AGES,
+            (Some(Proof::Before), _) => false,
+        }
+    }
+
+    /// The questions about environments that are due. Each is put again until it is answered, ever more rarely.
+    pub(super) fn ask_proofs(&mut self, questions: &mut Vec<Question>) {
+        while let Some((at, serial)) = self.proofs.first().copied() {
+            if at > self.now {
+                return;
+            }
+            self.proofs.pop_first();
+            let now = self.now;
+            let fresh = self.is_fresh(serial);
+            let both = self.forest.node(serial).zip(self.dossiers.get_mut(&serial));
+            let Some((node, dossier)) = both else {
+                continue;
+            };
+            let carried = &mut dossier.carried;
+            carried.due = Mono::NEVER;
+            if fresh || matches!(node.life, Life::Dead(_)) {
+                continue;
+            }
+            // Whoever is being learnt is asked already.
+            let settled = dossier.learning == Learning::Settled;
+            let soonest = carried.asked.after(ASKED_AT_MOST);
+            if !settled || soonest > now {
+                self.schedule_proof(serial, soonest.max(now.after(YOUTH)));
+                continue;
+            }
+            carried.asked = now;
+            questions.push(Question {
+                pid: node.pid,
+                key: node.key,
+                start: Some(node.start),
+                exec: node.exec,
+                variables: self.rules.variables.clone(),
+            });
+            self.ask_later(serial);
+        }
+    }
+
+    /// Whether a process is a member of whom it is not known now whether it is one.
+    pub(super) fn is_unproven(&self, unit: &Unit, serial: Serial) -> bool {
+        let both = self.forest.node(serial).zip(self.dossiers.get(&serial));
+        both.filter(|_| unit.members.contains(&serial))
+            .is_some_and(|(node, dossier)| {
+                self.answerable(unit, serial, node, dossier) == Err(Shelter::Unproven)
+            })
+    }
+
+    /// Whether a member may yet turn out to be one that a signal is for.
+    pub(super) fn may_be_proven(&self, unit: &Unit) -> bool {
+        let unproven = |serial: &Serial| self.is_unproven(unit, *serial);
+        unit.label.is_some() && unit.members.iter().any(unproven)
+    }
+
+    /// Notes whom an end has reached, or cannot reach: it does not come for them again.
+    pub(super) fn note_struck(&mut self, id: UnitId, report: &Report) {
+        let forest = &self.forest;
+        let Some(unit) = self.units.get_mut(&id).filter(|it| it.label.is_some()) else {
+            return;
+        };
+        let reached = |outcome: Outcome| match outcome {
+            Outcome::Withheld(why) => why == Withheld::Protected,
+            Outcome::Sent | Outcome::Gone | Outcome::Denied | Outcome::Survived => true,
+        };
+        let each = report.each.iter().filter(|(_, outcome)| reached(*outcome));
+        unit.struck.extend(each.map(|(key, _)| *key));
+        unit.struck.retain(|key| forest.find(*key).is_some());
+    }
+
+    /// After the ladder's last KILL, members of a job may turn up of whom nobody knew, or could make sure, that they are: then
+    /// KILL comes again, for them.
+    ///
+    /// # Why that matters
+    /// Whoever runs another image is no target until it is known what that carries, and a stray is found when it is read.
+    pub(super) fn call_again(&mut self, id: UnitId) {
+        let Some(unit) = self.units.get(&id).filter(|it| it.label.is_some()) else {
+            return;
+        };
+        let fresh = |serial: &Serial| {
+            let both = self.forest.node(*serial).zip(self.dossiers.get(serial));
+            both.is_some_and(|(node, dossier)| {
+                let struck = node.key.is_some_and(|key| unit.struck.contains(&key));
+                !struck && self.answerable(unit, *serial, node, dossier).is_ok()
+            })
+        };
+        if !unit.members.iter().any(fresh) {
+            return;
+        }
+        if let Some(unit) = self.units.get_mut(&id)
+            && let Some(incident) = &mut unit.incident
+        {
+            incident.end_again(&unit.rule);
+        }
+    }
+
+    /// Why a process that matches begins no job.
+    pub(super) fn no_job(&self, serial: Serial, scope: &Scope) -> Option<String> {
+        let Scope::Env(name) = scope else {
+            return None;
+        };
+        if self.label_of(serial, name).is_some() {
+            return None;
+        }
+        Some(if self.is_current(serial) {
+            format!("its environment has no {name}: it belongs to no job")
+        } else {
+            format!("whether its environment has {name} is not known")
+        })
+    }
+
+    /// Takes the past of a unit out, where its cooldown lasts.
+    pub(super) fn take_past(&mut self, rule: &RuleName, whose: Whose) -> Option<super::Past> {
+        let (_, past) = self.pasts.remove(&(rule.clone(), whose))?;
+        (past.until > self.now).then_some(past)
+    }
+}

@@ -1,0 +1,277 @@
+//! Reading at the last moment whether a process carries the label of a job.
+//!
+//! **Invariants.** Whoever asks waits [`PATIENCE`] at most. What is read by number is true of the process that the asker holds,
+//! if that one lives afterwards; that is the asker's to see to. Of an environment nothing leaves this file but the answer.
+//!
+//! # Why a thread of its own
+//! A process that holds its own memory map locked makes the reader of its environment wait, perhaps for ever. Whoever carries
+//! out acts may not. A reader that does not come back is left where it is, and another one hired; of processes that somebody
+//! is stuck at nothing is known, and they get no signal.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+use super::glimpse;
+use crate::engine::label::{Carries, Label};
+use crate::engine::process::{Pid, Uid};
+
+/// How long an answer is waited for: reading takes some millionths of a second.
+const PATIENCE: Duration = Duration::from_millis(40);
+/// How many readers may be stuck before nobody is asked any more.
+const MOST_STUCK: usize = 8;
+/// What is read of an environment.
+const MOST: u64 = 4 << 20;
+/// In the midst of an exec a process shows none: so often it is looked at again,
+const AGAIN: u32 = 4;
+/// after so long each time.
+const PAUSE: Duration = Duration::from_millis(1);
+/// Stack of a reader: it reads a file into memory.
+const STACK: usize = 128 << 10;
+
+/// Whom it is asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whom {
+    /// The warrant names it: everybody knows what it runs.
+    Named,
+    /// It was found in the act. A person may be at it.
+    Found,
+}
+
+/// Asks, and waits for the answer a short while.
+#[derive(Debug, Default)]
+pub(super) struct Prover {
+    desk: Option<Desk>,
+    /// Processes that a reader did not come back from.
+    stuck: Vec<Pid>,
+}
+
+#[derive(Debug)]
+struct Desk {
+    questions: Sender<(Pid, Whom, Label)>,
+    answers: Receiver<Carries>,
+}
+
+impl Prover {
+    /// Whether the process with this number carries the label now. [`Carries::Unknown`] is no answer in time too.
+    pub(super) fn ask(&mut self, pid: Pid, whom: Whom, label: &Label) -> Carries {
+        if self.stuck.contains(&pid) || self.stuck.len() >= MOST_STUCK {
+            return Carries::Unknown;
+        }
+        let Some(desk) = self.desk.take().or_else(hire) else {
+            return Carries::Unknown;
+        };
+        if desk.questions.send((pid, whom, label.clone())).is_err() {
+            return Carries::Unknown;
+        }
+        let Ok(answer) = desk.answers.recv_timeout(PATIENCE) else {
+            self.stuck.push(pid);
+            return Carries::Unknown;
+        };
+        self.desk = Some(desk);
+        answer
+    }
+
+    /// Nothing is under way any more: whoever was stuck may be asked about again.
+    pub(super) fn rest(&mut self) {
+        self.desk = None;
+        self.stuck.clear();
+    }
+}
+
+fn hire() -> Option<Desk> {
+    let (questions, asked) = channel::<(Pid, Whom, Label)>();
+    let (tell, answers) = channel();
+    let reader = move || {
+        for (pid, whom, label) in asked {
+            if tell.send(carries(pid, whom, &label)).is_err() {
+                return;
+            }
+        }
+    };
+    let builder = thread::Builder::new().name("prover".to_owned());
+    builder.stack_size(STACK).spawn(reader).ok()?;
+    Some(Desk { questions, answers })
+}
+
+fn carries(pid: Pid, whom: Whom, label: &Label) -> Carries {
+    if whom == Whom::Found && may_be_a_persons(pid) {
+        // For this time: it will be known what it is.
+        return Carries::Another;
+    }
+    for _ in 0..AGAIN {
+        let Some(environment) = environment(pid, label.owner) else {
+            return Carries::Unknown;
+        };
+        if !environment.is_empty() {
+            return found_in(&environment, label);
+        }
+        park();
+    }
+    Carries::Another
+}
+
+/// A moment's rest.
+fn park() {
+    let (_keep, never) = channel::<()>();
+    let _ = never.recv_timeout(PAUSE);
+}
+
+/// Somebody has opened a terminal there: what runs in it must have been looked at before.
+fn may_be_a_persons(pid: Pid) -> bool {
+    let leads = glimpse::stat(&format!("/proc/{pid}/stat"), |stat| {
+        stat.tty != 0 && Pid::new(stat.session) == Some(pid)
+    });
+    leads.unwrap_or(true)
+}
+
+/// The environment of a process of this user; `None` where it cannot be read, or is another's.
+fn environment(pid: Pid, owner: Uid) -> Option<Vec<u8>> {
+    let file = File::open(format!("/proc/{pid}/environ")).ok()?;
+    // It is its effective user's file, while it may be looked into.
+    let theirs = std::fs::metadata(format!("/proc/{pid}")).ok()?.uid();
+    if Uid(theirs) != owner {
+        return None;
+    }
+    let mut text = Vec::new();
+    file.take(MOST).read_to_end(&mut text).ok()?;
+    Some(text)
+}
+
+/// Where a variable is set twice, the first counts, as it does to `getenv`.
+fn found_in(environment: &[u8], label: &Label) -> Carries {
+    let mut set = environment.split(|byte| *byte == 0);
+    let value = set.find_map(|entry| {
+        entry
+            .strip_prefix(label.name.as_bytes())?
+            .strip_prefix(b"=")
+    });
+    if value == Some(label.value.bytes()) {
+        Carries::It
+    } else {
+        Carries::Another
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Child, Command};
+
+    use super::*;
+    use crate::engine::process::Text;
+
+    fn label(value: &str) -> Label {
+        Label {
+            name: "BEADLE_JOB".into(),
+            value: Text::from(value),
+            owner: Uid(rustix::process::geteuid().as_raw()),
+        }
+    }
+
+    fn sleeper(value: &str) -> (Child, Pid) {
+        let child = Command::new("sleep")
+            .arg("20")
+            .env("BEADLE_JOB", value)
+            .spawn()
+            .unwrap();
+        let pid = Pid::new(child.id()).unwrap();
+        (child, pid)
+    }
+
+    #[test]
+    fn only_the_same_value_of_the_same_user_counts() {
+        let (mut child, pid) = sleeper("7");
+        let mut prover = Prover::default();
+        let mut ask = |label: &Label| prover.ask(pid, Whom::Named, label);
+        assert_eq!(ask(&label("7")), Carries::It);
+        for other in ["", "70", "8"] {
+            assert_eq!(ask(&label(other)), Carries::Another, "{other}");
+        }
+        let other = Label {
+            owner: Uid(12_345),
+            ..label("7")
+        };
+        assert_eq!(ask(&other), Carries::Unknown);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(ask(&label("7")), Carries::Unknown);
+    }
+
+    /// A sleeper that leads a session on a terminal of its own, as the shell of a person does.
+    fn at_a_terminal() -> (Child, Pid, std::os::fd::OwnedFd) {
+        use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+        use std::os::unix::process::CommandExt as _;
+
+        let (mut screen, mut slave) = (-1, -1);
+        let nothing = std::ptr::null_mut();
+        // SAFETY: both descriptors are ours to be written; no name is asked for.
+        let made = unsafe {
+            libc::openpty(
+                &raw mut screen,
+                &raw mut slave,
+                nothing,
+                nothing.cast(),
+                nothing.cast(),
+            )
+        };
+        assert_eq!(made, 0);
+        // SAFETY: openpty has just made them, and nobody else has them.
+        let (screen, slave) =
+            unsafe { (OwnedFd::from_raw_fd(screen), OwnedFd::from_raw_fd(slave)) };
+        let number = slave.as_raw_fd();
+        let mut command = Command::new("sleep");
+        command.arg("20").env("BEADLE_JOB", "7");
+        // SAFETY: both may be called between fork and exec.
+        unsafe {
+            command.pre_exec(move || {
+                libc::setsid();
+                libc::ioctl(number, libc::TIOCSCTTY, 0);
+                Ok(())
+            });
+        }
+        let child = command.spawn().unwrap();
+        let pid = Pid::new(child.id()).unwrap();
+        (child, pid, screen)
+    }
+
+    #[test]
+    fn whoever_was_found_at_a_terminal_of_its_own_is_looked_at_first() {
+        let (mut child, pid, screen) = at_a_terminal();
+        let mut prover = Prover::default();
+        let found = prover.ask(pid, Whom::Found, &label("7"));
+        let named = prover.ask(pid, Whom::Named, &label("7"));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        drop(screen);
+        assert_eq!((found, named), (Carries::Another, Carries::It));
+    }
+
+    #[test]
+    fn no_environment_at_all_is_no_label() {
+        let mut child = Command::new("sleep").arg("20").env_clear().spawn().unwrap();
+        let pid = Pid::new(child.id()).unwrap();
+        let answer = Prover::default().ask(pid, Whom::Found, &label("7"));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(answer, Carries::Another);
+    }
+
+    #[test]
+    fn a_reader_that_is_stuck_is_not_waited_for_again() {
+        let (mut child, pid) = sleeper("7");
+        let mut prover = Prover::default();
+        // A desk at which nobody sits.
+        let (questions, _asked) = channel();
+        let (_tell, answers) = channel();
+        prover.desk = Some(Desk { questions, answers });
+        assert_eq!(prover.ask(pid, Whom::Named, &label("7")), Carries::Unknown);
+        assert_eq!(prover.ask(pid, Whom::Named, &label("7")), Carries::Unknown);
+        prover.rest();
+        assert_eq!(prover.ask(pid, Whom::Named, &label("7")), Carries::It);
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}

@@ -1,0 +1,67 @@
+//! CI jobs: all who carry the label of a job are ended, wherever they have got to, and nobody else.
+
+use super::case::Case;
+use super::in_both_tiers;
+use super::launch::{Order, Started};
+use super::report::Tier;
+use super::villain::{LABEL, SERVER};
+
+in_both_tiers!(a_job_cannot_leave_but_by_another_value);
+
+/// Scenario 50: a double fork, a session, a multiplexer; a stray that hangs from nobody in the job; a daemon that left it by
+/// `BUILD_TAG=dontKillMe`, and its child; others' jobs, and no job at all.
+fn a_job_cannot_leave_but_by_another_value(tier: Tier) {
+    let mut case = Case::new("job", tier);
+    let (step, runner) = (case.program("step"), case.program("runner"));
+    let (tmux, tool) = (case.program("tmux"), case.program("tool"));
+    let name = step.file_name().unwrap().to_str().unwrap().to_owned();
+    let rules = format!(
+        "version: 1
+mode: enforce
+interval: 500ms
+builtin: none
+nudge: {{ desktop: false, journal: false }}
+rules:
+  - name: job
+    match: {{ exe: {name} }}
+    scope: env:{LABEL}
+    limits: {{ cpu_time: 300ms }}
+    ladder: [ nudge, {{ after: 2s, signal: TERM }}, {{ after: 2s, signal: KILL }} ]
+"
+    );
+    for label in ["job-8", "", "job-70"] {
+        for program in [&step, &tool] {
+            let canary = case.start(Order::canary(program).variable(LABEL, label));
+            case.keep(canary);
+        }
+    }
+    case.canaries(&step);
+    let daemon = case.watch().rules(&rules).start();
+    let stray = Order::new(&tool, "ignore").burn(0);
+    let stray = case.start(stray.variable(LABEL, "job-7"));
+    let folder = case.path("").to_str().unwrap().to_owned();
+    let order = Order::new(&runner, "runner")
+        .other(step.to_str().unwrap())
+        .variable(SERVER, tmux.to_str().unwrap())
+        .variable("BEADLE_FILE", &folder);
+    let runner = case.start(order);
+    let job = case.number_in("job");
+    let (left, child) = (case.number_in("left"), case.number_in("child"));
+    case.keep(runner);
+    case.keep(Started::hold(left));
+    case.keep(Started::hold(child));
+    daemon.log.about(job, "nudge");
+    let why = daemon.ask_json(&["why", &stray.pid.to_string()]);
+    assert_eq!(why["rules"][0]["relation"], "member", "{why}");
+    assert_eq!(why["rules"][0]["label"], "BUILD_TAG=job-7", "{why}");
+    assert_eq!(why["rules"][0]["scope"], "env:BUILD_TAG", "{why}");
+    let kill = daemon.log.signal(job, "KILL");
+    let close = daemon.log.about(job, "close");
+    assert_eq!(close.says["how"], "ended", "{}", close.text);
+    let row = case.row(50, "a CI job: daemon, tmux, stray; one left it", kill.at);
+    assert_eq!((row.survivors, row.lost), (0, 0), "{}", daemon.log.text());
+    let targets = daemon.log.targets();
+    let spared = |(pid, _): &(u32, String)| [left, child].contains(pid);
+    assert!(!targets.iter().any(spared), "{targets:?}");
+    drop(stray);
+}
