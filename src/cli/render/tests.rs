@@ -20,11 +20,13 @@ use crate::engine::units::{Mono, Range, Tier};
 
 mod fixtures;
 mod history;
+mod views;
 
 use self::fixtures::{
-    all, cpu_time, daemon, figures, gates, incident, key, memory, notice, notices, nudge, over,
-    peers, pid, reading, view, wall,
+    all, cpu_time, daemon, figures, key, memory, notice, notices, nudge, over, peers, pid, reading,
+    wall,
 };
+use self::views::{gates, incident, view};
 
 fn golden(name: &str, text: &str) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
