@@ -3,16 +3,18 @@
 //!
 //! Fields may be added, never renamed. What is not to be understood is left out, one entry at a time: a legacy is a gift.
 
+mod instances;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use self::instances::{Less, Ring};
 use crate::engine::decision::PauseView;
 use crate::engine::evidence::{IncidentId, Subject, UnitKey};
 use crate::engine::forest::Starter;
-use crate::engine::incident::{Past, Weight};
-use crate::engine::instances::{Circle, Realm};
+use crate::engine::incident::Past;
 use crate::engine::legacy::{self, Bequest, Ending, Legacy, Stand};
 use crate::engine::process::{Pid, ProcKey, Text, Uid};
 use crate::engine::rule::{Mode, Signal, StageAct, To};
@@ -84,24 +86,6 @@ struct Unit {
     circle: Ring,
 }
 
-/// What other instances have in common with a root.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Ring {
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    realm: Option<Within>,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    starter: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    cwd: Option<Bytes>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Within {
-    Ours,
-    Container(Bytes),
-}
-
 /// What a unit is.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -154,14 +138,6 @@ struct Case {
     said: bool,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     weight: Option<Less>,
-}
-
-/// What an incident rested on, where that was less than it may be.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Less {
-    Light,
-    Lightened(u64),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -332,48 +308,6 @@ impl Unit {
             incident: self.incident.and_then(Case::read),
             circle: self.circle.read(),
         })
-    }
-}
-
-impl Ring {
-    fn of(circle: &Circle) -> Self {
-        Self {
-            realm: circle.realm.as_ref().map(|realm| match realm {
-                Realm::Ours => Within::Ours,
-                Realm::Container(id) => Within::Container(Bytes::of(id)),
-            }),
-            starter: written(circle.starter),
-            cwd: circle.cwd.as_ref().map(Bytes::of),
-        }
-    }
-
-    fn read(self) -> Circle {
-        Circle {
-            realm: self.realm.map(|realm| match realm {
-                Within::Ours => Realm::Ours,
-                Within::Container(id) => Realm::Container(id.read()),
-            }),
-            starter: known(self.starter),
-            cwd: self.cwd.map(Bytes::read),
-        }
-    }
-}
-
-impl Less {
-    const fn of(weight: Weight) -> Option<Self> {
-        match weight {
-            Weight::Light => Some(Self::Light),
-            Weight::Grave => None,
-            Weight::Lightened(since) => Some(Self::Lightened(since.nanos())),
-        }
-    }
-
-    fn read(less: Option<Self>) -> Weight {
-        match less {
-            Some(Self::Light) => Weight::Light,
-            None => Weight::Grave,
-            Some(Self::Lightened(since)) => Weight::Lightened(Mono::from_nanos(since)),
-        }
     }
 }
 
