@@ -198,6 +198,10 @@ fn the_machine_was_started_anew(tier: Tier) {
     let daemon = scene.successor();
     // It is a case like any other, from its beginning.
     daemon.log.about(scene.villain.pid, "nudge");
+    let open = daemon.ask_json(&["status"]);
+    let its = |unit: &serde_json::Value| unit["root"] == scene.villain.pid;
+    let incidents = open["incidents"].as_array().unwrap();
+    assert!(incidents.iter().all(its), "a stranger's case: {open}");
     let kill = daemon.log.signal(scene.villain.pid, "KILL");
     daemon.log.about(scene.villain.pid, "close");
     let status = daemon.ask_json(&["status"]);

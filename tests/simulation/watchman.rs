@@ -56,10 +56,10 @@
 //! | N acts of one stage | `acts`: a stage that was carried out is not done | 0 |
 //! | the judge and its shells keep each other busy | `looks`: the next look is due at once | 0 |
 //! | a seed does not come back | `census`: the dead keep their appointment, and `looks`: it is kept for ever | 1 |
-//! | a signal for a number of instances | `ladder`: that they alone are over bars nothing | |
-//! | a signal that no nudge announced | `ladder`: that more is over now changes nothing | |
-//! | two messages about one kind | `instances`: everyone speaks | |
-//! | N instances claimed of M | `instances`: those of other owners are alike; older ones count as newer | |
+//! | a signal for a number of instances | `ladder`: that they alone are over bars nothing | 5 |
+//! | a signal that no nudge announced | `ladder`: that more is over now changes nothing | 8 |
+//! | two messages about one kind | `instances`: everyone speaks | 5 |
+//! | N instances claimed of M | `instances`: those of other owners are alike; older ones count as newer | 0; 5 |
 //! | told once more | `incident`: what was left goes on at the foot of the ladder | 9 |
 //! | signal sooner after a restart than its stage waits | `incident`: its clock goes on from its opening | 9 |
 //! | KILL without TERM, over a restart | `incident`: what was left goes on at its last stage | 9 |
