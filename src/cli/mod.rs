@@ -13,6 +13,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::{self, Refusal};
 use crate::engine::process::Uid;
+use crate::sys::service::notify::Given;
 
 mod check;
 #[cfg_attr(not(target_os = "linux"), path = "demo/elsewhere.rs")]
@@ -94,6 +95,12 @@ pub struct Surroundings {
     pub config_home: Option<PathBuf>,
     /// `$XDG_STATE_HOME`, or `~/.local/state`.
     pub state_home: Option<PathBuf>,
+    /// `$HOME`.
+    pub home: Option<PathBuf>,
+    /// `$XDG_DATA_HOME`, or `~/.local/share`.
+    pub data_home: Option<PathBuf>,
+    /// What the service manager gave us, if one started us.
+    pub service: Given,
     /// Whether standard output is colored.
     pub out: Paint,
     /// Whether standard error is colored.
@@ -210,6 +217,10 @@ impl Surroundings {
                 .or_else(|| Some(folder("HOME")?.join(".config"))),
             state_home: folder("XDG_STATE_HOME")
                 .or_else(|| Some(folder("HOME")?.join(".local/state"))),
+            home: folder("HOME"),
+            data_home: folder("XDG_DATA_HOME")
+                .or_else(|| Some(folder("HOME")?.join(".local/share"))),
+            service: Given::read(|name| std::env::var_os(name)),
             out: paint(std::io::stdout().is_terminal()),
             err: paint(std::io::stderr().is_terminal()),
         }

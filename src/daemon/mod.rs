@@ -19,6 +19,7 @@
 //! | `rules` | rule files |
 //! | `changes` | when they change |
 //! | `faults` | what does not work, while the watch goes on |
+//! | `service` | what the service manager is told |
 //! | `tidy` | when free memory is given back |
 //! | `glance` | the judge alone, for a moment, without the means to act |
 //! | `pursue` | the one hot loop: events and pursuits |
@@ -45,6 +46,8 @@ mod options;
 pub mod pursue;
 mod recall;
 mod rules;
+#[cfg(target_os = "linux")]
+mod service;
 #[cfg(target_os = "linux")]
 mod shells;
 #[cfg(target_os = "linux")]

@@ -35,6 +35,7 @@ pub mod pidfd;
 pub mod procfs;
 #[cfg(target_os = "linux")]
 pub mod sampler;
+pub mod service;
 #[cfg(target_os = "linux")]
 pub mod signaller;
 #[cfg(target_os = "linux")]

@@ -33,6 +33,7 @@ mod overflow;
 mod refusals;
 mod rehearsal;
 mod reload;
+mod service;
 mod signals;
 mod store;
 mod syscalls;
