@@ -29,6 +29,7 @@ pub mod render;
 mod resume;
 mod rules;
 mod schema;
+mod service;
 mod show;
 mod status;
 mod trial;
@@ -50,6 +51,7 @@ Examples:
   beadle show 3             the whole story of incident 3, with its kill certificates
   beadle pause 30m          leave my processes alone for half an hour
   beadle check              what is wrong with my rules, with line and column
+  beadle service install    keep the watch going, as a service of systemd or launchd
   beadle try rules.yaml     what these rules would match now, and how near to its limits it is
 
 Rules live in /etc/beadle/beadle.yaml, or for one user in ~/.config/beadle/beadle.yaml.
@@ -79,6 +81,7 @@ enum Command {
     Rules(rules::Args),
     Schema(schema::Args),
     Demo(demo::Args),
+    Service(service::Args),
     #[cfg(target_os = "linux")]
     #[command(hide = true)]
     Guardian(guardian::Args),
@@ -173,6 +176,7 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
             Ok(())
         }
         Some(Command::Demo(args)) => demo::run(args, &around),
+        Some(Command::Service(args)) => service::run(args, &around),
         #[cfg(target_os = "linux")]
         Some(Command::Guardian(args)) => guardian::run(args),
         None => {

@@ -74,3 +74,12 @@ pub(crate) use glance::glance;
 pub use options::{AccountingChoice, LogForm, Options, StartError, TierChoice};
 pub(crate) use recall::{Inquiry, Standpoint, recall, state_folder};
 pub(crate) use rules::Rules;
+
+/// Whether there is a watch on this system.
+pub(crate) fn can_watch() -> Result<(), StartError> {
+    if cfg!(target_os = "linux") {
+        Ok(())
+    } else {
+        Err(StartError::Elsewhere)
+    }
+}

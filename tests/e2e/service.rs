@@ -118,8 +118,11 @@ fn it_is_ready_when_it_watches_and_says_how_things_stand(tier: Tier) {
     assert!(ready.ends_with("no incident is open"), "{ready}");
 
     let villain = case.start(Order::new(&program, "ignore"));
-    let open = manager.hears("STATUS=", &daemon);
-    assert!(open.contains("1 open incident"), "{open}");
+    wait_until("the line to say that one is open", || {
+        manager.listen();
+        let last = manager.heard.last();
+        last.is_some_and(|line| line.ends_with("; 1 open incident"))
+    });
     daemon.log.about(villain.pid, "close");
     wait_until("the line to say that it is over", || {
         manager.listen();
@@ -208,8 +211,8 @@ fn a_loop_that_hangs_gives_no_sign_of_life() {
 
     let file = daemon.watch.rules_file();
     let name = "match: { user: nobody-of-this-name,";
-    let asking = fs::read_to_string(&file).unwrap().replace("match: {", name);
-    fs::write(&file, asking).unwrap();
+    let good = fs::read_to_string(&file).unwrap();
+    fs::write(&file, good.replace("match: {", name)).unwrap();
     daemon.signal(Signal::HUP);
     manager.hears("RELOADING=1", &daemon);
     manager.is_told_nothing();
@@ -218,6 +221,8 @@ fn a_loop_that_hangs_gives_no_sign_of_life() {
         "the loop does not hang"
     );
 
+    // Both the signal and the change of the file ask for a reload: the second must not hang as well.
+    fs::write(&file, good).unwrap();
     let answer = wait_for("somebody to read", Duration::from_secs(10), || {
         open(&pipe, OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty()).ok()
     });
@@ -236,5 +241,63 @@ fn without_a_manager_nothing_is_said_and_nothing_wakes() {
     let watch = case.watch().variable("WATCHDOG_USEC", "1000");
     let mut daemon = watch.rules(&rules(&program)).start();
     assert!(daemon.stop().success());
+    assert_eq!(daemon.log.all("fault"), Vec::<serde_json::Value>::new());
+}
+
+/// The capabilities of the system unit are enough, and each of them is needed.
+#[test]
+fn with_the_units_capabilities_it_hears_reads_and_ends_other_peoples_runaways() {
+    if !root() {
+        return cannot_show("the unit's capabilities", "only root has them to give away");
+    }
+    let unit = fs::read_to_string("systemd/beadle.service").unwrap();
+    let line = unit
+        .lines()
+        .find_map(|line| line.strip_prefix("CapabilityBoundingSet="));
+    let mut bounds = "-all".to_owned();
+    for name in line.unwrap().split(' ') {
+        bounds.push_str(",+");
+        bounds.push_str(&name.strip_prefix("CAP_").unwrap().to_lowercase());
+    }
+    let case = Case::new("capable", Tier::Events);
+    let mut others = Case::of("strangers", Tier::Events, super::stage::User::Stranger);
+    let program = others.program("strangers");
+    others.canaries(&program);
+    // Its environment is what only its owner and the powerful may read.
+    let name = program.file_name().unwrap().to_str().unwrap();
+    let rules = rules(&program).replace(
+        &format!("{{ exe: {name} }}"),
+        &format!("{{ exe: {name}, env: {{ SECONDS: \"31\" }} }}"),
+    );
+    let watch = super::daemon::Watch::new(&case.beadle(), &case.path(""), super::stage::User::Me);
+    let arguments = [
+        "setpriv",
+        "--bounding-set",
+        &bounds,
+        "--inh-caps=-all",
+        "--no-new-privs",
+    ];
+    let daemon = watch
+        .leash(others.leash())
+        .rules(&rules)
+        .under(&arguments)
+        .start();
+    let alone = case.watch_in(Tier::Events).rules(&rules).start();
+    let tier = |daemon: &Daemon| daemon.log.event("start").says["tier"].clone();
+    // Where anybody hears, it does.
+    assert_eq!(tier(&daemon), tier(&alone), "{}", daemon.log.text());
+    drop(alone);
+    let villain = others.start(Order::new(&program, "ignore").life(Duration::from_secs(31)));
+    let nudge = daemon.log.about(villain.pid, "nudge");
+    assert!(
+        nudge.text.contains("SECONDS") || nudge.says["owner"] != 0,
+        "{}",
+        nudge.text
+    );
+    daemon.log.signal(villain.pid, "KILL");
+    let close = daemon.log.about(villain.pid, "close");
+    assert_eq!(close.says["how"], "ended", "{}", close.text);
+    assert!(!villain.lives());
+    assert_eq!(others.lost(), 0);
     assert_eq!(daemon.log.all("fault"), Vec::<serde_json::Value>::new());
 }

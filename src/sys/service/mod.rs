@@ -42,5 +42,5 @@ pub enum Kept {
     Goes,
 }
 
-/// The line that our own files bear, whatever version wrote them.
-pub const MARK: &str = "Written by `beadle service install`";
+/// What our own files say of themselves, whatever version wrote them.
+pub const MARK: &str = "Put in place by `beadle service install";
