@@ -136,7 +136,8 @@ fn install(whose: &Whose, around: &Surroundings) -> Result<(), Failure> {
     })?;
     let steps = match Manager::here() {
         Manager::Systemd => {
-            systemd::check(whose, around.runtime.as_deref())?;
+            systemd::is_there(whose, around.runtime.as_deref())?;
+            systemd::is_free(whose)?;
             systemd::install(whose, &program, systemd::version())?
         }
         Manager::Launchd => launchd::install(whose, &program)?,
@@ -160,9 +161,7 @@ fn uninstall(whose: &Whose, kept: Kept, around: &Surroundings) -> Result<(), Fai
     }
     let steps = match Manager::here() {
         Manager::Systemd => {
-            if let Err(error @ ServiceError::Packaged { .. }) = systemd::check(whose, None) {
-                return Err(error.into());
-            }
+            systemd::is_free(whose)?;
             let has_group = Users::default().group("beadle").is_some();
             systemd::uninstall(whose, kept, &leftovers, has_group)
         }
@@ -233,7 +232,10 @@ impl Places {
 
 fn status(whose: &Whose, as_json: bool, around: &Surroundings) -> Result<(), Failure> {
     let standing = match Manager::here() {
-        Manager::Systemd => by_systemd(whose)?,
+        Manager::Systemd => {
+            systemd::is_there(whose, around.runtime.as_deref())?;
+            by_systemd(whose)?
+        }
         Manager::Launchd => by_launchd(whose)?,
     };
     if as_json {

@@ -115,6 +115,10 @@ fn it_is_ready_when_it_watches_and_says_how_things_stand(tier: Tier) {
     assert_eq!(status["tier"], tier.word(), "{status}");
     daemon.log.event("start");
     assert!(ready.contains("STATUS=Mode enforce, "), "{ready}");
+    assert!(
+        !ready.contains("knows 0 "),
+        "before its first look: {ready}"
+    );
     assert!(ready.ends_with("no incident is open"), "{ready}");
 
     let villain = case.start(Order::new(&program, "ignore"));
@@ -244,7 +248,7 @@ fn without_a_manager_nothing_is_said_and_nothing_wakes() {
     assert_eq!(daemon.log.all("fault"), Vec::<serde_json::Value>::new());
 }
 
-/// The capabilities of the system unit are enough, and each of them is needed.
+/// The capabilities of the system unit are enough; the unit itself says what each is for.
 #[test]
 fn with_the_units_capabilities_it_hears_reads_and_ends_other_peoples_runaways() {
     if !root() {

@@ -63,22 +63,29 @@ pub fn changes(whose: &Whose, config: Option<&Path>) -> Option<PathBuf> {
     }
 }
 
-/// Makes sure that there is a systemd for this, and none of a package's; `runtime` is `$XDG_RUNTIME_DIR`.
-pub fn check(whose: &Whose, runtime: Option<&Path>) -> Result<(), ServiceError> {
+/// Makes sure that there is a systemd for this; `runtime` is `$XDG_RUNTIME_DIR`.
+pub fn is_there(whose: &Whose, runtime: Option<&Path>) -> Result<(), ServiceError> {
     let missing = PathBuf::from(BOOTED);
     if !missing.exists() {
         return Err(ServiceError::NoManager { missing });
     }
+    let Whose::User { uid, .. } = whose else {
+        return Ok(());
+    };
+    let runtime = runtime.map_or_else(|| format!("/run/user/{uid}").into(), PathBuf::from);
+    let missing = runtime.join("systemd/private");
+    if missing.exists() {
+        Ok(())
+    } else {
+        Err(ServiceError::NoUserManager { missing })
+    }
+}
+
+/// Makes sure that no package has installed the service.
+pub fn is_free(whose: &Whose) -> Result<(), ServiceError> {
     let kind = match whose {
         Whose::Machine => "system",
-        Whose::User { uid, .. } => {
-            let runtime = runtime.map_or_else(|| format!("/run/user/{uid}").into(), PathBuf::from);
-            let missing = runtime.join("systemd/private");
-            if !missing.exists() {
-                return Err(ServiceError::NoUserManager { missing });
-            }
-            "user"
-        }
+        Whose::User { .. } => "user",
     };
     let units = PACKAGES.map(|folder| Path::new(folder).join(kind).join(UNIT));
     match units.into_iter().find(|unit| unit.exists()) {
