@@ -63,10 +63,7 @@ fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
     );
     let loaded = rules.load(&users).map_err(StartError::Rules)?;
     let leash = options.only_under.map(leash_of).transpose()?;
-    let place = options
-        .socket
-        .clone()
-        .unwrap_or_else(|| socket::path(user, options.runtime.as_deref()));
+    let place = place(options, user);
     let (claim, listener) = Claim::take(&place, user, Access::of(user))?;
     // With fewer files we hold fewer processes at a time: slower, never wrong.
     let _limit = ourselves::raise_file_limit();
@@ -122,6 +119,11 @@ fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
     watch.remember(faults, Unfinished::look(&unfinished, &frozen));
     watch.hear_changes(&loaded.watch);
     Ok((watch, inbox))
+}
+
+fn place(options: &Options, user: Uid) -> PathBuf {
+    let named = options.socket.clone();
+    named.unwrap_or_else(|| socket::path(user, options.runtime.as_deref()))
 }
 
 fn places(options: &Options, user: Uid) -> Places {

@@ -33,34 +33,28 @@ pub fn status(status: &Status, paint: Paint) -> String {
 
 /// The same in a line, for the service manager. It shows it to everybody, so there is nothing in it of anybody's processes.
 pub fn status_line(status: &Status) -> String {
-    let mut line = format!(
-        "Mode {}, {}; knows {}, judges {}; {}",
-        status.mode,
-        hearing(status),
-        words::processes(status.processes as u64),
-        words::count(status.units as u64, "unit", "units"),
+    let mut parts = vec![
+        format!("Mode {}, {}", status.mode, hearing(status)),
+        format!(
+            "knows {}, judges {}",
+            words::processes(status.processes as u64),
+            words::count(status.units as u64, "unit", "units"),
+        ),
         match status.incidents.len() as u64 {
             0 => "no incident is open".to_owned(),
             open => words::count(open, "open incident", "open incidents"),
         },
-    );
+    ];
     if !status.pauses.is_empty() {
-        let pauses = words::count(status.pauses.len() as u64, "pause", "pauses");
-        line.push_str(&format!("; {pauses}"));
+        parts.push(words::count(status.pauses.len() as u64, "pause", "pauses"));
     }
-    let parts: Vec<Safe> = status
-        .daemon
-        .faults
-        .iter()
-        .map(|fault| fault.part.clone())
-        .collect();
-    if !parts.is_empty() {
-        line.push_str(&format!(
-            "; trouble with {}: `beadle status` says what",
-            words::list(&parts)
-        ));
+    let faults = status.daemon.faults.iter();
+    let faults: Vec<Safe> = faults.map(|fault| fault.part.clone()).collect();
+    if !faults.is_empty() {
+        let faults = words::list(&faults);
+        parts.push(format!("trouble with {faults}: `beadle status` says what"));
     }
-    line
+    parts.join("; ")
 }
 
 /// Pauses in force, a line each.
