@@ -57,7 +57,7 @@ fn golden(name: &str, text: &str) {
 fn help_is_a_page_for_every_command() {
     let commands = [
         "", "watch", "status", "ps", "why", "history", "show", "pause", "resume", "check", "try",
-        "rules", "schema", "demo", "service",
+        "rules", "schema", "doctor", "demo", "service",
     ];
     for command in commands {
         let args: Vec<&str> = [command, "--help"]
@@ -340,4 +340,64 @@ fn what_is_not_there_is_1_and_said_in_words() {
         assert_eq!(code(&run(&["status", "--socket", place])), 1);
         assert_eq!(code(&run(&["history", "--socket", place])), 1);
     });
+}
+
+/// Each part, and how it is said to be.
+fn diagnosis(args: &[&str], home: &Path) -> (Vec<(String, String)>, String, i32) {
+    let output = beadle(&["doctor", "--json"])
+        .args(args)
+        .args(["--socket", "/nonexistent/socket"])
+        .env("HOME", home)
+        .output()
+        .unwrap();
+    let text = out(&output);
+    let found: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let word = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    let parts = found["findings"].as_array().unwrap().iter();
+    let parts = parts.map(|finding| (word(&finding["part"]), word(&finding["state"])));
+    (parts.collect(), text, code(&output))
+}
+
+#[test]
+fn the_doctor_looks_at_every_part_and_changes_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    let (parts, text, code) = diagnosis(&[], home.path());
+    let names: Vec<&str> = parts.iter().map(|(part, _)| part.as_str()).collect();
+    for part in [
+        "processes",
+        "identity",
+        "births",
+        "accounting",
+        "permissions",
+        "files",
+        "clock",
+        "others",
+        "rules",
+        "history",
+        "watch",
+    ] {
+        assert!(names.contains(&part), "{part}: {text}");
+    }
+    assert!(
+        parts.contains(&("watch".to_owned(), "less".to_owned())),
+        "{text}"
+    );
+    let bad = parts.iter().any(|(_, state)| state == "bad");
+    assert_eq!(code, i32::from(bad), "{text}");
+    assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn the_doctor_finds_bad_rules() {
+    let home = tempfile::tempdir().unwrap();
+    let rules = home.path().join("rules.yaml");
+    std::fs::write(&rules, "version: 1\nrulez: []\n").unwrap();
+    let rules = rules.to_str().unwrap();
+    let (parts, text, code) = diagnosis(&["--config", rules], home.path());
+    assert!(
+        parts.contains(&("rules".to_owned(), "bad".to_owned())),
+        "{text}"
+    );
+    assert_eq!(code, 1);
+    assert!(text.contains("beadle check"), "{text}");
 }

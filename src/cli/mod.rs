@@ -18,6 +18,7 @@ use crate::sys::service::notify::Given;
 mod check;
 #[cfg_attr(not(target_os = "linux"), path = "demo/elsewhere.rs")]
 mod demo;
+mod doctor;
 #[cfg(target_os = "linux")]
 mod guardian;
 mod history;
@@ -53,6 +54,7 @@ Examples:
   beadle check              what is wrong with my rules, with line and column
   beadle service install    keep the watch going, as a service of systemd or launchd
   beadle try rules.yaml     what these rules would match now, and how near to its limits it is
+  beadle doctor             what works on this machine, what does not, and what to do
 
 Rules live in /etc/beadle/beadle.yaml, or for one user in ~/.config/beadle/beadle.yaml.
 Without any file the built-in rules run, and never signal anything.";
@@ -80,6 +82,7 @@ enum Command {
     Try(trial::Args),
     Rules(rules::Args),
     Schema(schema::Args),
+    Doctor(doctor::Args),
     Demo(demo::Args),
     Service(service::Args),
     #[cfg(target_os = "linux")]
@@ -175,6 +178,7 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
             schema::run(args);
             Ok(())
         }
+        Some(Command::Doctor(args)) => doctor::run(args, &around),
         Some(Command::Demo(args)) => demo::run(args, &around),
         Some(Command::Service(args)) => service::run(args, &around),
         #[cfg(target_os = "linux")]

@@ -34,6 +34,8 @@ pub mod pidfd;
 #[cfg(target_os = "linux")]
 pub mod procfs;
 #[cfg(target_os = "linux")]
+pub mod rivals;
+#[cfg(target_os = "linux")]
 pub mod sampler;
 pub mod service;
 #[cfg(target_os = "linux")]

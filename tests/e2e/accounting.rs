@@ -139,9 +139,10 @@ fn storm(manner: &str, story: &'static str) {
         account
     };
     let accounts: Vec<Account> = SOURCES.iter().zip(&ranges).map(account).collect();
-    for (source, account) in SOURCES.iter().zip(&accounts) {
+    for ((source, account), daemon) in SOURCES.iter().zip(&accounts).zip(&watches) {
+        let gaps = daemon.ask_json(&["status"])["gaps"].as_u64().unwrap();
         let what = format!(
-            "{story} by {}: {account:?}, and truly {before:?}",
+            "{story} by {}, {gaps} gaps: {account:?}, and truly {before:?}",
             source.name
         );
         assert!(account.at_least <= after + ENTERING, "{what}");
@@ -152,7 +153,9 @@ fn storm(manner: &str, story: &'static str) {
             .map(|most| most.saturating_sub(account.at_least));
         let narrow = source.says == "exact" && width.is_some_and(|width| width * 20 < before);
         let named = source.says.is_empty() || account.tier == source.says || narrow;
-        assert!(named, "{what}");
+        // On a machine that is overrun events get lost; then the figure must not pretend that they were heard.
+        let honest = gaps > 0 && account.tier == "scan";
+        assert!(named || honest, "{what}");
     }
 }
 

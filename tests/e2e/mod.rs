@@ -22,6 +22,7 @@ pub(crate) mod wait;
 
 mod accounting;
 mod answers;
+mod boundaries;
 mod freeze;
 mod gates;
 mod history;

@@ -50,7 +50,11 @@ fn a_multiplexer_started_in_the_tree_and_its_shells_live(tier: Tier) {
         name: format!("beadle-e2e-{}-{}", std::process::id(), tier.word()),
         folder: case.path(""),
     };
-    let order = Order::new(&program, "multiplexer").number(&server.name);
+    let script = format!(
+        "tmux -L {} -f /dev/null new-session -d 'sleep 40'",
+        server.name
+    );
+    let order = Order::new(&program, "script").other(&script);
     let villain = case.start(order.variable("TMUX_TMPDIR", server.folder.to_str().unwrap()));
     wait_until("the server", || {
         server.ask(&["list-sessions"]).status.success()

@@ -7,6 +7,7 @@
 //! [`Safe`](crate::control::wire::Safe) and is printed as such. Text says nothing that the JSON does not hold.
 
 mod certificate;
+mod doctor;
 pub mod entry;
 mod history;
 mod line;
@@ -21,6 +22,7 @@ mod why;
 pub mod words;
 
 pub use certificate::certificate;
+pub(super) use doctor::doctor;
 pub use entry::{Entry, stamp};
 pub use history::{Eyes, history};
 pub use line::line;

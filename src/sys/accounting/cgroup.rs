@@ -66,6 +66,11 @@ impl Groups {
         }
     }
 
+    /// Whether there are any to be seen.
+    pub const fn are_there(&self) -> bool {
+        self.root.is_some()
+    }
+
     /// No group at all.
     pub fn none() -> Self {
         Self {

@@ -55,7 +55,7 @@ pub(super) fn live(manner: &str) -> ! {
         "thread_exec" => thread_exec(),
         "terminal" => terminal::emulate(),
         "foreground" => terminal::foreground(),
-        "multiplexer" => terminal::multiplexer(),
+        "script" => terminal::script(),
         other => {
             births::live(other);
             stands::live(other);

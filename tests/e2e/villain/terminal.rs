@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::bounds::{exit, nap, over};
 use super::manners::{note, on_term, start};
-use super::{FILE, MANNER, NUMBER, OTHER};
+use super::{FILE, MANNER, OTHER};
 
 /// The terminal as it was, for the handler.
 static BEFORE: AtomicPtr<libc::termios> = AtomicPtr::new(std::ptr::null_mut());
@@ -91,26 +91,15 @@ extern "C" fn put_right(_: i32) {
     exit(0)
 }
 
-/// Starts a terminal multiplexer, whose server stays behind: `NUMBER` names its socket.
-pub(super) fn multiplexer() -> ! {
-    let name = env::var(NUMBER).unwrap_or_default();
-    let started = Command::new("tmux")
-        .args([
-            "-L",
-            &name,
-            "-f",
-            "/dev/null",
-            "new-session",
-            "-d",
-            "sleep 40",
-        ])
+/// Does first what a script of the shell's says (`OTHER`), which may leave servers behind.
+pub(super) fn script() -> ! {
+    let script = env::var(OTHER).unwrap_or_default();
+    let done = Command::new("sh")
+        .args(["-c", &script])
         .env_remove(MANNER)
         .status();
-    if !started
-        .as_ref()
-        .is_ok_and(std::process::ExitStatus::success)
-    {
-        let _ = writeln!(std::io::stderr(), "no tmux: {started:?}");
+    if !done.as_ref().is_ok_and(std::process::ExitStatus::success) {
+        let _ = writeln!(std::io::stderr(), "the script failed: {done:?}");
     }
     start()
 }
