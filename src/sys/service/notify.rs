@@ -132,7 +132,7 @@ impl Manager {
         let Some(pace) = self.pace.filter(|_| now >= self.next_life) else {
             return;
         };
-        let taken = self.owed.is_empty() && self.send("WATCHDOG=1");
+        let taken = self.send("WATCHDOG=1");
         self.next_life = now.after(if taken { pace } else { pace.min(AGAIN) });
     }
 
