@@ -57,7 +57,7 @@ fn golden(name: &str, text: &str) {
 fn help_is_a_page_for_every_command() {
     let commands = [
         "", "watch", "status", "ps", "why", "history", "show", "pause", "resume", "check", "try",
-        "rules", "schema", "doctor", "demo",
+        "rules", "schema", "doctor", "demo", "service",
     ];
     for command in commands {
         let args: Vec<&str> = [command, "--help"]
@@ -84,7 +84,9 @@ fn beadle_alone_prints_help() {
 
 #[test]
 fn bad_use_is_2_and_names_the_nearest_word() {
-    let wrong: [&[&str]; 13] = [
+    let wrong: [&[&str]; 15] = [
+        &["service", "instal"],
+        &["service", "install", "--purge"],
         &["stats"],
         &["why"],
         &["why", "0"],

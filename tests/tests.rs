@@ -44,6 +44,9 @@ mod innocents;
 mod pursuit;
 /// Stories and the log that people read of them.
 mod scenario;
+/// What an installation puts in place.
+#[cfg(target_os = "linux")]
+mod service;
 /// Seeded worlds, and what must hold in all of them.
 mod simulation;
 /// The same binary as a process tree that misbehaves, within bounds.

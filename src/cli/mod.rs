@@ -13,6 +13,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::{self, Refusal};
 use crate::engine::process::Uid;
+use crate::sys::service::notify::Given;
 
 mod check;
 #[cfg_attr(not(target_os = "linux"), path = "demo/elsewhere.rs")]
@@ -29,6 +30,7 @@ pub mod render;
 mod resume;
 mod rules;
 mod schema;
+mod service;
 mod show;
 mod status;
 mod trial;
@@ -50,6 +52,7 @@ Examples:
   beadle show 3             the whole story of incident 3, with its kill certificates
   beadle pause 30m          leave my processes alone for half an hour
   beadle check              what is wrong with my rules, with line and column
+  beadle service install    keep the watch going, as a service of systemd or launchd
   beadle try rules.yaml     what these rules would match now, and how near to its limits it is
   beadle doctor             what works on this machine, what does not, and what to do
 
@@ -81,6 +84,7 @@ enum Command {
     Schema(schema::Args),
     Doctor(doctor::Args),
     Demo(demo::Args),
+    Service(service::Args),
     #[cfg(target_os = "linux")]
     #[command(hide = true)]
     Guardian(guardian::Args),
@@ -97,6 +101,12 @@ pub struct Surroundings {
     pub config_home: Option<PathBuf>,
     /// `$XDG_STATE_HOME`, or `~/.local/state`.
     pub state_home: Option<PathBuf>,
+    /// `$HOME`.
+    pub home: Option<PathBuf>,
+    /// `$XDG_DATA_HOME`, or `~/.local/share`.
+    pub data_home: Option<PathBuf>,
+    /// What the service manager gave us, if one started us.
+    pub service: Given,
     /// Whether standard output is colored.
     pub out: Paint,
     /// Whether standard error is colored.
@@ -170,6 +180,7 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
         }
         Some(Command::Doctor(args)) => doctor::run(args, &around),
         Some(Command::Demo(args)) => demo::run(args, &around),
+        Some(Command::Service(args)) => service::run(args, &around),
         #[cfg(target_os = "linux")]
         Some(Command::Guardian(args)) => guardian::run(args),
         None => {
@@ -214,6 +225,10 @@ impl Surroundings {
                 .or_else(|| Some(folder("HOME")?.join(".config"))),
             state_home: folder("XDG_STATE_HOME")
                 .or_else(|| Some(folder("HOME")?.join(".local/state"))),
+            home: folder("HOME"),
+            data_home: folder("XDG_DATA_HOME")
+                .or_else(|| Some(folder("HOME")?.join(".local/share"))),
+            service: Given::read(|name| std::env::var_os(name)),
             out: paint(std::io::stdout().is_terminal()),
             err: paint(std::io::stderr().is_terminal()),
         }

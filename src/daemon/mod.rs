@@ -20,6 +20,7 @@
 //! | `changes` | when they change |
 //! | `errands` | programs that are run for an incident, and all that they are told |
 //! | `faults` | what does not work, while the watch goes on |
+//! | `service` | what the service manager is told |
 //! | `tidy` | when free memory is given back |
 //! | `glance` | the judge alone, for a moment, without the means to act |
 //! | `pursue` | the one hot loop: events and pursuits |
@@ -49,6 +50,8 @@ pub mod pursue;
 mod recall;
 mod rules;
 #[cfg(target_os = "linux")]
+mod service;
+#[cfg(target_os = "linux")]
 mod shells;
 #[cfg(target_os = "linux")]
 mod start;
@@ -74,3 +77,12 @@ pub(crate) use glance::glance;
 pub use options::{AccountingChoice, LogForm, Options, StartError, TierChoice};
 pub(crate) use recall::{Inquiry, Standpoint, recall, state_folder};
 pub(crate) use rules::Rules;
+
+/// Whether there is a watch on this system.
+pub(crate) fn can_watch() -> Result<(), StartError> {
+    if cfg!(target_os = "linux") {
+        Ok(())
+    } else {
+        Err(StartError::Elsewhere)
+    }
+}

@@ -9,6 +9,7 @@ use crate::config::{self, Refusal};
 use crate::control::socket::ClaimError;
 use crate::engine::process::Pid;
 use crate::engine::rule::Mode;
+use crate::sys::service::notify::Given;
 
 /// How the watch is to run.
 #[derive(Clone, Debug)]
@@ -37,6 +38,8 @@ pub struct Options {
     pub state_home: Option<PathBuf>,
     /// `$XDG_RUNTIME_DIR`.
     pub runtime: Option<PathBuf>,
+    /// What the service manager gave us.
+    pub service: Given,
     /// Whether the log may be colored.
     pub paint: Paint,
 }

@@ -30,6 +30,7 @@ use super::keeper::{Keeper, Opened, Places};
 use super::options::{AccountingChoice, Options, StartError, TierChoice};
 use super::pursue::Pursuer;
 use super::rules::Rules;
+use super::service::Service;
 use super::shells::Shells;
 use super::unfinished::Unfinished;
 use super::voice::Voice;
@@ -112,7 +113,8 @@ fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
         began: Clock.now(),
         boot: boot.trim().to_owned(),
     };
-    let mut watch = Watch::new(judge, shells, voice, historian, standing, post);
+    let service = Service::new(&options.service, standing.began);
+    let mut watch = Watch::new(judge, shells, voice, historian, service, standing, post);
     watch.remember(faults, Unfinished::look(&unfinished, &frozen));
     watch.hear_changes(&loaded.watch);
     Ok((watch, inbox))

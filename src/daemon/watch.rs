@@ -8,7 +8,6 @@ use jiff::tz::TimeZone;
 
 use crate::cli::render::Entry;
 use crate::cli::render::entry::{Start, StartRule};
-use crate::config::{Loaded, Refusal};
 use crate::control::protocol::{self, Question, RefusalKind};
 use crate::control::server::Ask;
 use crate::control::socket::Claim;
@@ -33,10 +32,14 @@ use super::inquiries::Inquiries;
 use super::pursue::Heard;
 use super::recall::{Inquiry, Standpoint};
 use super::rules::Rules;
+use super::service::Service;
 use super::shells::{Aftermath, Shells};
 use super::tidy::Tidy;
 use super::unfinished::Unfinished;
 use super::voice::Voice;
+
+mod reload;
+mod standing;
 
 /// How long what happened last may take to be kept when the watch ends.
 const LAST_PAGES: Duration = Duration::from_secs(2);
@@ -68,6 +71,7 @@ pub(super) struct Watch {
     shells: Shells,
     voice: Voice,
     historian: Historian,
+    service: Service,
     faults: Faults,
     standing: Standing,
     post: Post,
@@ -88,6 +92,7 @@ impl Watch {
         shells: Shells,
         voice: Voice,
         historian: Historian,
+        service: Service,
         standing: Standing,
         post: Post,
     ) -> Self {
@@ -98,6 +103,7 @@ impl Watch {
             shells,
             voice,
             historian,
+            service,
             faults,
             standing,
             post,
@@ -120,13 +126,18 @@ impl Watch {
     /// Watches until told to stop.
     pub(super) async fn run(mut self, mut inbox: Inbox) {
         loop {
-            let due = [self.judge.next_deadline(), self.tidy.due()];
+            let due = [
+                self.judge.next_deadline(),
+                self.tidy.due(),
+                self.service.due(),
+            ];
             let mail = inbox
                 .wait(self.shells.clock, due.into_iter().flatten().min())
                 .await;
             self.tidy.up(self.shells.now());
             if let Next::Stop(because) = self.take(mail, &mut inbox) {
                 let now = self.shells.now();
+                self.service.stopping(because, now);
                 {
                     let entry = Entry::stop(because, now, &self.voice.wall());
                     self.voice.say(&entry);
@@ -134,6 +145,7 @@ impl Watch {
                 self.finish();
                 return;
             }
+            self.alive();
         }
     }
 
@@ -179,6 +191,7 @@ impl Watch {
         };
         let now = self.shells.now();
         let settles = matches!(input, Input::Report(_) | Input::Answer(_));
+        let looked = matches!(input, Input::Listing(_));
         let decisions = self.judge.step(now, input);
         // Before anything is said: who takes over from us must not say it again.
         let tells = |decision: &Decision| matches!(decision, Decision::Tell(_));
@@ -232,6 +245,9 @@ impl Watch {
             let _ = ask.reply.send(answer);
         }
         self.check_sinks();
+        if looked {
+            self.looked();
+        }
     }
 
     /// Leaves word to the next beadle of how things stand.
@@ -248,6 +264,7 @@ impl Watch {
     }
 
     fn tell(&mut self, notice: &Notice) {
+        self.service.changed();
         self.shells.keeper.used(notice.incident);
         let wall = self.voice.wall();
         let entry = self.voice.notice(notice, &wall);
@@ -484,93 +501,6 @@ impl Watch {
         }
     }
 
-    fn deafness(&self) -> Option<Safe> {
-        self.deaf.map(|why| Safe::word(&why.to_string()))
-    }
-
-    fn itself(&self) -> wire::Daemon {
-        let now = self.shells.now();
-        let fault = |(part, fault, lasted): (Part, &super::faults::Fault, Duration)| wire::Fault {
-            part: Safe::word(part.word()),
-            text: Safe::word(&fault.text),
-            count: fault.count,
-            lasted: lasted.as_secs_f64(),
-        };
-        wire::Daemon {
-            version: Safe::word(env!("CARGO_PKG_VERSION")),
-            pid: std::process::id(),
-            owner: self.standing.user.0,
-            up: now.since(self.standing.began).as_secs_f64(),
-            config: self
-                .standing
-                .files
-                .iter()
-                .map(|file| Safe::word(&file.display().to_string()))
-                .collect(),
-            leash: self.standing.leash.map(Pid::number),
-            deaf: self.deafness(),
-            faults: self.faults.lasting(now).map(fault).collect(),
-        }
-    }
-
-    fn reload(&mut self, inbox: &mut Inbox) {
-        match self.standing.rules.load(&self.standing.users) {
-            Ok(loaded) => self.take_rules(loaded, inbox),
-            Err(refusal) => self.keep_rules(&refusal),
-        }
-    }
-
-    fn take_rules(&mut self, loaded: Loaded, inbox: &mut Inbox) {
-        self.works(Part::Rules);
-        self.voice.take_channels(loaded.rules.channels);
-        self.historian.settle(loaded.rules.keeping);
-        let rules = loaded.rules.rules.len();
-        self.hear_changes(&loaded.watch);
-        self.standing.files.clone_from(&loaded.files);
-        self.step(Input::Rules(loaded.rules), inbox);
-        {
-            let entry = Entry::reloaded(rules, self.shells.now(), &self.voice.wall());
-            self.voice.say(&entry);
-        }
-    }
-
-    fn keep_rules(&mut self, refusal: &Refusal) {
-        let rules = self.judge.view().rules.len();
-        let problems: Vec<Safe> = refusal
-            .problems
-            .iter()
-            .map(|problem| Safe::word(&problem.to_string()))
-            .collect();
-        self.fault(
-            Part::Rules,
-            "the rule files are refused, the old rules stay in force; `beadle check` says why",
-        );
-        let wall = self.voice.wall();
-        self.voice.say(&Entry::not_reloaded(
-            rules,
-            problems,
-            self.shells.now(),
-            &wall,
-        ));
-    }
-
-    /// Hears changes of these rule files from now on.
-    pub(super) fn hear_changes(&mut self, paths: &[PathBuf]) {
-        let heard = match &self.changes {
-            Some(changes) => changes.watch(paths),
-            None => Changes::hear(self.post.clone())
-                .and_then(|changes| self.changes.insert(changes).watch(paths)),
-        };
-        match heard {
-            Ok(()) => self.works(Part::RuleWatch),
-            Err(error) => {
-                let text =
-                    format!("cannot watch the rule files for changes: {error}; reload with SIGHUP");
-                self.fault(Part::RuleWatch, &text);
-            }
-        }
-    }
-
     fn check_sinks(&mut self) {
         if let Some(trouble) = self.voice.trouble() {
             self.fault(Part::Journal, &trouble);
@@ -582,13 +512,18 @@ impl Watch {
     fn fault(&mut self, part: Part, text: &str) {
         let now = self.shells.now();
         let edge = self.faults.seen(part, text, now);
-        self.voice.fault(part, &edge, text);
+        self.told(part, &edge, text);
     }
 
     fn works(&mut self, part: Part) {
         let edge = self.faults.works(part);
-        if edge != Edge::None {
-            self.voice.fault(part, &edge, "");
+        self.told(part, &edge, "");
+    }
+
+    fn told(&mut self, part: Part, edge: &Edge, text: &str) {
+        if *edge != Edge::None {
+            self.service.changed();
+            self.voice.fault(part, edge, text);
         }
     }
 }

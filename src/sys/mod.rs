@@ -43,6 +43,7 @@ mod prover;
 pub mod rivals;
 #[cfg(target_os = "linux")]
 pub mod sampler;
+pub mod service;
 #[cfg(target_os = "linux")]
 pub mod signaller;
 #[cfg(target_os = "linux")]

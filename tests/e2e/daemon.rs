@@ -29,6 +29,7 @@ pub(crate) struct Watch {
     arguments: Vec<OsString>,
     before: Vec<OsString>,
     open_files: Option<u64>,
+    variables: Vec<(&'static str, OsString)>,
     says: &'static str,
 }
 
@@ -42,6 +43,7 @@ impl Watch {
             arguments: Vec::new(),
             before: Vec::new(),
             open_files: None,
+            variables: Vec::new(),
             says: "json",
         };
         watch
@@ -98,6 +100,12 @@ impl Watch {
         self
     }
 
+    /// A variable of its environment.
+    pub(crate) fn variable(mut self, name: &'static str, value: impl Into<OsString>) -> Self {
+        self.variables.push((name, value.into()));
+        self
+    }
+
     /// The most open files it may have.
     pub(crate) fn open_files(mut self, most: u64) -> Self {
         self.open_files = Some(most);
@@ -119,6 +127,7 @@ impl Watch {
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]);
         plain(&mut command, &self.folder);
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         become_user(&mut command, self.user);
         if let Some(most) = self.open_files {
             let limit = libc::rlimit {

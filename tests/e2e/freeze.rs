@@ -135,6 +135,8 @@ fn an_orderly_end_lets_them_go_on(tier: Tier) {
 
 fn the_guardian_of_a_daemon_that_dies_lets_them_go_on(tier: Tier) {
     let mut scene = Scene::frozen("freeze", tier);
+    // A service manager that ends a beadle which hangs may send this to all that is with it.
+    signal_guardian_of(scene.daemon.pid(), Signal::ABORT);
     let since = Instant::now();
     scene.daemon.signal(Signal::KILL);
     scene.daemon.ended();
@@ -144,7 +146,7 @@ fn the_guardian_of_a_daemon_that_dies_lets_them_go_on(tier: Tier) {
 
 fn where_the_guardian_dies_too_the_next_daemon_does(tier: Tier) {
     let mut scene = Scene::frozen("freeze", tier);
-    end_guardian_of(scene.daemon.pid());
+    signal_guardian_of(scene.daemon.pid(), Signal::KILL);
     scene.daemon.signal(Signal::KILL);
     scene.daemon.ended();
     let all = scene.case.oracle().living();
@@ -165,8 +167,8 @@ fn where_the_guardian_dies_too_the_next_daemon_does(tier: Tier) {
     assert_eq!((row.survivors, row.lost), (0, 0), "{}", next.log.text());
 }
 
-/// Ends the guardian of a daemon of our own: its child of that name.
-fn end_guardian_of(daemon: u32) {
+/// Signals the guardian of a daemon of our own: its child of that name.
+fn signal_guardian_of(daemon: u32, signal: Signal) {
     let tasks = fs::read_dir(format!("/proc/{daemon}/task")).unwrap();
     let mut guardians = 0;
     for task in tasks.flatten() {
@@ -176,7 +178,7 @@ fn end_guardian_of(daemon: u32) {
             if line.starts_with(b"beadle\0guardian\0") {
                 let number = Pid::from_raw(pid.parse().unwrap()).unwrap();
                 let hold = pidfd_open(number, PidfdFlags::empty()).unwrap();
-                pidfd_send_signal(&hold, Signal::KILL).unwrap();
+                pidfd_send_signal(&hold, signal).unwrap();
                 guardians += 1;
             }
         }

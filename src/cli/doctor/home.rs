@@ -103,7 +103,7 @@ fn daemon(reach: &Reach, around: &Surroundings) -> Vec<Finding> {
         Ok(_) => vec![Finding::bad(part, "the daemon answered another question").remedy(SAME)],
         Err(none @ AskError::NoDaemon { .. }) => vec![
             Finding::less(part, none.to_string(), "nobody watches")
-                .remedy("`beadle watch` guards at once; as a service it comes back after a reboot"),
+                .remedy("`beadle watch` guards at once; `beadle service install` keeps it going"),
         ],
         Err(error) => vec![Finding::bad(part, error.to_string())],
     }

@@ -28,7 +28,7 @@ pub use history::{Eyes, history};
 pub use line::line;
 pub use paint::{Paint, Tone};
 pub use ps::ps;
-pub use status::{pauses, status};
+pub use status::{pauses, status, status_line};
 pub use story::story;
 pub use trial::{Trial, TrialRule, rule_list, trial};
 pub use why::why;

@@ -31,6 +31,32 @@ pub fn status(status: &Status, paint: Paint) -> String {
     page.text()
 }
 
+/// The same in a line, for the service manager. It shows it to everybody, so there is nothing in it of anybody's processes.
+pub fn status_line(status: &Status) -> String {
+    let mut parts = vec![
+        format!("Mode {}, {}", status.mode, hearing(status)),
+        format!(
+            "knows {}, judges {}",
+            words::processes(status.processes as u64),
+            words::count(status.units as u64, "unit", "units"),
+        ),
+        match status.incidents.len() as u64 {
+            0 => "no incident is open".to_owned(),
+            open => words::count(open, "open incident", "open incidents"),
+        },
+    ];
+    if !status.pauses.is_empty() {
+        parts.push(words::count(status.pauses.len() as u64, "pause", "pauses"));
+    }
+    let faults = status.daemon.faults.iter();
+    let faults: Vec<Safe> = faults.map(|fault| fault.part.clone()).collect();
+    if !faults.is_empty() {
+        let faults = words::list(&faults);
+        parts.push(format!("trouble with {faults}: `beadle status` says what"));
+    }
+    parts.join("; ")
+}
+
 /// Pauses in force, a line each.
 pub fn pauses(pauses: &[Pause], paint: Paint) -> String {
     let mut page = Page::default();
@@ -62,21 +88,25 @@ pub(super) fn lasting(pause: &Pause) -> String {
     format!("{left}, by user {}", pause.by)
 }
 
-fn heading(status: &Status, paint: Paint, page: &mut Page) {
-    let daemon = &status.daemon;
-    let hearing = match (status.tier.as_str(), &daemon.deaf) {
+fn hearing(status: &Status) -> String {
+    match (status.tier.as_str(), &status.daemon.deaf) {
         ("events", _) => "hearing forks and exits from the kernel".to_owned(),
         (_, why) => format!(
             "finding forks and exits by looking{}",
             words::because(why.as_ref())
         ),
-    };
+    }
+}
+
+fn heading(status: &Status, paint: Paint, page: &mut Page) {
+    let daemon = &status.daemon;
     page.line(format_args!(
-        "{} [{}] up {}, mode {}, {hearing}",
+        "{} [{}] up {}, mode {}, {}",
         paint.tone(Tone::Strong, format!("beadle {}", daemon.version)),
         daemon.pid,
         words::span(daemon.up),
         paint.tone(Tone::Strong, &status.mode),
+        hearing(status),
     ));
     let pending = match status.pending {
         0 => String::new(),

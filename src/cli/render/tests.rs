@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::entry::Entry;
 use super::message::{message, tap};
 use super::trial::{Leads, Trial, TrialRule, trial};
-use super::{Paint, line, ps, status, why};
+use super::{Paint, line, ps, status, status_line, why};
 use crate::control::wire::{self, Daemon, Ps, Safe, Status, Why};
 use crate::engine::decision::{Explanation, Relation, RuleExplanation};
 use crate::engine::evidence::{Finding, Quantity, Reading, UnitKey, Verdict};
@@ -136,7 +136,17 @@ fn status_page() {
     };
     golden(
         "status-quiet.txt",
-        &status(&Status::seen(&quiet, bare), Paint::Plain),
+        &status(&Status::seen(&quiet, bare.clone()), Paint::Plain),
+    );
+    let told = [
+        status_line(&Status::seen(&view(), daemon())),
+        status_line(&Status::seen(&quiet, bare)),
+    ];
+    golden("status-line.txt", &(told.join("\n") + "\n"));
+    assert!(
+        !told
+            .iter()
+            .any(|line| line.contains("pytest") || line.contains("4711"))
     );
 }
 
