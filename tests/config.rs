@@ -7,6 +7,7 @@
 mod bounds;
 // `when`.
 mod gates;
+mod instances;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -157,7 +158,7 @@ rules:
     let ladder: Vec<_> = rule
         .ladder
         .iter()
-        .map(|stage| (stage.after, stage.act))
+        .map(|stage| (stage.after, stage.act.clone()))
         .collect();
     assert_eq!(
         ladder,
@@ -503,11 +504,13 @@ fn every_key_of_the_schema_is_a_key_of_the_decoder() {
             "memory-limit" => "{ rules: [{ limits: { memory: { KEY: ~ } } }] }",
             "count-limit" => "{ rules: [{ limits: { threads: { KEY: ~ } } }] }",
             "orphaned-limit" => "{ rules: [{ limits: { orphaned: { KEY: ~ } } }] }",
+            "instances-limit" => "{ rules: [{ limits: { instances: { KEY: ~ } } }] }",
             "when" => "{ rules: [{ when: { KEY: ~ } }] }",
             "load-gate" => "{ rules: [{ when: { load: { KEY: ~ } } }] }",
             "pressure-gate" => "{ rules: [{ when: { memory_pressure: { KEY: ~ } } }] }",
             "stage" => "{ rules: [{ ladder: [{ KEY: ~ }] }] }",
             "signal" => "{ rules: [{ ladder: [{ signal: { KEY: ~ } }] }] }",
+            "on_close" => "{ rules: [{ on_close: { KEY: ~ } }] }",
             name => panic!("no frame for {name}"),
         };
         let told = |key: &str| match load(&frame.replace("KEY", key)) {

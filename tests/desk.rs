@@ -216,6 +216,7 @@ pub(crate) fn warrant(order: Order, targets: Vec<Target>, seen: EventCount) -> W
             readings: Vec::new(),
             members: 1,
             pids: Vec::new(),
+            peers: None,
         }),
         sampled: now(),
         expires: now().after(Duration::from_secs(15)),

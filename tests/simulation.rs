@@ -15,6 +15,7 @@ use std::time::Duration;
 use beadle::engine::decision::{Answer, Decision, Input, Wish};
 use beadle::engine::judge::{Judge, Settings};
 use beadle::engine::process::Uid;
+use beadle::engine::steward::Managers;
 use beadle::engine::units::Mono;
 use beadle::engine::warrant::Spare;
 
@@ -237,7 +238,8 @@ impl Run {
                         &mut Chance::new(seed),
                         &mut Chance::new(seed ^ story::GATES),
                     );
-                    self.story.rules = story::freeze_some(rules, seed);
+                    let rules = story::freeze_some(rules, seed);
+                    self.story.rules = story::count_some(rules, seed);
                     self.watchman.reloaded();
                     self.auditor.reloads += 1;
                     self.step(Input::Rules(Arc::new(self.story.rules.clone())))?;
@@ -331,6 +333,11 @@ fn settings(story: &Story) -> Settings {
             bystanders: Vec::new(),
         }),
         leash,
+        itself: None,
+        managers: Managers {
+            systemd: true,
+            ..Managers::default()
+        },
         first_incident: 1,
     }
 }
@@ -363,6 +370,7 @@ struct Tally {
     signals: u64,
     kills: u64,
     freezes: u64,
+    errands: u64,
     closings: BTreeMap<&'static str, u64>,
     /// Figures of CPU time held against the truth, by tier, and how wide they were in all.
     audits: BTreeMap<&'static str, (u64, Duration)>,
@@ -387,6 +395,7 @@ impl Tally {
         self.signals += run.watchman.signals;
         self.kills += run.watchman.kills;
         self.freezes += run.watchman.freezes;
+        self.errands += run.watchman.errands();
         for (how, count) in &run.watchman.closings {
             *self.closings.entry(how).or_default() += count;
         }
@@ -399,13 +408,14 @@ impl Tally {
 
     fn words(&self, count: u64) -> String {
         let mut words = format!(
-            "{count} seeds, {} steps ({} at most), {} nudges, {} signals, {} STOP, {} KILL, closings {:?}\n",
+            "{count} seeds, {} steps ({} at most), {} nudges, {} signals, {} STOP, {} KILL, {} run, closings {:?}\n",
             self.steps,
             self.most_steps,
             self.nudges,
             self.signals,
             self.freezes,
             self.kills,
+            self.errands,
             self.closings
         );
         for (tier, (audits, width)) in &self.audits {

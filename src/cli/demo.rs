@@ -333,6 +333,8 @@ impl Story {
             Event::Close { .. } => return true,
             Event::Incident
             | Event::Outcome { .. }
+            | Event::Run { .. }
+            | Event::Ran { .. }
             | Event::Withheld { .. }
             | Event::Fault { .. }
             | Event::Reload { .. }

@@ -74,7 +74,8 @@ pub(super) struct Findings {
     /// Whose beadle it would be.
     pub(super) user: u32,
     /// Each part, in the order that they are told.
-    pub(super) findings: Vec<Finding>,
+    #[serde(rename = "findings")]
+    pub(super) parts: Vec<Finding>,
 }
 
 pub(super) fn run(args: &Args, around: &Surroundings) -> Result<(), Failure> {
@@ -83,7 +84,7 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<(), Failure> {
     let found = Findings {
         version: env!("CARGO_PKG_VERSION"),
         user: around.uid.0,
-        findings,
+        parts: findings,
     };
     if args.reach.json {
         say(&json(&found));
@@ -91,7 +92,7 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<(), Failure> {
         say(&doctor(&found, around.out));
     }
     let bad = |finding: &Finding| finding.state == State::Bad;
-    if found.findings.iter().any(bad) {
+    if found.parts.iter().any(bad) {
         return Err(Failure::silent());
     }
     Ok(())

@@ -106,7 +106,7 @@ impl Listed {
             name: Safe::word(&rule.name),
             mode: Safe::word(rule.mode.word()),
             origin: origin(&rule.origin),
-            ladder: words::ladder(&rule.ladder),
+            ladder: words::course(rule),
             when: words::condition(&rule.gates),
             about: rule.about.as_deref().map(Safe::word),
         }

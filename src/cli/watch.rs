@@ -54,6 +54,10 @@ pub(super) struct Args {
     /// Which sources of CPU time are used, for tests and comparisons
     #[arg(long, value_name = "SOURCE", value_parser = accounting(), hide = true)]
     accounting: Option<AccountingChoice>,
+
+    /// Where the clients of service and container managers are (systemctl, docker, podman), for tests
+    #[arg(long, value_name = "DIR", hide = true)]
+    clients: Option<PathBuf>,
 }
 
 /// How the daemon tells what happens.
@@ -83,6 +87,7 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<(), Failure> {
         },
         tier: args.tier.unwrap_or(TierChoice::Best),
         accounting: args.accounting.unwrap_or(AccountingChoice::Best),
+        clients: args.clients.clone(),
         config_home: around.config_home.clone(),
         state_home: around.state_home.clone(),
         runtime: around.runtime.clone(),

@@ -3,15 +3,15 @@
 //! **Invariants.** A file is read once, whole and bounded. As root, neither the file nor any folder above it may be
 //! written by, or belong to, anyone else: who writes a rule decides what root kills.
 
-use std::fs::{self, Metadata};
+use std::fs;
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Request;
 use super::diagnostic::{Findings, Problem, Severity};
 use super::source::Source;
+use super::trust;
 use super::yaml::LARGEST_FILE;
 
 /// Where the machine's rules live.
@@ -163,7 +163,7 @@ impl Search<'_> {
         let file = fs::File::open(path)?;
         // Asked of what was opened: the name may mean another file by now.
         if self.root
-            && let Some(distrust) = distrust(&file.metadata()?, Kind::File)
+            && let Some(distrust) = trust::of_file(&file.metadata()?)
         {
             self.refuse_distrusted(path, &distrust);
             return Ok(None);
@@ -192,28 +192,19 @@ impl Search<'_> {
         }
     }
 
-    /// Whether the file and every folder above it are root's alone, as written and with all links followed.
+    /// Whether the file and every folder above it are root's alone.
     fn trusted(&mut self, path: &Path) -> bool {
-        let real = match fs::canonicalize(path) {
-            Ok(real) => real,
+        match trust::distrusted(path) {
+            Ok(None) => true,
+            Ok(Some(found)) => {
+                self.refuse_distrusted(&found.place, &found.why);
+                false
+            }
             Err(error) => {
                 self.refuse(path, "cannot be read", error.to_string());
-                return false;
-            }
-        };
-        let written = std::path::absolute(path).unwrap_or_default();
-        let folders = real.ancestors().skip(1).chain(written.ancestors().skip(1));
-        let kinds = std::iter::once((real.as_path(), Kind::File));
-        for (place, kind) in kinds.chain(folders.map(|folder| (folder, Kind::Folder))) {
-            let Ok(metadata) = fs::metadata(place) else {
-                continue;
-            };
-            if let Some(distrust) = distrust(&metadata, kind) {
-                self.refuse_distrusted(place, &distrust);
-                return false;
+                false
             }
         }
-        true
     }
 
     fn refuse_distrusted(&mut self, path: &Path, why: &str) {
@@ -234,105 +225,9 @@ impl Search<'_> {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    File,
-    Folder,
-}
-
-/// Why root should not believe what is there.
-fn distrust(metadata: &Metadata, kind: Kind) -> Option<String> {
-    judge(metadata.uid(), metadata.mode(), kind)
-}
-
-fn judge(owner: u32, mode: u32, kind: Kind) -> Option<String> {
-    const STICKY: u32 = 0o1000;
-    let what = match kind {
-        Kind::File => "the file",
-        Kind::Folder => "the folder",
-    };
-    if owner != 0 {
-        return Some(format!("{what} belongs to user {owner}"));
-    }
-    // In a sticky folder nobody can replace what is root's.
-    let sticky = kind == Kind::Folder && mode & STICKY != 0;
-    match mode & 0o022 {
-        0 => None,
-        _ if sticky => None,
-        bits => {
-            let who = if bits & 0o002 != 0 {
-                "everybody"
-            } else {
-                "its group"
-            };
-            Some(format!(
-                "{who} may write {what} (mode {:04o})",
-                mode & 0o7777
-            ))
-        }
-    }
-}
-
 fn is_absent(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn root_believes_only_what_is_roots_alone() {
-        for (owner, mode, kind, expected) in [
-            (0, 0o100_644, Kind::File, None),
-            (0, 0o100_400, Kind::File, None),
-            (
-                0,
-                0o100_664,
-                Kind::File,
-                Some("its group may write the file (mode 0664)"),
-            ),
-            (
-                0,
-                0o100_666,
-                Kind::File,
-                Some("everybody may write the file (mode 0666)"),
-            ),
-            (
-                0,
-                0o101_666,
-                Kind::File,
-                Some("everybody may write the file (mode 1666)"),
-            ),
-            (
-                1000,
-                0o100_600,
-                Kind::File,
-                Some("the file belongs to user 1000"),
-            ),
-            (0, 0o040_755, Kind::Folder, None),
-            (0, 0o041_777, Kind::Folder, None),
-            (
-                0,
-                0o040_777,
-                Kind::Folder,
-                Some("everybody may write the folder (mode 0777)"),
-            ),
-            (
-                7,
-                0o041_755,
-                Kind::Folder,
-                Some("the folder belongs to user 7"),
-            ),
-        ] {
-            assert_eq!(
-                judge(owner, mode, kind).as_deref(),
-                expected,
-                "{owner} {mode:o}"
-            );
-        }
-    }
 }

@@ -6,7 +6,7 @@ use super::diagnostic::{Findings, Problem};
 use super::raw::limit::ClauseDraft;
 use super::source::Marked;
 use crate::engine::matcher::{Field, Matcher};
-use crate::engine::rule::{Bound, Limit};
+use crate::engine::rule::{Bound, Clause, Limit, Metric, Stage};
 use crate::engine::units::Span;
 
 /// How dear a field is to keep an eye on.
@@ -67,6 +67,26 @@ fn cost(field: &Field) -> Cost {
     }
 }
 
+/// A ladder that goes on, over limits of which people are only told.
+pub(super) fn only_tells(clauses: &[ClauseDraft], ladder: &[Stage], findings: &mut Findings) {
+    let rule: Vec<Clause> = clauses.iter().map(Clause::from).collect();
+    let signal = ladder.iter().find_map(|stage| stage.act.signal());
+    let (Some(signal), true) = (signal, rule.iter().all(Clause::only_tells)) else {
+        return;
+    };
+    let instances = |limit: &&Marked<Limit>| limit.value.bound.metric() == Metric::Instances;
+    if let Some(limit) = clauses.iter().flatten().find(instances) {
+        let message = format!(
+            "`instances` alone only nudges: SIG{} is never sent",
+            signal.word()
+        );
+        let problem = Problem::warning(limit.spot.clone(), message)
+            .label("group it with a limit that says idleness")
+            .help("such as `all: [ { instances: 3 }, { orphaned: 5m } ]`; `leftover` says it too");
+        findings.push(problem);
+    }
+}
+
 /// A limit that takes longer than `age` allows is never the one that is reached.
 pub(super) fn never_first(clauses: &[ClauseDraft], findings: &mut Findings) {
     let Some(oldest) = clauses.iter().filter_map(plain_age).min() else {
@@ -96,7 +116,8 @@ fn plain_age(clause: &ClauseDraft) -> Option<Duration> {
             | Bound::Zombies(_)
             | Bound::Spawns(_)
             | Bound::Orphaned { .. }
-            | Bound::Leftover(_) => None,
+            | Bound::Leftover(_)
+            | Bound::Instances { .. } => None,
         },
         _ => None,
     }
@@ -114,6 +135,7 @@ fn least(limit: &Limit) -> Duration {
         | Bound::Threads(_)
         | Bound::OpenFiles(_)
         | Bound::Zombies(_)
-        | Bound::Spawns(_) => limit.lasting.unwrap_or_default(),
+        | Bound::Spawns(_)
+        | Bound::Instances { .. } => limit.lasting.unwrap_or_default(),
     }
 }

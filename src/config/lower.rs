@@ -221,6 +221,11 @@ impl RuleDraft {
         } else {
             base.ladder.clone()
         };
+        let on_close = if given("on_close") {
+            self.on_close.take()
+        } else {
+            base.on_close.clone()
+        };
         let mut all = self.given.clone();
         all.extend(&base.given);
         Self {
@@ -234,6 +239,7 @@ impl RuleDraft {
             clauses,
             keep,
             ladder,
+            on_close,
             ..self
         }
     }
@@ -285,6 +291,8 @@ impl RuleDraft {
         let matcher = self.matcher?;
         doubt::every_process(&matcher, findings);
         doubt::never_first(&clauses, findings);
+        let ladder = self.ladder.unwrap_or_else(nudge_only);
+        doubt::only_tells(&clauses, &ladder, findings);
         Some(Rule {
             name: name.value.as_str().into(),
             about: self.about,
@@ -292,13 +300,14 @@ impl RuleDraft {
             mode,
             matcher: matcher.value,
             scope,
-            clauses: clauses.into_iter().map(clause).collect(),
+            clauses: clauses.iter().map(Clause::from).collect(),
             gates: self.gates.unwrap_or_default(),
             warmup: self.warmup,
             keep: self.keep.unwrap_or_default(),
-            ladder: self.ladder.unwrap_or_else(nudge_only),
+            ladder,
             cooldown: self.cooldown.unwrap_or(COOLDOWN),
             breaker,
+            on_close: self.on_close,
         })
     }
 }
@@ -310,9 +319,11 @@ fn nudge_only() -> Vec<Stage> {
     }]
 }
 
-fn clause(draft: ClauseDraft) -> Clause {
-    Clause {
-        limits: draft.into_iter().map(|limit| limit.value).collect(),
+impl From<&ClauseDraft> for Clause {
+    fn from(draft: &ClauseDraft) -> Self {
+        Self {
+            limits: draft.iter().map(|limit| limit.value.clone()).collect(),
+        }
     }
 }
 
@@ -327,7 +338,12 @@ fn refuse_for_one(rule: &str, clauses: &[ClauseDraft], findings: &mut Findings) 
             | Metric::Zombies
             | Metric::Spawns => "counts are of a tree",
             Metric::Leftover => "nothing is left over when a process by itself ends",
-            Metric::CpuTime | Metric::Cpu | Metric::Memory | Metric::Age | Metric::Orphaned => {
+            Metric::CpuTime
+            | Metric::Cpu
+            | Metric::Memory
+            | Metric::Age
+            | Metric::Orphaned
+            | Metric::Instances => {
                 continue;
             }
         };
@@ -359,7 +375,7 @@ fn built_in(
     };
     let mut drafts = Vec::new();
     for pack in run {
-        let document = super::read(&pack.source(), request.names, findings);
+        let document = super::read(&pack.source(), request, findings);
         let rules = document.map(|document| document.rules).unwrap_or_default();
         drafts.extend(rules.into_iter().map(|rule| (pack.name, rule)));
     }
@@ -450,7 +466,7 @@ mod tests {
         let source = Source::new("pack.yaml", format!("version: 1\n{text}\n"), 0);
         let mut findings = Findings::default();
         let node = yaml::parse(&source, &mut findings).unwrap();
-        let mut reader = Reader::new(&source, &Nobody, &mut findings);
+        let mut reader = Reader::new(&source, &Nobody, 0, &mut findings);
         let draft = document::read(&node, &mut reader).rules.remove(0);
         let breaker = Breaker::default();
         let rule = draft

@@ -22,6 +22,7 @@ mod reader;
 mod schema;
 pub mod source;
 mod table;
+mod trust;
 mod words;
 mod yaml;
 
@@ -79,7 +80,7 @@ pub fn load(request: &Request<'_>) -> Result<Loaded, Refusal> {
     let documents: Vec<Document> = found
         .sources
         .iter()
-        .filter_map(|source| read(source, request.names, &mut findings))
+        .filter_map(|source| read(source, request, &mut findings))
         .collect();
     let rules = lower::lower(documents, request, &mut findings);
     Ok(Loaded {
@@ -100,8 +101,8 @@ pub fn schema() -> serde_json::Value {
     schema::schema()
 }
 
-fn read(source: &Arc<Source>, names: &dyn Names, findings: &mut Findings) -> Option<Document> {
+fn read(source: &Arc<Source>, request: &Request<'_>, findings: &mut Findings) -> Option<Document> {
     let node = yaml::parse(source, findings)?;
-    let mut reader = Reader::new(source, names, findings);
+    let mut reader = Reader::new(source, request.names, request.uid, findings);
     Some(document::read(&node, &mut reader))
 }

@@ -22,6 +22,8 @@ pub(super) struct Reader<'a> {
     pub(super) source: &'a Arc<Source>,
     pub(super) names: &'a dyn Names,
     pub(super) findings: &'a mut Findings,
+    /// As whom the rules will be carried out: 0 is root.
+    pub(super) uid: u32,
     /// Values that were complained about before they came here.
     broken: usize,
     patterns: Patterns,
@@ -40,12 +42,14 @@ impl<'a> Reader<'a> {
     pub(super) fn new(
         source: &'a Arc<Source>,
         names: &'a dyn Names,
+        uid: u32,
         findings: &'a mut Findings,
     ) -> Self {
         Self {
             source,
             names,
             findings,
+            uid,
             broken: 0,
             patterns: Patterns::default(),
         }

@@ -2,11 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::raw::{document, gate, ladder, limit, matcher, rule};
+use super::raw::{document, exec, gate, ladder, limit, matcher, rule};
 use super::table::{Keys, Shape};
 
 /// Every kind of map there is; the first is the file itself.
-pub(super) static TABLES: [&dyn Keys; 19] = [
+pub(super) static TABLES: [&dyn Keys; 21] = [
     &document::DOCUMENT,
     &document::NUDGE,
     &document::BREAKER,
@@ -21,15 +21,17 @@ pub(super) static TABLES: [&dyn Keys; 19] = [
     &limit::MEMORY,
     &limit::COUNT,
     &limit::ORPHANED,
+    &limit::INSTANCES,
     &gate::WHEN,
     &gate::LOAD,
     &gate::PRESSURE,
     &ladder::STAGE,
     &ladder::SIGNAL,
+    &exec::ON_CLOSE,
 ];
 
 /// Keys that must be there.
-const REQUIRED: [(&str, &[&str]); 12] = [
+const REQUIRED: [(&str, &[&str]); 13] = [
     ("beadle", &["version"]),
     ("rule", &["name"]),
     ("match-age", &["above"]),
@@ -39,6 +41,7 @@ const REQUIRED: [(&str, &[&str]); 12] = [
     ("memory-limit", &["above"]),
     ("count-limit", &["above"]),
     ("orphaned-limit", &["above"]),
+    ("instances-limit", &["above"]),
     ("load-gate", &["above"]),
     ("pressure-gate", &["above"]),
     ("signal", &["name"]),
@@ -105,6 +108,12 @@ fn value(shape: Shape) -> Value {
         Shape::One => json!({ "const": 1 }),
         Shape::Text => json!({ "type": ["string", "number", "boolean"] }),
         Shape::Texts => one_or_many(&value(Shape::Text)),
+        Shape::Command => json!({
+            "type": "array",
+            "items": value(Shape::Text),
+            "minItems": 1,
+            "prefixItems": [{ "type": "string", "pattern": "^/" }],
+        }),
         Shape::Flag => json!({ "type": "boolean" }),
         Shape::Duration => json!({ "type": "string", "pattern": DURATION }),
         Shape::Size => json!({ "type": "string", "pattern": SIZE }),

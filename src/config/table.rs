@@ -47,6 +47,8 @@ pub(super) enum Shape {
     Text,
     /// Text, or a list of texts.
     Texts,
+    /// A program and its arguments.
+    Command,
     /// `true` or `false`.
     Flag,
     /// `30m`.

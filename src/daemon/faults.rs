@@ -26,6 +26,8 @@ pub(super) enum Part {
     Intent,
     /// Leaving word to the next beadle.
     Legacy,
+    /// A program that was run, or a manager that was asked.
+    Errand,
     /// An act that an earlier beadle left open.
     Unfinished,
 }
@@ -43,6 +45,7 @@ impl Part {
             Self::History => "history",
             Self::Intent => "record of intent",
             Self::Legacy => "legacy",
+            Self::Errand => "errand",
             Self::Unfinished => "unfinished act",
         }
     }

@@ -15,6 +15,7 @@ use crate::engine::judge::{Judge, Settings};
 use crate::engine::process::Uid;
 use crate::engine::rule::RuleSet;
 use crate::engine::warrant::Spare;
+use crate::sys::clients::Clients;
 use crate::sys::clock::Clock;
 use crate::sys::learner::Learner;
 use crate::sys::ourselves;
@@ -38,7 +39,9 @@ pub(crate) fn glance(rules: Arc<RuleSet>, span: Duration) -> Result<View, StartE
             keys: ourselves::lineage(&procfs),
             bystanders: Vec::new(),
         }),
+        itself: None,
         leash: None,
+        managers: Clients::here().managers(),
         first_incident: 1,
     };
     let (learnt, facts) = channel();
@@ -84,6 +87,7 @@ pub(crate) fn glance(rules: Arc<RuleSet>, span: Duration) -> Result<View, StartE
                 | Decision::Measure(_)
                 | Decision::Prepare(_)
                 | Decision::Carry(_)
+                | Decision::Run(_)
                 | Decision::Recall(_)
                 | Decision::Tell(_) => {}
             }

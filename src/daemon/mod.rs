@@ -18,6 +18,7 @@
 //! | `voice` | what is told: the log, the journal, terminals |
 //! | `rules` | rule files |
 //! | `changes` | when they change |
+//! | `errands` | programs that are run for an incident, and all that they are told |
 //! | `faults` | what does not work, while the watch goes on |
 //! | `service` | what the service manager is told |
 //! | `tidy` | when free memory is given back |
@@ -29,6 +30,8 @@
 mod changes;
 #[cfg(not(target_os = "linux"))]
 mod elsewhere;
+#[cfg(target_os = "linux")]
+mod errands;
 #[cfg(target_os = "linux")]
 mod faults;
 #[cfg(target_os = "linux")]

@@ -30,6 +30,8 @@ pub struct Options {
     pub tier: TierChoice,
     /// Which sources of CPU time may be used.
     pub accounting: AccountingChoice,
+    /// Where the clients of service and container managers are, instead of their usual places.
+    pub clients: Option<PathBuf>,
     /// `$XDG_CONFIG_HOME`, or `~/.config`.
     pub config_home: Option<PathBuf>,
     /// `$XDG_STATE_HOME`, or `~/.local/state`.

@@ -13,6 +13,7 @@ use crate::sys::learner::Learner;
 use crate::sys::measurer::Measurer;
 use crate::sys::sampler::Sampler;
 
+use super::errands::Errands;
 use super::faults::Part;
 use super::inbox::{Inbox, Mail, Post};
 use super::keeper::Keeper;
@@ -27,6 +28,7 @@ pub(super) struct Shells {
     groups: Groups,
     learner: Learner,
     measurer: Measurer,
+    errands: Errands,
     pub(super) pursuer: Pursuer,
     /// After the pursuer, so that what it lets go of at the end is closed.
     pub(super) keeper: Keeper,
@@ -50,6 +52,7 @@ impl Shells {
     pub(super) fn start(
         proc_root: &Path,
         groups: Groups,
+        errands: Errands,
         pursuer: Pursuer,
         keeper: Keeper,
         post: &Post,
@@ -79,6 +82,7 @@ impl Shells {
                 what: "the measurer",
                 source,
             })?,
+            errands,
             pursuer,
             keeper,
             warrants: Vec::new(),
@@ -125,6 +129,7 @@ impl Shells {
                     Err(text) => Aftermath::Fault(Part::Intent, text),
                 };
             }
+            Decision::Run(errand) => self.errands.run(&errand, self.clock.now()),
             Decision::Recall(id) => self.pursuer.recall(id),
             Decision::Tell(notice) => return Aftermath::Tell(notice),
         }

@@ -14,6 +14,7 @@ use crate::engine::process::{Pid, ProcKey, StartTicks, Uid};
 use crate::engine::warrant::Spare;
 use crate::sys::accounting::cgroup::Groups;
 use crate::sys::boot;
+use crate::sys::clients::Clients;
 use crate::sys::clock::Clock;
 use crate::sys::heap;
 use crate::sys::ourselves;
@@ -22,6 +23,7 @@ use crate::sys::procfs::Procfs;
 use crate::sys::signaller::Signaller;
 use crate::sys::users::Users;
 
+use super::errands::Errands;
 use super::historian::Historian;
 use super::inbox::{Inbox, Mail, Post};
 use super::keeper::{Keeper, Opened, Places};
@@ -49,10 +51,7 @@ pub fn watch(options: &Options) -> Result<(), StartError> {
 }
 
 fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
-    let procfs = Procfs::open(Path::new("/proc")).map_err(|source| StartError::Proc {
-        path: PathBuf::from("/proc"),
-        source,
-    })?;
+    let spare = ourselves_spared()?;
     let user = ourselves::owner();
     let users = Users::default();
     let rules = Rules::new(
@@ -63,16 +62,11 @@ fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
     );
     let loaded = rules.load(&users).map_err(StartError::Rules)?;
     let leash = options.only_under.map(leash_of).transpose()?;
-    let place = place(options, user);
-    let (claim, listener) = Claim::take(&place, user, Access::of(user))?;
+    let (claim, listener) = Claim::take(&place(options, user), user, Access::of(user))?;
     // With fewer files we hold fewer processes at a time: slower, never wrong.
     let _limit = ourselves::raise_file_limit();
     let voice = Voice::open(options.log, loaded.rules.channels, options.paint)?;
     let (post, mut inbox) = Inbox::new();
-    let spare = Arc::new(Spare {
-        keys: ourselves::lineage(&procfs),
-        bystanders: Vec::new(),
-    });
     let pursuer = start_pursuer(options.tier, records(options.accounting), &post)?;
     let boot = boot::id().unwrap_or_default();
     let Opened {
@@ -86,7 +80,10 @@ fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
     let keeping = loaded.rules.keeping;
     let historian = Historian::new(history, keeping, &boot, options.only_under, &post);
     let groups = groups(options.accounting);
-    let shells = Shells::start(Path::new("/proc"), groups, pursuer, keeper, &post)?;
+    let clients = clients(options);
+    let managers = clients.managers();
+    let errands = Errands::new(clients, user, &post);
+    let shells = Shells::start(Path::new("/proc"), groups, errands, pursuer, keeper, &post)?;
     let frozen = legacy
         .as_ref()
         .map_or(Vec::new(), |legacy| legacy.frozen.clone());
@@ -97,8 +94,10 @@ fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
     inbox.defer(Input::Hearing(Hearing::Nothing));
     let settings = Settings {
         only_user: (user != Uid::ROOT).then_some(user),
+        itself: spare.keys.first().copied(),
         spare,
         leash,
+        managers,
         first_incident: first,
     };
     let judge = Judge::new(settings, loaded.rules.clone());
@@ -121,9 +120,30 @@ fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
     Ok((watch, inbox))
 }
 
+/// We ourselves and all above us.
+fn ourselves_spared() -> Result<Arc<Spare>, StartError> {
+    let procfs = Procfs::open(Path::new("/proc")).map_err(|source| StartError::Proc {
+        path: PathBuf::from("/proc"),
+        source,
+    })?;
+    Ok(Arc::new(Spare {
+        keys: ourselves::lineage(&procfs),
+        bystanders: Vec::new(),
+    }))
+}
+
+/// Where to listen.
 fn place(options: &Options, user: Uid) -> PathBuf {
-    let named = options.socket.clone();
-    named.unwrap_or_else(|| socket::path(user, options.runtime.as_deref()))
+    let usual = || socket::path(user, options.runtime.as_deref());
+    options.socket.clone().unwrap_or_else(usual)
+}
+
+/// The clients of managers: in their usual places, unless it is said where.
+fn clients(options: &Options) -> Clients {
+    options
+        .clients
+        .as_deref()
+        .map_or_else(Clients::here, Clients::within)
 }
 
 fn places(options: &Options, user: Uid) -> Places {

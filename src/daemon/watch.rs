@@ -198,7 +198,10 @@ impl Watch {
         let acts = |decision: &Decision| matches!(decision, Decision::Carry(_));
         let (tells, acts) = (decisions.iter().any(tells), decisions.iter().any(acts));
         let leaves = settles || tells || self.shells.keeper.is_leaving(now);
-        if leaves && !acts {
+        // What is begun now must not be begun again: where anything is, word of it comes before all else.
+        let begins = |decision: &Decision| matches!(decision, Decision::Run(_));
+        let begins = decisions.iter().any(begins);
+        if begins || (leaves && !acts) {
             self.leave_word();
         }
         for decision in decisions {
@@ -211,6 +214,7 @@ impl Watch {
                 | Decision::Learn(_)
                 | Decision::Measure(_)
                 | Decision::Prepare(_)
+                | Decision::Run(_)
                 | Decision::Recall(_)
                 | Decision::Tell(_) => None,
             };
@@ -268,10 +272,20 @@ impl Watch {
             What::Opened | What::Nudge { .. } | What::Withheld { .. } => {
                 self.judge.tree_of(notice.incident)
             }
-            What::Signal { .. } | What::Closed { .. } => Vec::new(),
+            What::Signal { .. } | What::Run { .. } | What::Ran { .. } | What::Closed { .. } => {
+                Vec::new()
+            }
         };
         let kept = self.historian.entry(&entry, &tree, &wall);
         self.check_history(kept);
+        match &notice.what {
+            What::Ran { came, .. } if came.is_well() => self.works(Part::Errand),
+            What::Ran { task, came, .. } => {
+                let text = format!("{task}, run for incident {}, {came}", notice.incident.0);
+                self.fault(Part::Errand, &text);
+            }
+            _ => {}
+        }
     }
 
     fn settled(&mut self, warrant: &Warrant, report: &Report) {

@@ -5,14 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::account::{Accounting, Accounts};
+use super::errand::{Came, Errand, ErrandId, Occasion, Ran, Task};
 use super::event::Event;
-use super::evidence::{Evidence, IncidentId, Reading, UnitKey, Verdict};
+use super::evidence::{Evidence, IncidentId, Peers, Reading, UnitKey, Verdict};
 use super::facts::{Facts, Question};
 use super::gate::{GateReading, Vital};
 use super::legacy::Legacy;
 use super::process::{Pid, ProcKey, Text, Uid};
-use super::rule::{Mode, Origin, RuleName, RuleSet, Scope, Signal};
+use super::rule::{Mode, Origin, RuleName, RuleSet, Scope, Signal, StageAct};
 use super::snapshot::{Ask, Snapshot};
+use super::steward::Unstoppable;
 use super::survey::{Findings, Survey};
 use super::units::{Mono, Tier};
 use super::warrant::{Certainty, EventCount, Report, Warrant, WarrantId};
@@ -45,6 +47,8 @@ pub enum Input {
     Measured(Findings),
     /// What came of a warrant.
     Report(Report),
+    /// What an errand came to.
+    Ran(Ran),
     /// Everything that was accepted before this moment has been delivered: sign or let go.
     LastCall(WarrantId),
     /// New rules, all of them.
@@ -122,6 +126,8 @@ pub enum Decision {
     Prepare(WarrantId),
     /// Carry out a warrant.
     Carry(Arc<Warrant>),
+    /// Have an errand done, apart from everything else.
+    Run(Arc<Errand>),
     /// Withdraw a warrant: nothing more may be sent for it.
     Recall(WarrantId),
     /// Tell people, and the log.
@@ -152,7 +158,7 @@ pub enum What {
     /// People are told. This, and only this, goes to the audience.
     Nudge {
         /// What comes next of its own accord, and in how long; `None` when nothing will.
-        next: Option<(Signal, Duration)>,
+        next: Option<(StageAct, Duration)>,
         /// Why nothing will, where the ladder goes on but we do not.
         rests: Option<Rest>,
         /// A reminder of an incident that people were told of before.
@@ -169,10 +175,30 @@ pub enum What {
         /// How long the stage before gave.
         served: Duration,
     },
+    /// An errand is begun.
+    Run {
+        /// Which.
+        errand: ErrandId,
+        /// What.
+        task: Task,
+        /// At which point.
+        occasion: Occasion,
+    },
+    /// What an errand came to.
+    Ran {
+        /// Which.
+        errand: ErrandId,
+        /// What it was.
+        task: Task,
+        /// What it came to.
+        came: Came,
+        /// How long it took.
+        took: Duration,
+    },
     /// A stage was due and was not carried out; said once.
     Withheld {
-        /// The signal that would have been sent.
-        signal: Signal,
+        /// What would have been done.
+        act: StageAct,
         /// To how many processes.
         targets: u32,
         /// Why not.
@@ -203,6 +229,12 @@ pub enum Rest {
     Denied,
     /// Every member is protected, or outside the leash.
     Protected,
+    /// Too much is being run, or waits to be.
+    Busy,
+    /// What it lives in is not to be stopped. The ladder goes on.
+    Unstoppable(Unstoppable),
+    /// Nothing is over but the number of instances, of which people are only told.
+    Instances,
 }
 
 /// How an incident ended.
@@ -325,7 +357,7 @@ pub struct IncidentView {
     /// The last stage that was carried out, in words.
     pub stage: String,
     /// What comes next and when.
-    pub next: Option<(Signal, Mono)>,
+    pub next: Option<(StageAct, Mono)>,
     /// Why nothing comes.
     pub rests: Option<Rest>,
 }
@@ -390,10 +422,12 @@ pub enum Relation {
         gates: Vec<GateReading>,
         /// Each limit: now, threshold, for how long.
         readings: Vec<Reading>,
+        /// The other instances, where the rule counts them.
+        peers: Option<Box<Peers>>,
         /// When the soonest limit would be over at this pace, as far as it can be told.
         soonest: Option<Mono>,
         /// The open incident.
-        incident: Option<IncidentView>,
+        incident: Option<Box<IncidentView>>,
     },
     /// It matches, and yet is no root: why.
     Barred(String),

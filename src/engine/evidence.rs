@@ -214,6 +214,19 @@ pub struct Evidence {
     pub members: u32,
     /// The numbers of the first of them, for people.
     pub pids: Vec<Pid>,
+    /// The other instances, where the rule counts them.
+    pub peers: Option<Peers>,
+}
+
+/// All roots of a rule that are instances of one thing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peers {
+    /// How many there are for sure.
+    pub count: u64,
+    /// How many of them are over: the oldest.
+    pub over: u64,
+    /// The numbers of the oldest of those.
+    pub oldest: Vec<Pid>,
 }
 
 impl Evidence {
@@ -228,6 +241,7 @@ impl Evidence {
             readings: Vec::new(),
             members: 0,
             pids: Vec::new(),
+            peers: None,
         }
     }
 }

@@ -61,6 +61,8 @@ pub enum Reason {
     KernelThread,
     /// Beadle, or a process above it.
     Ours,
+    /// Beadle started it, or something that beadle started did.
+    Started,
     /// The built-in list.
     Builtin {
         /// Under which heading.
@@ -214,6 +216,7 @@ impl Standing {
                 Reason::Init
                 | Reason::KernelThread
                 | Reason::Ours
+                | Reason::Started
                 | Reason::Builtin { .. }
                 | Reason::Unread,
             ) => Self::Plain,
@@ -249,6 +252,7 @@ impl fmt::Display for Reason {
             Self::Init => f.write_str("the first process"),
             Self::KernelThread => f.write_str("a thread of the kernel"),
             Self::Ours => f.write_str("beadle itself, or above it"),
+            Self::Started => f.write_str("started by beadle, for an incident"),
             Self::Builtin { kind, name } => write!(f, "`{name}`, {} (built in)", kind.words()),
             Self::Configured { list, entry } => write!(f, "entry {entry} of `{}`", list.word()),
             Self::Undecided { list, entry } => {

@@ -4,15 +4,18 @@
 //! - A stage fires only on a fresh snapshot that still shows the breach, never before its time.
 //! - While an act is under way no second decision is made.
 //! - KILL comes at most once, and TERM always before it within one life of the incident.
+//! - No signal comes of what people are only told of, nor without a nudge since that announced it ([`Weight`]).
 //! - A stage that the kernel refused is not tried again.
+//! - A program is run once for each stage, also where the same stages are gone through again for a root found above.
 
 use std::time::Duration;
 
 use super::decision::{Closing, Rest};
 use super::evidence::{IncidentId, Verdict};
 use super::legacy::Stand;
-use super::rule::{Mode, Rule, Signal, Stage, StageAct};
+use super::rule::{Mode, Rule, Stage, StageAct};
 use super::units::Mono;
+use super::verdict::Lead;
 use super::warrant::{Certainty, WarrantId};
 
 /// How long every limit must be clear.
@@ -50,8 +53,25 @@ pub struct Incident {
     said: bool,
     /// The stage at hand is not tried again before.
     retry: Mono,
-    /// How often the stage at hand waited for the root's new image to be known.
+    /// How often the stage at hand waited for what is not known yet.
     held: u32,
+    /// Stages before this one have had their programs run.
+    ran: usize,
+    /// What it rests on.
+    pub weight: Weight,
+}
+
+/// What an incident rests on. What people are only told of announces no signal: should more come of it, they are told anew,
+/// and the whole notice is served.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Weight {
+    /// On what people are only told of, and never on anything else.
+    Light,
+    /// On what leads on.
+    #[default]
+    Grave,
+    /// Since then on what people are only told of; before, on more.
+    Lightened(Mono),
 }
 
 /// What an incident is doing.
@@ -59,7 +79,7 @@ pub struct Incident {
 pub enum Phase {
     /// Waiting for the next stage's time.
     Climbing,
-    /// The last call for this warrant was asked for.
+    /// The last call for this act was asked for.
     Preparing(WarrantId),
     /// This warrant is being carried out.
     Acting(WarrantId),
@@ -74,12 +94,12 @@ pub enum Step {
     Wait,
     /// Tell people.
     Nudge,
-    /// Prepare to send this.
-    Signal(Signal),
+    /// Prepare to do it.
+    Act,
     /// A stage is due and is not carried out; say so once, where it was not said yet.
     Withhold {
-        /// What would have been sent.
-        signal: Signal,
+        /// What would have been done.
+        act: StageAct,
         /// Why it is not.
         why: Rest,
     },
@@ -104,6 +124,8 @@ pub struct Past {
     pub denied: bool,
     /// The last time people were told.
     pub told: Option<Mono>,
+    /// What it rested on.
+    pub weight: Weight,
 }
 
 impl Incident {
@@ -123,6 +145,65 @@ impl Incident {
             said: false,
             retry: Mono::BOOT,
             held: 0,
+            ran: 0,
+            weight: Weight::Grave,
+        }
+    }
+
+    /// The same, of what people are only told of.
+    #[must_use]
+    pub fn light(self) -> Self {
+        Self {
+            weight: Weight::Light,
+            ..self
+        }
+    }
+
+    /// Takes in what leads on, on figures of this moment. Where nobody was told of it, or so long ago that it would be a new
+    /// case, the climb begins anew.
+    pub fn weigh(&mut self, now: Mono, sampled: Mono, rule: &Rule, lead: Lead) {
+        match (lead, self.weight) {
+            (Lead::On, Weight::Light | Weight::Lightened(_)) => self.gain_weight(sampled, rule),
+            (Lead::Nowhere, Weight::Grave) => self.weight = Weight::Lightened(now),
+            (Lead::On | Lead::Lingers, Weight::Grave)
+            | (Lead::Lingers | Lead::Nowhere, Weight::Light | Weight::Lightened(_)) => {}
+        }
+    }
+
+    fn gain_weight(&mut self, sampled: Mono, rule: &Rule) {
+        if matches!(self.phase, Phase::Preparing(_) | Phase::Acting(_)) {
+            return;
+        }
+        let anew = self.lapsed(sampled, rule) == Weight::Light;
+        self.weight = Weight::Grave;
+        if anew {
+            *self = Self {
+                told: self.told,
+                signalled: self.signalled,
+                certainty: self.certainty,
+                denied: self.denied,
+                ran: self.ran,
+                opened: self.opened,
+                ..Self::open(self.id, sampled)
+            };
+        }
+    }
+
+    /// People are told now. Of what they are only told of no signal is announced, whatever was before.
+    pub fn tells(&mut self, now: Mono) {
+        self.told = Some(now);
+        self.weight = match self.weight {
+            Weight::Grave => Weight::Grave,
+            Weight::Light | Weight::Lightened(_) => Weight::Light,
+        };
+    }
+
+    /// What was announced so long ago that it would be a new case by now is as good as never announced.
+    fn lapsed(&self, now: Mono, rule: &Rule) -> Weight {
+        match self.weight {
+            Weight::Lightened(since) if now.since(since) >= rule.cooldown => Weight::Light,
+            Weight::Lightened(_) | Weight::Grave => Weight::Grave,
+            Weight::Light => Weight::Light,
         }
     }
 
@@ -135,6 +216,7 @@ impl Incident {
             told: past.told,
             // What it rests on was said before the cooldown.
             said: true,
+            weight: past.weight,
             ..Self::open(past.id, past.opened)
         }
     }
@@ -146,19 +228,21 @@ impl Incident {
             opened: self.opened,
             next: self.next,
             mode: rule.mode,
-            ladder: rule.ladder.iter().map(|stage| stage.act).collect(),
+            ladder: rule.ladder.iter().map(|stage| stage.act.clone()).collect(),
             told: self.told,
             // What became of an act under way, nobody will know: the tree is taken to have been signalled.
             signalled: self.signalled || self.is_signalling(rule),
             denied: self.denied,
             said: self.said,
+            ran: self.ran,
+            weight: self.weight,
         }
     }
 
     /// Whether an act is under way that may end it. Whoever is only frozen goes away by itself, if it does.
     fn is_signalling(&self, rule: &Rule) -> bool {
-        let stage = rule.ladder.get(self.next).map(|stage| stage.act);
-        matches!(self.phase, Phase::Acting(_)) && stage != Some(StageAct::Freeze)
+        let stage = rule.ladder.get(self.next).map(|stage| &stage.act);
+        matches!(self.phase, Phase::Acting(_)) && stage != Some(&StageAct::Freeze)
     }
 
     /// The same case, after a restart: at its stage, its clock at zero, and nothing is said again. An act that was under
@@ -170,11 +254,12 @@ impl Incident {
                 signalled: stand.signalled,
                 certainty: Certainty::Looked,
                 denied: stand.denied,
+                weight: stand.weight,
                 ..Self::open(stand.id, stand.opened)
             };
         }
         Self {
-            next: same_stage(stand.next, stand.ladder.iter().copied(), &rule.ladder),
+            next: same_stage(stand.next, stand.ladder.iter(), &rule.ladder),
             clock: now,
             told: stand.told,
             signalled: stand.signalled,
@@ -182,6 +267,8 @@ impl Incident {
             certainty: Certainty::Looked,
             denied: stand.denied,
             said: stand.said,
+            ran: stand.ran.min(alike(stand.ladder.iter(), &rule.ladder)),
+            weight: stand.weight,
             ..Self::open(stand.id, stand.opened)
         }
     }
@@ -190,10 +277,8 @@ impl Incident {
     /// members only now, so that TERM comes again before KILL.
     #[must_use]
     pub fn taken_over(self, rule: &Rule) -> Self {
-        let asked = rule.ladder.iter().take(self.next);
-        let mut asked = asked.filter(|stage| stage.act != StageAct::Nudge);
-        let asked = asked.next();
-        let next = if asked.is_some() {
+        let mut reached = rule.ladder.iter().take(self.next);
+        let next = if reached.any(|stage| stage.act.is_felt()) {
             after_last_nudge(&rule.ladder, self.next)
         } else {
             self.next
@@ -280,30 +365,40 @@ impl Incident {
         if now < due.max(self.retry) || sampled < due {
             return Step::Wait;
         }
-        let Some(signal) = stage.act.signal() else {
-            return Step::Nudge;
-        };
+        let act = &stage.act;
+        match act {
+            StageAct::Nudge => return Step::Nudge,
+            // It was run before a root was found above.
+            StageAct::Exec(_) if self.next < self.ran => {
+                self.done(due);
+                return self.climb(now, sampled, rule, bar);
+            }
+            StageAct::Exec(_) | StageAct::Freeze | StageAct::Stop | StageAct::Signal(..) => {}
+        }
         let why = match (rule.mode, self.denied, bar) {
             (Mode::Observe | Mode::Nudge, _, _) => Rest::Mode(rule.mode),
             (Mode::Enforce, true, _) => Rest::Denied,
             (Mode::Enforce, false, Some(bar)) => bar,
             (Mode::Enforce, false, None) => {
                 self.phase = Phase::Climbing;
-                return Step::Signal(signal);
+                return Step::Act;
             }
         };
-        self.rest(signal, why)
+        self.rest(act, why)
     }
 
     /// Rests, and says so once.
-    pub fn rest(&mut self, signal: Signal, why: Rest) -> Step {
+    pub fn rest(&mut self, act: &StageAct, why: Rest) -> Step {
         let known = self.said || self.phase == Phase::Resting(why.clone());
         self.said = true;
         self.phase = Phase::Resting(why.clone());
         if known {
             return Step::Wait;
         }
-        Step::Withhold { signal, why }
+        Step::Withhold {
+            act: act.clone(),
+            why,
+        }
     }
 
     /// The next stage was carried out at this moment.
@@ -314,8 +409,14 @@ impl Incident {
         self.phase = Phase::Climbing;
     }
 
-    /// Whether the stage at hand may wait once more for the root's new image to be known. Not for ever: a process
-    /// that runs another image every moment would never be asked to stop.
+    /// The program of the next stage was started at this moment.
+    pub fn ran(&mut self, at: Mono) {
+        self.done(at);
+        self.ran = self.ran.max(self.next);
+    }
+
+    /// Whether the stage at hand may wait once more for what is not known yet. Not for ever: a process that runs another
+    /// image every moment would never be asked to stop.
     pub fn hold(&mut self) -> bool {
         self.held = self.held.saturating_add(1);
         self.held <= HOLDS
@@ -345,7 +446,9 @@ impl Incident {
     /// The ladder is another one now: the stage stays where all before it is as it was, else the climb goes on after
     /// the last nudge that both ladders have. Its clock starts again.
     pub fn restart(&mut self, now: Mono, old: &[Stage], new: &[Stage]) {
-        self.next = same_stage(self.next, old.iter().map(|stage| stage.act), new);
+        let acts = || old.iter().map(|stage| &stage.act);
+        self.next = same_stage(self.next, acts(), new);
+        self.ran = self.ran.min(alike(acts(), new));
         self.clock = now;
         self.said = false;
         if let Phase::Resting(_) = self.phase {
@@ -353,13 +456,13 @@ impl Incident {
         }
     }
 
-    /// The signal that comes next of its own accord, and in how long after the stage at hand.
-    pub fn ahead(&self, rule: &Rule, from: usize) -> Option<(Signal, Duration)> {
+    /// What comes next of its own accord that is more than telling, and in how long after the stage at hand.
+    pub fn ahead(&self, rule: &Rule, from: usize) -> Option<(StageAct, Duration)> {
         let mut wait = Duration::ZERO;
         for stage in rule.ladder.iter().skip(from) {
             wait = wait.saturating_add(stage.after);
-            if let Some(signal) = stage.act.signal() {
-                return Some((signal, wait));
+            if stage.act != StageAct::Nudge {
+                return Some((stage.act.clone(), wait));
             }
         }
         None
@@ -385,6 +488,7 @@ impl Incident {
             served,
             denied: self.denied,
             told: self.told,
+            weight: self.lapsed(now, rule),
         }
     }
 }
@@ -392,31 +496,35 @@ impl Incident {
 impl Past {
     /// Another beadle left it, and its stages are those of that one's ladder. What was served then does not count.
     pub fn resume(&mut self, old: &[StageAct], new: &[Stage]) {
-        if !new.iter().map(|stage| stage.act).eq(old.iter().copied()) {
-            self.next = same_stage(self.next, old.iter().copied(), new);
+        if !new.iter().map(|stage| &stage.act).eq(old) {
+            self.next = same_stage(self.next, old.iter(), new);
         }
         self.served = Duration::ZERO;
     }
 
     /// The ladder is another one now: what [`Incident::restart`] does to an open incident.
     pub fn restart(&mut self, old: &[Stage], new: &[Stage]) {
-        self.next = same_stage(self.next, old.iter().map(|stage| stage.act), new);
+        self.next = same_stage(self.next, old.iter().map(|stage| &stage.act), new);
         self.served = Duration::ZERO;
     }
 }
 
 /// Where a climb stands on another ladder: at the same stage where all before it is as it was, else after the last
 /// nudge that both have.
-fn same_stage(next: usize, old: impl Iterator<Item = StageAct>, new: &[Stage]) -> usize {
-    let alike = old
-        .zip(new)
-        .take_while(|(old, new)| *old == new.act)
-        .count();
+fn same_stage<'a>(next: usize, old: impl Iterator<Item = &'a StageAct>, new: &[Stage]) -> usize {
+    let alike = alike(old, new);
     if alike < next {
         after_last_nudge(new, alike)
     } else {
         next
     }
+}
+
+/// How many stages two ladders begin alike with.
+fn alike<'a>(old: impl Iterator<Item = &'a StageAct>, new: &[Stage]) -> usize {
+    old.zip(new)
+        .take_while(|(old, new)| **old == new.act)
+        .count()
 }
 
 /// The stage after the last nudge among the first stages of a ladder.
@@ -427,3 +535,6 @@ fn after_last_nudge(ladder: &[Stage], reached: usize) -> usize {
         .rfind(|(_, stage)| stage.act == StageAct::Nudge);
     nudge.map_or(0, |(index, _)| index.saturating_add(1))
 }
+
+#[cfg(test)]
+mod tests;

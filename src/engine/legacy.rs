@@ -14,7 +14,8 @@ use std::time::Duration;
 use super::decision::PauseView;
 use super::evidence::{IncidentId, Subject, UnitKey};
 use super::forest::Starter;
-use super::incident::Past;
+use super::incident::{Past, Weight};
+use super::instances::Circle;
 use super::process::{ProcKey, Text, Uid};
 use super::rule::{Mode, RuleName, StageAct};
 use super::units::Mono;
@@ -81,6 +82,8 @@ pub struct Bequest {
     pub subject: Subject,
     /// Who started the root, and what that one ran.
     pub starter: Option<(Option<ProcKey>, Text)>,
+    /// What other instances have in common with it.
+    pub circle: Circle,
     /// When the root became one.
     pub since: Mono,
     /// CPU time of the root from before.
@@ -131,6 +134,10 @@ pub struct Stand {
     pub denied: bool,
     /// What was said to be withheld already.
     pub said: bool,
+    /// Stages before this one have had their programs run.
+    pub ran: usize,
+    /// What it rested on.
+    pub weight: Weight,
 }
 
 /// A tree that we ended.

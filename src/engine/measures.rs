@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::rule::Per;
 use super::units::{Bytes, Range};
 use super::usage::Spent;
 
@@ -46,8 +47,41 @@ pub struct Measures {
     pub detached: Option<Range<Duration>>,
     /// Time since the root went away; zero while it has not.
     pub leftover: Option<Range<Duration>>,
+    /// Which instance it is for each `per`, counted from the newest, which is 1.
+    pub instances: Ranks,
     /// Time since the root became one, for warm-up.
     pub since_root: Duration,
+}
+
+/// Which of the instances a unit is, counted from the newest; only where a limit asks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ranks {
+    /// Among those of its owner.
+    pub owner: Option<Range<u64>>,
+    /// Among those that its starter started.
+    pub parent: Option<Range<u64>>,
+    /// Among those in its working directory.
+    pub cwd: Option<Range<u64>>,
+}
+
+impl Ranks {
+    /// Among those that have this in common.
+    pub const fn per(&self, per: Per) -> Option<Range<u64>> {
+        match per {
+            Per::Owner => self.owner,
+            Per::Parent => self.parent,
+            Per::Cwd => self.cwd,
+        }
+    }
+
+    /// The place for that rank.
+    pub const fn per_mut(&mut self, per: Per) -> &mut Option<Range<u64>> {
+        match per {
+            Per::Owner => &mut self.owner,
+            Per::Parent => &mut self.parent,
+            Per::Cwd => &mut self.cwd,
+        }
+    }
 }
 
 /// Whether members stand still. For a pace the time does not count in which they do: a tree that was frozen for a minute has

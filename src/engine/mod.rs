@@ -28,6 +28,7 @@
 
 pub mod account;
 pub mod decision;
+pub mod errand;
 pub mod event;
 pub mod evidence;
 pub mod facts;
@@ -35,6 +36,7 @@ pub mod forest;
 pub mod gate;
 pub mod guard;
 pub mod incident;
+pub mod instances;
 pub mod judge;
 pub mod legacy;
 pub mod matcher;
@@ -47,6 +49,7 @@ pub mod pursuit;
 pub mod redact;
 pub mod rule;
 pub mod snapshot;
+pub mod steward;
 pub mod survey;
 pub mod units;
 pub mod usage;

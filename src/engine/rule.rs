@@ -121,6 +121,8 @@ pub struct Rule {
     pub cooldown: Duration,
     /// After so many ended trees in so long, only nudge.
     pub breaker: Breaker,
+    /// What is run when an incident closes.
+    pub on_close: Option<Arc<Command>>,
 }
 
 /// Where a rule was written.
@@ -200,6 +202,25 @@ pub enum Bound {
     },
     /// Awake time since the root went away while members live on.
     Leftover(Duration),
+    /// Which of the instances it is, counted from the newest: the newest so many stay.
+    Instances {
+        /// How many stay.
+        above: u64,
+        /// What else they have in common, besides their owner and their pid namespace.
+        per: Per,
+    },
+}
+
+/// What two roots of a rule have in common, besides their owner and their pid namespace, to be instances of one thing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Per {
+    /// Nothing.
+    #[default]
+    Owner,
+    /// Who started them.
+    Parent,
+    /// Their working directory.
+    Cwd,
 }
 
 /// Whether what was started to outlive its starter counts as orphaned.
@@ -256,6 +277,8 @@ pub enum Metric {
     Orphaned,
     /// `leftover`
     Leftover,
+    /// `instances`
+    Instances,
 }
 
 impl Metric {
@@ -273,7 +296,36 @@ impl Metric {
             Self::Spawns => "spawns",
             Self::Orphaned => "orphaned",
             Self::Leftover => "leftover",
+            Self::Instances => "instances",
         }
+    }
+
+    /// Whether being over it says that nobody has use for the unit any more: then, and only then, may one instance too
+    /// many be signalled. Limits that say that nothing happens in a unit belong here, once there are any.
+    pub const fn tells_idleness(self) -> bool {
+        match self {
+            Self::Orphaned | Self::Leftover => true,
+            Self::CpuTime
+            | Self::Cpu
+            | Self::Memory
+            | Self::Age
+            | Self::Processes
+            | Self::Threads
+            | Self::OpenFiles
+            | Self::Zombies
+            | Self::Spawns
+            | Self::Instances => false,
+        }
+    }
+}
+
+impl Clause {
+    /// Whether people are told of it, and no more: that there are more instances than somebody thought of is no reason to
+    /// end the work of any.
+    pub fn only_tells(&self) -> bool {
+        let metrics = || self.limits.iter().map(|limit| limit.bound.metric());
+        metrics().any(|metric| metric == Metric::Instances)
+            && !metrics().any(Metric::tells_idleness)
     }
 }
 
@@ -292,12 +344,13 @@ impl Bound {
             Self::Spawns(_) => Metric::Spawns,
             Self::Orphaned { .. } => Metric::Orphaned,
             Self::Leftover(_) => Metric::Leftover,
+            Self::Instances { .. } => Metric::Instances,
         }
     }
 }
 
 /// One stage of a ladder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stage {
     /// Time since the stage before.
     pub after: Duration,
@@ -306,25 +359,48 @@ pub struct Stage {
 }
 
 /// What a stage does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StageAct {
     /// Tell people.
     Nudge,
+    /// Run a program.
+    Exec(Arc<Command>),
     /// Stop everyone, until the incident is over or a later stage goes on.
     Freeze,
+    /// Ask the service or container manager to stop what the tree lives in.
+    Stop,
     /// Send a signal.
     Signal(Signal, To),
 }
 
 impl StageAct {
     /// The signal that it sends, where it is more than telling.
-    pub const fn signal(self) -> Option<Signal> {
+    pub const fn signal(&self) -> Option<Signal> {
         match self {
-            Self::Nudge => None,
+            Self::Nudge | Self::Exec(_) | Self::Stop => None,
             Self::Freeze => Some(Signal::Stop),
-            Self::Signal(signal, _) => Some(signal),
+            Self::Signal(signal, _) => Some(*signal),
         }
     }
+
+    /// Whether it is done to the tree itself, so that whoever joins it later has yet to see it done.
+    pub const fn is_felt(&self) -> bool {
+        match self {
+            Self::Nudge | Self::Exec(_) => false,
+            Self::Freeze | Self::Stop | Self::Signal(..) => true,
+        }
+    }
+}
+
+/// A program of the administrator's, with all that it is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    /// Its path, absolute.
+    pub program: Arc<str>,
+    /// Its arguments, as written.
+    pub args: Vec<String>,
+    /// How long it may take.
+    pub timeout: Duration,
 }
 
 /// Whom a signal is for.

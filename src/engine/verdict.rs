@@ -78,7 +78,8 @@ impl Gauge {
             | Bound::OpenFiles(_)
             | Bound::Zombies(_)
             | Bound::Orphaned { .. }
-            | Bound::Leftover(_) => None,
+            | Bound::Leftover(_)
+            | Bound::Instances { .. } => None,
         };
         Self {
             limit,
@@ -205,6 +206,9 @@ impl Gauge {
                 (time(now), Quantity::Time(above))
             }
             Bound::Leftover(limit) => (time(measures.leftover), Quantity::Time(limit)),
+            Bound::Instances { above, per } => {
+                (count(measures.instances.per(per)), Quantity::Count(above))
+            }
         }
     }
 
@@ -255,7 +259,8 @@ impl Gauge {
             | Metric::Threads
             | Metric::OpenFiles
             | Metric::Zombies
-            | Metric::Spawns => None,
+            | Metric::Spawns
+            | Metric::Instances => None,
         }
     }
 
@@ -263,6 +268,10 @@ impl Gauge {
     ///
     /// CPU time grows no faster than cores × time; age, orphaned and leftover grow with time.
     pub fn earliest(&self, at: Mono, measures: &Measures, cores: u32) -> Option<Mono> {
+        if self.limit.bound.metric() == Metric::Instances {
+            // Only another root can change it: whoever becomes one has the others looked at.
+            return Some(Mono::NEVER);
+        }
         let (now, limit) = self.measure(measures);
         let Quantity::Time(limit) = limit else {
             return None;
@@ -285,7 +294,8 @@ impl Gauge {
             | Metric::Threads
             | Metric::OpenFiles
             | Metric::Zombies
-            | Metric::Spawns => return None,
+            | Metric::Spawns
+            | Metric::Instances => return None,
         })
     }
 }
@@ -305,7 +315,8 @@ impl Bound {
             | Self::OpenFiles(_)
             | Self::Zombies(_)
             | Self::Orphaned { .. }
-            | Self::Leftover(_) => None,
+            | Self::Leftover(_)
+            | Self::Instances { .. } => None,
         }
     }
 }
@@ -331,20 +342,62 @@ fn warming(metric: Metric, warmup: Option<Duration>) -> Duration {
     match metric {
         Metric::CpuTime | Metric::Age | Metric::Processes | Metric::Spawns => Duration::ZERO,
         Metric::Leftover | Metric::Orphaned => warmup.unwrap_or(Duration::from_secs(30)),
-        Metric::Cpu | Metric::Memory | Metric::Threads | Metric::OpenFiles | Metric::Zombies => {
-            warmup.unwrap_or_default()
-        }
+        Metric::Cpu
+        | Metric::Memory
+        | Metric::Threads
+        | Metric::OpenFiles
+        | Metric::Zombies
+        | Metric::Instances => warmup.unwrap_or_default(),
+    }
+}
+
+/// Each clause with the readings of its limits.
+fn each<'a>(
+    clauses: &'a [Clause],
+    readings: &'a [Reading],
+) -> impl Iterator<Item = (&'a Clause, &'a [Reading])> {
+    let mut rest = readings;
+    clauses.iter().map(move |clause| {
+        let count = clause.limits.len().min(rest.len());
+        let (these, others) = rest.split_at(count);
+        rest = others;
+        (clause, these)
+    })
+}
+
+/// What of a rule's clauses holds that may lead to more than a nudge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lead {
+    /// Some clause, for as long as asked; or the rule has none of which people are only told.
+    On,
+    /// Some clause, not for as long as asked.
+    Lingers,
+    /// None.
+    Nowhere,
+}
+
+/// What leads on.
+pub fn lead(clauses: &[Clause], readings: &[Reading]) -> Lead {
+    let any = |wanted: &[Finding]| {
+        let mut others = each(clauses, readings).filter(|(clause, _)| !clause.only_tells());
+        others.any(|(_, these)| {
+            let mut these = these.iter().peekable();
+            these.peek().is_some() && these.all(|reading| wanted.contains(&reading.finding))
+        })
+    };
+    if !clauses.iter().any(Clause::only_tells) || any(&[Finding::Sustained]) {
+        Lead::On
+    } else if any(&[Finding::Sustained, Finding::Breaching]) {
+        Lead::Lingers
+    } else {
+        Lead::Nowhere
     }
 }
 
 /// The verdict of clauses, given their limits' findings in order.
 pub fn verdict(clauses: &[Clause], readings: &[Reading]) -> Verdict {
-    let mut rest = readings;
     let (mut over, mut unknown) = (false, false);
-    for clause in clauses {
-        let count = clause.limits.len().min(rest.len());
-        let (these, others) = rest.split_at(count);
-        rest = others;
+    for (_, these) in each(clauses, readings) {
         let all = |wanted: &[Finding]| {
             these
                 .iter()
@@ -482,6 +535,55 @@ mod tests {
         assert_eq!(judged(Finding::Sustained, Finding::Breaching), "breaching");
         assert_eq!(judged(Finding::Sustained, Finding::Unknown), "unknown");
         assert_eq!(judged(Finding::Clear, Finding::Unknown), "clear");
+    }
+
+    #[test]
+    fn a_number_of_instances_leads_nowhere_by_itself() {
+        let limit = |bound| Limit {
+            bound,
+            lasting: None,
+        };
+        let per = crate::engine::rule::Per::Owner;
+        let instances = || limit(Bound::Instances { above: 3, per });
+        let idle = limit(Bound::Leftover(Duration::from_secs(5)));
+        let clause = |limits: Vec<Limit>| Clause { limits };
+        let busy = memory(1, 0).limit;
+        let clauses = [
+            clause(vec![instances()]),
+            clause(vec![instances(), busy.clone()]),
+            clause(vec![instances(), idle]),
+            clause(vec![busy]),
+        ];
+        let told = |which: &[usize]| {
+            let all = clauses.iter().enumerate();
+            let readings: Vec<Reading> = all
+                .flat_map(|(place, clause)| {
+                    let finding = if which.contains(&place) {
+                        Finding::Sustained
+                    } else {
+                        Finding::Breaching
+                    };
+                    clause.limits.iter().map(move |limit| Reading {
+                        metric: limit.bound.metric(),
+                        now: None,
+                        limit: Quantity::Count(0),
+                        lasting: None,
+                        held: Duration::ZERO,
+                        finding,
+                    })
+                })
+                .collect();
+            lead(&clauses, &readings)
+        };
+        assert_eq!(told(&[]), Lead::Lingers);
+        assert_eq!(told(&[0]), Lead::Lingers);
+        assert_eq!(told(&[0, 1]), Lead::Lingers);
+        assert_eq!(told(&[2]), Lead::On);
+        assert_eq!(told(&[0, 3]), Lead::On);
+        // Nothing was measured, so nothing leads on.
+        assert_eq!(lead(&clauses, &[]), Lead::Nowhere);
+        // Where instances are not counted, nothing is only told of.
+        assert_eq!(lead(&clauses[3..], &[]), Lead::On);
     }
 
     #[test]

@@ -11,6 +11,10 @@ pub enum Kind {
     Signal,
     /// What came of it.
     Outcome,
+    /// Others are set to work.
+    Run,
+    /// What came of that.
+    Ran,
     /// A stage was due and not carried out.
     Withheld,
     /// An incident is over.
@@ -67,6 +71,8 @@ impl Kind {
             Self::Nudge => "nudge",
             Self::Signal => "signal",
             Self::Outcome => "outcome",
+            Self::Run => "run",
+            Self::Ran => "ran",
             Self::Withheld => "withheld",
             Self::Close => "close",
             Self::Fault => "fault",

@@ -6,9 +6,13 @@
 #[cfg(target_os = "linux")]
 pub mod accounting;
 pub mod boot;
+#[cfg(target_os = "linux")]
+pub mod clients;
 pub mod clock;
 #[cfg(target_os = "linux")]
 pub mod events;
+#[cfg(target_os = "linux")]
+pub mod executor;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod fake_proc;

@@ -6,6 +6,7 @@
 //!   CONT for whom we stopped ourselves: it takes back, it does not act.
 //! - Init, threads of the kernel, we ourselves, what we hang from and whom the warrant spares get none. The engine has
 //!   seen to that already; it is seen to again here, from the machine itself.
+//! - A program that beadle started itself may be ended with its process group: it is our child, and no warrant is about it.
 //! - Whoever was stopped through this door is continued when it closes: by us, by the [`super::guardian`] if we die, by the
 //!   next beadle if that one dies too.
 
@@ -21,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::io::Errno;
-use rustix::process::{Signal as Raw, pidfd_send_signal};
+use rustix::process::{Pid as RawPid, Signal as Raw, kill_process_group, pidfd_send_signal};
 
 use super::glimpse::{Nature, bearer};
 use super::guardian::Guardian;
@@ -260,6 +261,16 @@ pub fn release(key: ProcKey) -> Outcome {
         // Somebody was quicker.
         Ok(None) | Err(NoHold::Gone) => Outcome::Gone,
         Err(NoHold::Short | NoHold::Refused) => Outcome::Withheld(Withheld::Unsure),
+    }
+}
+
+/// Ends a program that we started, with all that it started and did not take out of its process group. It was made the leader
+/// of one, and while it is not waited for its number is nobody else's.
+pub fn end_own(leader: &mut Child) {
+    let raw = i32::try_from(leader.id()).ok();
+    if let (Ok(None), Some(group)) = (leader.try_wait(), raw.and_then(RawPid::from_raw)) {
+        // Where nobody of it is left there is nobody to end.
+        let _ = kill_process_group(group, Raw::KILL);
     }
 }
 

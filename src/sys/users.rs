@@ -25,6 +25,7 @@ pub struct Users {
 #[derive(Clone, Debug)]
 struct Account {
     name: String,
+    group: u32,
     home: PathBuf,
 }
 
@@ -62,6 +63,11 @@ impl Users {
         self.account(uid).map(|account| account.home)
     }
 
+    /// The first group of a user.
+    pub fn group_of(&self, uid: u32) -> Option<u32> {
+        self.account(uid).map(|account| account.group)
+    }
+
     fn account(&self, uid: u32) -> Option<Account> {
         if let Some(known) = self.accounts.borrow().get(&uid) {
             return Some(known.clone());
@@ -75,6 +81,7 @@ impl Users {
             let (name, home) = unsafe { (copy(entry.pw_name), copy(entry.pw_dir)) };
             Account {
                 name: String::from_utf8_lossy(&name).into_owned(),
+                group: entry.pw_gid,
                 home: PathBuf::from(OsString::from_vec(home)),
             }
         });

@@ -20,14 +20,16 @@
 //! | [`memory`] | 37, 38, 39 |
 //! | [`answers`] | 48 |
 //! | [`spared`] | who is kept, protected or a boundary in the midst of a tree that is ended |
+//! | [`between`] | 2, 34, 35: what happens while there is no daemon |
 //! | [`restart`] | 33: a daemon that dies and comes back |
 //! | [`reuse`] | a thousand rounds of reuse before a signal, and between a fork and the hold (C3) |
 //! | [`flood`] | 42 |
 //!
-//! Not played: 2, 34 and 35 (a daemon that dies and comes back, with reuse meanwhile) and 7 to 9 (the CPU time of the dead) come with what
-//! they are about; 47 (who holds a lock) with locks.
+//! Not played here: 7 to 9, the CPU time of the dead, have no survivors to count, and are in [`crate::e2e`] (`accounting`);
+//! 47 (who holds a lock) comes with locks.
 
 mod answers;
+mod between;
 mod births;
 mod children;
 mod flood;

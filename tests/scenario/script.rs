@@ -94,6 +94,7 @@ impl Words {
         for (name, value) in &self.named {
             match name.as_str() {
                 "owner" => plan.owner = Some(number(value)?),
+                "group" => value.clone_into(&mut plan.group),
                 "cpu" => plan.cpu = u64::from(number(value.trim_end_matches('%'))?) * 10,
                 "memory" => plan.memory = size(value)?,
                 "growth" => plan.growth = size(value)?,
@@ -110,6 +111,8 @@ impl Words {
                 "signals" => plan.consent = Consent::Refuses,
                 "waits" => plan.waits = Waits::Never,
                 "lives" => plan.deeds.push((span(value)?, Deed::Exit)),
+                "cwd" => plan.cwd = Some(value.clone()),
+                "container" => plan.container = Some(value.clone()),
                 "nohup" => plan.nohup = value == "yes",
                 "parent" | "pid" => {}
                 other => return Err(format!("`{other}` is no manner")),

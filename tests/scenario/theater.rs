@@ -11,6 +11,7 @@ use beadle::engine::decision::{Answer, Decision, Hearing, Input, Wish};
 use beadle::engine::judge::{Judge, Settings};
 use beadle::engine::process::Uid;
 use beadle::engine::rule::RuleSet;
+use beadle::engine::steward::Managers;
 use beadle::engine::units::Mono;
 use beadle::engine::warrant::Spare;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
@@ -19,6 +20,7 @@ use super::script::{START, Script, Words, number, size, span};
 use crate::world::body::{Deed, Id, Plan};
 use crate::world::machine::{Machine, Make, Marks};
 use crate::world::senses::Parts;
+use crate::world::shells::errands::Conduct;
 use crate::world::shells::{Records, Shells, Ways};
 
 /// Steps that one story may take.
@@ -50,6 +52,29 @@ impl Names for Nobody {
 
     fn group(&self, _: &str) -> Option<u32> {
         None
+    }
+}
+
+/// How programs that are run behave: `takes=5s`, `programs=fail`.
+fn conduct(world: &Words) -> Result<Conduct, String> {
+    let took = world.named("takes").map(span).transpose()?;
+    let took = took.unwrap_or(Duration::from_millis(200));
+    match world.named("programs") {
+        None => Ok(Conduct::Works(took)),
+        Some("fail") => Ok(Conduct::Fails(took)),
+        Some("hang") => Ok(Conduct::Hangs),
+        Some("vanish") => Ok(Conduct::Vanishes),
+        Some(other) => Err(format!("programs do not {other}")),
+    }
+}
+
+/// Who is there to be asked: `managers=none`, or all of them.
+fn managers(word: Option<&str>) -> Managers {
+    let there = word != Some("none");
+    Managers {
+        systemd: there,
+        docker: there,
+        podman: there,
     }
 }
 
@@ -91,6 +116,7 @@ impl Theater {
         if world.named("records") == Some("kept") {
             ways.records = Records::Kept;
         }
+        ways.conduct = conduct(world)?;
         let mut machine = Machine::new(Make {
             pids: 4000,
             marks: Marks::Inodes,
@@ -111,6 +137,8 @@ impl Theater {
                 bystanders: Vec::new(),
             }),
             leash: world.named("leash").and_then(|name| key(*names.get(name)?)),
+            itself: None,
+            managers: managers(world.named("managers")),
             first_incident: 1,
         };
         let rules = files.get("").cloned().ok_or("no rules")?;

@@ -164,7 +164,8 @@ impl Run {
                 &mut Chance::new(seed),
                 &mut Chance::new(seed ^ story::GATES),
             );
-            self.story.rules = story::freeze_some(rules, seed);
+            let rules = story::freeze_some(rules, seed);
+            self.story.rules = story::count_some(rules, seed);
             self.watchman.reloaded();
             self.auditor.reloads += 1;
         }

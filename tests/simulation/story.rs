@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use beadle::engine::decision::Hearing;
 use beadle::engine::gate::Vitals;
-use beadle::engine::rule::{Bound, Clause, Mode, Rule, RuleSet, Signal, Stage, StageAct, To};
+use beadle::engine::rule::{
+    Bound, Clause, Command, Mode, Per, Rule, RuleSet, Scope, Signal, Stage, StageAct, To,
+};
 use beadle::engine::units::{Bytes, Mono};
 
 use super::weather;
@@ -14,6 +16,7 @@ use crate::world::chance::Chance;
 use crate::world::machine::{Machine, Make, Marks};
 use crate::world::rules::{self, cpu, limit, orphaned, private, rss, secs};
 use crate::world::senses::{Parts, Units};
+use crate::world::shells::errands::Conduct;
 use crate::world::shells::{Records, Ways};
 
 /// Gates come of a chance of their own, so that the stories without them stay what they were.
@@ -151,9 +154,12 @@ impl Story {
         }
         let restarts = restarts(&mut Chance::new(seed ^ 0xdead), machine.now);
         Self {
-            rules: freeze_some(rules, seed),
+            rules: count_some(freeze_some(rules, seed), seed),
             machine,
-            ways,
+            ways: Ways {
+                conduct: conduct(seed),
+                ..ways
+            },
             only_user,
             leash,
             troubles,
@@ -371,6 +377,77 @@ pub fn freeze_some(mut rules: RuleSet, seed: u64) -> RuleSet {
         };
         let place = chance.one_of(&[1, 1, rule.ladder.len() - 1]);
         Arc::make_mut(rule).ladder.insert(place, stage);
+    }
+    run_some(&mut rules, seed);
+    rules
+}
+
+/// Has some rules run programs, or ask managers, by chance of its own too.
+fn run_some(rules: &mut RuleSet, seed: u64) {
+    let mut chance = Chance::new(seed ^ 0xe8ec_0000);
+    let command = |rule: &Rule, chance: &mut Chance| {
+        Arc::new(Command {
+            program: format!("/bin/{}", rule.name).into(),
+            args: vec![],
+            timeout: secs(chance.one_of(&[1, 5, 30])),
+        })
+    };
+    for rule in &mut rules.rules {
+        if !chance.permille(200) {
+            continue;
+        }
+        let made = Arc::make_mut(rule);
+        if chance.permille(400) {
+            made.on_close = Some(command(made, &mut chance));
+        }
+        for _ in 0..chance.within(0, 2) {
+            let act = match chance.permille(150) {
+                true => StageAct::Stop,
+                false => StageAct::Exec(command(made, &mut chance)),
+            };
+            let after = secs(chance.within(1, 6));
+            let place = chance.within(1, made.ladder.len() as u64);
+            let place = usize::try_from(place).unwrap();
+            made.ladder.insert(place, Stage { after, act });
+        }
+    }
+}
+
+/// How the programs of a story behave.
+fn conduct(seed: u64) -> Conduct {
+    let mut chance = Chance::new(seed ^ 0xe8ec_1111);
+    let took = Duration::from_millis(chance.within(0, 8_000));
+    chance.one_of(&[
+        Conduct::Works(took),
+        Conduct::Works(took),
+        Conduct::Fails(took),
+        Conduct::Hangs,
+        Conduct::Vanishes,
+    ])
+}
+
+/// Has some rules count instances too, alone or with what says idleness. By chance of its own as well.
+pub fn count_some(mut rules: RuleSet, seed: u64) -> RuleSet {
+    let mut chance = Chance::new(seed ^ 0x1057_a9ce);
+    for rule in &mut rules.rules {
+        if !chance.permille(150) {
+            continue;
+        }
+        let instances = Bound::Instances {
+            above: chance.one_of(&[1, 1, 2]),
+            per: chance.one_of(&[Per::Owner, Per::Owner, Per::Cwd, Per::Parent]),
+        };
+        let mut clause = limit(instances, chance.one_of(&[None, None, Some(3)]));
+        match (chance.within(0, 5), rule.scope) {
+            (0, _) => clause.limits.extend(limit(orphaned(4), None).limits),
+            (1, Scope::Tree) => {
+                let leftover = limit(Bound::Leftover(secs(3)), None);
+                clause.limits.extend(leftover.limits);
+            }
+            (2, _) => clause.limits.extend(limit(rss(200), None).limits),
+            _ => {}
+        }
+        Arc::make_mut(rule).clauses.push(clause);
     }
     rules
 }

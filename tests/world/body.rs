@@ -40,6 +40,10 @@ pub struct Plan {
     pub deeds: Vec<(Duration, Deed)>,
     /// Whether it ignores SIGHUP.
     pub nohup: bool,
+    /// Where it works, where that matters.
+    pub cwd: Option<String>,
+    /// The container it lives in.
+    pub container: Option<String>,
     /// What its environment says, as far as rules ask.
     pub env: Vec<(String, String)>,
     /// A control group that it is started in; its parent's when empty.
@@ -64,6 +68,8 @@ impl Default for Plan {
             waits: Waits::AtOnce,
             deeds: Vec::new(),
             nohup: false,
+            cwd: None,
+            container: None,
             env: Vec::new(),
             group: String::new(),
             teardown: Duration::ZERO,

@@ -87,6 +87,7 @@ pub fn rule(name: &str, matches: &str, clauses: Vec<Clause>, ladder: Vec<Stage>)
         ladder,
         cooldown: secs(40),
         breaker: Breaker::default(),
+        on_close: None,
     }
 }
 

@@ -239,12 +239,17 @@ pub fn facts(machine: &Machine, question: &Question) -> Facts {
         owner: Read::Known(Uid(body.owner)),
         group: Read::Known(Gid(body.owner)),
         login: Read::Known(None),
-        cwd: Read::Known(Place::existing("/home/x")),
+        cwd: Read::Known(Place::existing(
+            body.plan.cwd.as_deref().unwrap_or("/home/x"),
+        )),
         // Shells are interactive here; nobody else has a terminal.
         tty: Read::Known((body.program == "bash").then(|| Place::existing("/dev/pts/0"))),
         cgroup: Read::Known(Text::from(body.group.as_str())),
-        container: Read::Known(None),
-        namespace: Read::Known(Namespace::Ours),
+        container: Read::Known(body.plan.container.as_deref().map(Text::from)),
+        namespace: Read::Known(match body.plan.container {
+            Some(_) => Namespace::Other,
+            None => Namespace::Ours,
+        }),
         hangup: Read::Known(if body.plan.nohup {
             Hangup::Ignored
         } else {

@@ -1,6 +1,7 @@
 //! Carries out what the judge decides, as the real shells would: late, out of step, sometimes not at all.
 
 mod death;
+pub mod errands;
 mod freeze;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use beadle::engine::account::{Accounting, Accounts};
 use beadle::engine::decision::{Decision, Hearing, Input};
+use beadle::engine::errand::{Errand, Ran};
 use beadle::engine::facts::{Question, Read};
 use beadle::engine::forest::Forest;
 use beadle::engine::gate::Vital;
@@ -24,6 +26,7 @@ use super::body::{Body, Consent, Id, State};
 use super::chance::Chance;
 use super::machine::{Machine, Reach};
 use super::senses::{self, Parts, Sight, Units};
+use errands::Conduct;
 
 /// How the shells behave. Shares are per thousand; spans in milliseconds.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +60,8 @@ pub struct Ways {
     pub flush: Option<Duration>,
     /// Whom we may signal; root may everyone.
     pub user: u32,
+    /// How programs that are run behave.
+    pub conduct: Conduct,
 }
 
 impl Ways {
@@ -78,6 +83,7 @@ impl Ways {
             late_records: 0,
             flush: Some(Duration::ZERO),
             user: 0,
+            conduct: Conduct::Works(Duration::from_millis(200)),
         }
     }
 }
@@ -108,6 +114,7 @@ enum Job {
     Learn(Vec<Question>),
     Begin(Arc<Warrant>),
     Chase(WarrantId),
+    Return(Arc<Errand>, Ran),
 }
 
 /// An act under way.
@@ -249,6 +256,7 @@ impl Shells {
                     let at = now.after(Duration::from_micros(100));
                     self.enter(at, Job::Begin(warrant.clone()));
                 }
+                Decision::Run(errand) => self.run(now, errand),
                 Decision::Recall(id) => {
                     self.recalled.insert(*id);
                 }
@@ -307,6 +315,10 @@ impl Shells {
             Job::Learn(questions) => self.learn(machine, &questions),
             Job::Begin(warrant) => self.begin(machine, warrant),
             Job::Chase(id) => self.chase(machine, id),
+            Job::Return(errand, ran) => {
+                Self::stop_unit(machine, &errand, &ran);
+                return Some(Input::Ran(ran));
+            }
         }
         None
     }

@@ -21,11 +21,11 @@ pub(in crate::cli) fn doctor(found: &Findings, paint: Paint) -> String {
     };
     page.line(format_args!("beadle {}, as {who}", found.version));
     page.gap();
-    for finding in &found.findings {
+    for finding in &found.parts {
         one(finding, paint, &mut page);
     }
     page.gap();
-    page.line(summary(&found.findings));
+    page.line(summary(&found.parts));
     page.text()
 }
 

@@ -3,11 +3,13 @@
 use jiff::Zoned;
 
 use super::words;
-use crate::control::wire::{self, Evidence, Next, Rest, Safe, Subject, moment, seconds};
+use crate::control::wire::{self, Act, Evidence, Next, Rest, Safe, Subject, moment, seconds};
 use crate::engine::decision::{Notice, What};
+use crate::engine::errand::{Came, Occasion, Task};
 use crate::engine::evidence;
-use crate::engine::process::{Pid, ProcKey};
-use crate::engine::rule::Mode;
+use crate::engine::process::{Pid, ProcKey, Text};
+use crate::engine::redact;
+use crate::engine::rule::{Command, Mode};
 use crate::engine::units::Mono;
 use crate::engine::warrant::{Outcome, Report, Warrant};
 
@@ -18,7 +20,12 @@ impl Entry {
     pub fn notice(notice: &Notice, wall: &Zoned) -> Self {
         let targets: &[Pid] = match &notice.what {
             What::Signal { targets, .. } => targets,
-            What::Opened | What::Nudge { .. } | What::Withheld { .. } | What::Closed { .. } => &[],
+            What::Opened
+            | What::Nudge { .. }
+            | What::Run { .. }
+            | What::Ran { .. }
+            | What::Withheld { .. }
+            | What::Closed { .. } => &[],
         };
         let case = Case::of(notice.incident, notice.mode, &notice.evidence, targets);
         Self::stamped(Event::from(&notice.what), notice.at, wall, Some(case))
@@ -150,7 +157,7 @@ impl From<&What> for Event {
         match what {
             What::Opened => Self::Incident,
             What::Nudge { next, rests, again } => Self::Nudge {
-                next: next.map(|(signal, left)| Next::after(signal, left)),
+                next: next.as_ref().map(|(act, left)| Next::after(act, *left)),
                 rests: rests.as_ref().map(Rest::from),
                 again: *again,
                 by: Vec::new(),
@@ -166,12 +173,34 @@ impl From<&What> for Event {
                 pids: numbers(targets),
                 served: seconds(*served),
             },
-            What::Withheld {
-                signal,
-                targets,
-                why,
-            } => Self::Withheld {
-                signal: Safe::word(signal.word()),
+            What::Run {
+                errand,
+                task,
+                occasion,
+            } => Self::run(errand.0, task, *occasion),
+            What::Ran {
+                errand,
+                task,
+                came,
+                took,
+            } => Self::Ran {
+                errand: errand.0,
+                act: Act::from(task),
+                asks: asks(task),
+                came: Safe::word(came.word()),
+                text: Safe::word(&came.to_string()),
+                status: match came {
+                    Came::Exited { status, .. } => Some(*status),
+                    Came::Signalled { .. }
+                    | Came::TimedOut { .. }
+                    | Came::Unstarted(_)
+                    | Came::Lost => None,
+                },
+                said: came.said().map(Safe::from),
+                took: seconds(*took),
+            },
+            What::Withheld { act, targets, why } => Self::Withheld {
+                act: Act::from(act),
                 targets: *targets,
                 rests: wire::Rest::from(why),
             },
@@ -185,6 +214,25 @@ impl From<&What> for Event {
 }
 
 impl Event {
+    fn run(errand: u64, task: &Task, occasion: Occasion) -> Self {
+        let (stage, served, closing) = match occasion {
+            Occasion::Stage { place, served } => (Some(place), Some(seconds(served)), None),
+            Occasion::Closed(how) => (None, None, Some(Safe::word(how.word()))),
+        };
+        Self::Run {
+            errand,
+            act: Act::from(task),
+            run: match task {
+                Task::Exec(command) => Some(Safe::from(&shown(command))),
+                Task::Stop(_) => None,
+            },
+            asks: asks(task),
+            stage,
+            served,
+            closing,
+        }
+    }
+
     /// The word in `event`, and in the second column of the text.
     pub const fn word(&self) -> &'static str {
         match self {
@@ -192,6 +240,8 @@ impl Event {
             Self::Nudge { .. } => "nudge",
             Self::Signal { .. } => "signal",
             Self::Outcome { .. } => "outcome",
+            Self::Run { .. } => "run",
+            Self::Ran { .. } => "ran",
             Self::Withheld { .. } => "withheld",
             Self::Close { .. } => "close",
             Self::Fault { .. } => "fault",
@@ -204,11 +254,12 @@ impl Event {
     /// The signal it is about, without `SIG`: sent, to come, or withheld.
     pub fn signal(&self) -> Option<&Safe> {
         match self {
-            Self::Signal { signal, .. }
-            | Self::Outcome { signal, .. }
-            | Self::Withheld { signal, .. } => Some(signal),
-            Self::Nudge { next, .. } => next.as_ref().map(|next| &next.signal),
+            Self::Signal { signal, .. } | Self::Outcome { signal, .. } => Some(signal),
+            Self::Withheld { act, .. } => act.signal.as_ref(),
+            Self::Nudge { next, .. } => next.as_ref().and_then(|next| next.act.signal.as_ref()),
             Self::Incident
+            | Self::Run { .. }
+            | Self::Ran { .. }
             | Self::Close { .. }
             | Self::Fault { .. }
             | Self::Reload { .. }
@@ -230,6 +281,24 @@ impl Fate {
             outcome: Safe::word(outcome.word()),
             because,
         }
+    }
+}
+
+/// The longest command line of ours that is shown.
+const SHOWN: usize = 200;
+
+/// A program with its arguments, as far as they are fit to be shown.
+fn shown(command: &Command) -> Text {
+    let words = std::iter::once(&*command.program).chain(command.args.iter().map(String::as_str));
+    let words: Vec<Text> = words.map(Text::from).collect();
+    redact::command_line(&words, SHOWN)
+}
+
+/// Whom a task asks for what; nobody, where it runs a program.
+fn asks(task: &Task) -> Option<Safe> {
+    match task {
+        Task::Exec(_) => None,
+        Task::Stop(steward) => Some(Safe::word(&steward.to_string())),
     }
 }
 

@@ -86,6 +86,8 @@ pub(super) fn ours(event: &Event) -> String {
         | Event::Nudge { .. }
         | Event::Signal { .. }
         | Event::Outcome { .. }
+        | Event::Run { .. }
+        | Event::Ran { .. }
         | Event::Withheld { .. }
         | Event::Close { .. } => "of a case that the log does not name".to_owned(),
     }
@@ -124,14 +126,22 @@ pub(super) fn deed(event: &Event, case: &Case) -> String {
             let came = outcome(signal, each, continued, left, unsure(certainty.as_ref()));
             format!("{came} (in {}).", instant(*took))
         }
+        Event::Run {
+            run,
+            asks,
+            served,
+            closing,
+            ..
+        } => running(run.as_ref(), asks.as_ref(), *served, closing.as_ref()),
+        Event::Ran { .. } => ran(event),
         Event::Withheld {
-            signal,
+            act,
             targets,
             rests,
         } => format!(
-            "{}: would have sent SIG{signal} to {}.",
+            "{}: would have {}.",
             words::rest(rests),
-            words::processes(u64::from(*targets))
+            words::undone(act, u64::from(*targets))
         ),
         Event::Close {
             how,
@@ -142,6 +152,50 @@ pub(super) fn deed(event: &Event, case: &Case) -> String {
             ours(event)
         }
     }
+}
+
+/// What others are set to do, and when.
+fn running(
+    run: Option<&Safe>,
+    asks: Option<&Safe>,
+    served: Option<f64>,
+    closing: Option<&Safe>,
+) -> String {
+    let what = match (asks, run) {
+        (Some(asks), _) => format!("asks {asks}"),
+        (None, Some(run)) => format!("runs {run}"),
+        (None, None) => "runs something".to_owned(),
+    };
+    let when = match (served, closing) {
+        (_, Some(how)) => format!(", as the case is closed: {how}"),
+        (Some(served), None) => format!(" after {} of notice", words::span(served)),
+        (None, None) => String::new(),
+    };
+    format!("{what}{when}.")
+}
+
+/// What came of it.
+fn ran(event: &Event) -> String {
+    let Event::Ran {
+        act,
+        asks,
+        text,
+        said,
+        took,
+        ..
+    } = event
+    else {
+        return String::new();
+    };
+    let what = match (asks, &act.exec) {
+        (Some(asks), _) => format!("asking {asks}"),
+        (None, Some(program)) => program.to_string(),
+        (None, None) => "what was run".to_owned(),
+    };
+    let said = said
+        .as_ref()
+        .map_or_else(String::new, |said| format!(": “{said}”"));
+    format!("{what} {text} (in {}){said}.", instant(*took))
 }
 
 fn nudge(case: &Case, next: Option<&Next>, rests: Option<&Rest>, again: bool) -> String {
@@ -355,7 +409,9 @@ const fn tone(event: &Event) -> Tone {
         | Event::Fault {
             state: Edge::Over, ..
         } => Tone::Good,
-        Event::Outcome { .. } | Event::Withheld { .. } => Tone::Strong,
+        Event::Outcome { .. } | Event::Run { .. } | Event::Ran { .. } | Event::Withheld { .. } => {
+            Tone::Strong
+        }
         Event::Reload { .. } | Event::Start(_) | Event::Stop { .. } => Tone::Faint,
     }
 }

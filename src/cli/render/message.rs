@@ -42,6 +42,8 @@ const fn kind(event: &Event) -> Kind {
         Event::Nudge { .. } => Kind::Nudge,
         Event::Signal { .. } => Kind::Signal,
         Event::Outcome { .. } => Kind::Outcome,
+        Event::Run { .. } => Kind::Run,
+        Event::Ran { .. } => Kind::Ran,
         Event::Withheld { .. } => Kind::Withheld,
         Event::Close { .. } => Kind::Close,
         Event::Fault { .. } => Kind::Fault,
@@ -53,7 +55,8 @@ const fn kind(event: &Event) -> Kind {
 
 const fn urgency(event: &Event) -> Urgency {
     match event {
-        Event::Nudge { .. } | Event::Signal { .. } => Urgency::Warning,
+        Event::Nudge { .. } | Event::Signal { .. } | Event::Run { .. } => Urgency::Warning,
+        Event::Ran { status, .. } if !matches!(status, Some(0)) => Urgency::Error,
         Event::Fault { state, .. } => match state {
             Edge::Began => Urgency::Error,
             Edge::Over => Urgency::Notice,
@@ -62,9 +65,11 @@ const fn urgency(event: &Event) -> Urgency {
             Reloaded::Refused => Urgency::Error,
             Reloaded::Taken => Urgency::Notice,
         },
-        Event::Incident | Event::Outcome { .. } | Event::Withheld { .. } | Event::Close { .. } => {
-            Urgency::Notice
-        }
+        Event::Incident
+        | Event::Outcome { .. }
+        | Event::Ran { .. }
+        | Event::Withheld { .. }
+        | Event::Close { .. } => Urgency::Notice,
         Event::Start(_) | Event::Stop { .. } => Urgency::Info,
     }
 }

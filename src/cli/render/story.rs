@@ -76,7 +76,7 @@ fn reason(story: &Story, paint: Paint, page: &mut Page) {
     let evidence = &case.evidence;
     page.gap();
     page.line(paint.tone(Tone::Strong, "why"));
-    limits(&evidence.readings, "  ", page);
+    limits(&evidence.readings, evidence.peers.as_ref(), "  ", page);
     let shown: Vec<String> = evidence.pids.iter().map(u32::to_string).collect();
     let named = evidence.pids.len() as u64;
     let members = u64::from(evidence.members);

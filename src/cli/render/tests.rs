@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use super::entry::Entry;
 use super::message::{message, tap};
-use super::trial::{Trial, TrialRule, trial};
+use super::trial::{Leads, Trial, TrialRule, trial};
 use super::{Paint, line, ps, status, status_line, why};
-use crate::control::wire::{Daemon, Ps, Safe, Status, Why};
+use crate::control::wire::{self, Daemon, Ps, Safe, Status, Why};
 use crate::engine::decision::{Explanation, Relation, RuleExplanation};
 use crate::engine::evidence::{Finding, Quantity, Reading, UnitKey, Verdict};
 use crate::engine::process::{Text, Uid};
@@ -23,7 +23,7 @@ mod history;
 
 use self::fixtures::{
     all, cpu_time, daemon, figures, gates, incident, key, memory, notice, notices, nudge, over,
-    pid, reading, view, wall,
+    peers, pid, reading, view, wall,
 };
 
 fn golden(name: &str, text: &str) {
@@ -180,8 +180,9 @@ fn why_page() {
                 )
             },
         ],
+        peers: Some(Box::new(peers())),
         soonest: Some(Mono::from_secs(5_018)),
-        incident: Some(incident(Some((Signal::Term, 5_002)), None)),
+        incident: Some(Box::new(incident(Some((Signal::Term, 5_002)), None))),
     };
     let rule = |name: &str, relation| RuleExplanation {
         rule: name.into(),
@@ -250,6 +251,7 @@ fn trial_page() {
         ladder: ladder.clone(),
         when: (name == "pytest").then(|| "load above 8".to_owned()),
         signals: mode == Mode::Enforce,
+        clauses: vec![(1, Leads::On)],
     };
     let units = Ps::from(&view()).units;
     let pages: Vec<String> = [Mode::Enforce, Mode::Nudge, Mode::Observe]
@@ -267,4 +269,46 @@ fn trial_page() {
         })
         .to_vec();
     golden("trial.txt", &pages.join("\n"));
+}
+
+#[test]
+fn of_instances_alone_no_signal_is_to_be_expected() {
+    let rule = TrialRule {
+        name: Safe::word("pytest"),
+        mode: Safe::word("enforce"),
+        ladder: "nudge, SIGTERM after 5 min".to_owned(),
+        when: None,
+        signals: true,
+        clauses: vec![(1, Leads::Nowhere), (2, Leads::On)],
+    };
+    let said = |age: Finding, over: Finding| {
+        let limit = |metric, finding| {
+            let figure = Quantity::Count(4);
+            wire::Reading::from(&reading(metric, figure, Quantity::Count(3), finding))
+        };
+        let mut units = Ps::from(&view()).units;
+        units.truncate(1);
+        units[0].finding.verdict = Safe::word("sustained");
+        units[0].evidence.readings = vec![
+            limit(Metric::Instances, Finding::Sustained),
+            limit(Metric::Threads, age),
+            limit(Metric::Zombies, over),
+        ];
+        let found = Trial {
+            rules: std::slice::from_ref(&rule),
+            units: &units,
+            processes: 1,
+            pending: 0,
+            span: Duration::from_secs(4),
+        };
+        trial(&found, Paint::Plain)
+    };
+    let alone = said(Finding::Sustained, Finding::Clear);
+    let fate = "would now: nudge, and no signal (`instances` alone only nudges)";
+    assert!(alone.contains(fate), "{alone}");
+    let more = said(Finding::Sustained, Finding::Sustained);
+    assert!(
+        more.contains("would now: nudge, SIGTERM after 5 min"),
+        "{more}"
+    );
 }

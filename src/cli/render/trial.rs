@@ -8,8 +8,8 @@ use super::page::{Lean, Page, table};
 use super::paint::{Paint, Tone};
 use super::why::{limits, when};
 use super::words;
-use crate::control::wire::{Judged, Safe};
-use crate::engine::rule::{Mode, Rule};
+use crate::control::wire::{Judged, Reading, Rest, Safe};
+use crate::engine::rule::{Clause, Mode, Rule, StageAct};
 
 /// Units of one rule that are shown in full.
 const SHOWN: usize = 10;
@@ -43,6 +43,28 @@ pub struct TrialRule {
     pub when: Option<String>,
     /// Whether its ladder would be climbed beyond the nudge.
     pub signals: bool,
+    /// Its clauses, each with so many limits.
+    #[serde(skip)]
+    pub clauses: Vec<(usize, Leads)>,
+}
+
+/// Whether more than a nudge may come of a clause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leads {
+    /// People are told of it, and no more.
+    Nowhere,
+    /// The whole ladder.
+    On,
+}
+
+impl Leads {
+    fn of(clause: &Clause) -> Self {
+        if clause.only_tells() {
+            Self::Nowhere
+        } else {
+            Self::On
+        }
+    }
 }
 
 impl TrialRule {
@@ -51,11 +73,29 @@ impl TrialRule {
         Self {
             name: Safe::word(&rule.name),
             mode: Safe::word(rule.mode.word()),
-            ladder: words::ladder(&rule.ladder),
+            ladder: words::course(rule),
             when: words::condition(&rule.gates),
             signals: rule.mode == Mode::Enforce
-                && rule.ladder.iter().any(|stage| stage.act.signal().is_some()),
+                && rule.ladder.iter().any(|stage| stage.act != StageAct::Nudge),
+            clauses: rule
+                .clauses
+                .iter()
+                .map(|clause| (clause.limits.len(), Leads::of(clause)))
+                .collect(),
         }
+    }
+
+    /// Whether no clause is over that more than a nudge may come of.
+    fn only_tells(&self, readings: &[Reading]) -> bool {
+        let mut rest = readings.iter();
+        let mut leads_on = self.clauses.iter().map(|(limits, leads)| {
+            let mut these = rest.by_ref().take(*limits).map(|it| it.finding.as_str());
+            // All of them are taken, whatever the first says.
+            let over = these.by_ref().all(|finding| finding == "sustained");
+            these.for_each(drop);
+            over && *leads == Leads::On
+        });
+        !leads_on.any(|on| on)
     }
 }
 
@@ -107,10 +147,11 @@ fn one(rule: &TrialRule, found: &Trial<'_>, paint: Paint, page: &mut Page) {
             words::processes(u64::from(unit.evidence.members)),
             unit.finding.verdict,
         ));
-        limits(&unit.evidence.readings, "    ", page);
+        let evidence = &unit.evidence;
+        limits(&evidence.readings, evidence.peers.as_ref(), "    ", page);
         when(&unit.finding.when, "    ", page);
         if unit.finding.verdict.as_str() == "sustained" {
-            let fate = format!("would now: {}", consequence(rule));
+            let fate = format!("would now: {}", consequence(rule, &evidence.readings));
             page.line(format_args!("    {}", paint.tone(Tone::Warn, fate)));
         }
     }
@@ -119,8 +160,11 @@ fn one(rule: &TrialRule, found: &Trial<'_>, paint: Paint, page: &mut Page) {
     }
 }
 
-fn consequence(rule: &TrialRule) -> String {
+fn consequence(rule: &TrialRule, readings: &[Reading]) -> String {
     match (rule.mode.as_str(), rule.signals) {
+        ("enforce", true) if rule.only_tells(readings) => {
+            format!("nudge, and no signal ({})", words::rest(&Rest::Instances))
+        }
         ("observe", _) => "only be recorded (mode is observe)".to_owned(),
         (_, true) => format!("{}, unless it ends or recovers", rule.ladder),
         ("enforce", false) => "nudge, and no signal (its ladder has none)".to_owned(),

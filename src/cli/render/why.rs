@@ -4,7 +4,7 @@ use super::page::Page;
 use super::paint::{Paint, Tone};
 use super::status::lasting;
 use super::words;
-use crate::control::wire::{Finding, Gate, Incident, Reading, Relation, RuleWhy, Safe, Why};
+use crate::control::wire::{Finding, Gate, Incident, Peers, Reading, Relation, RuleWhy, Safe, Why};
 
 /// The whole answer. Rules that mean the process come first, then those that nearly do, then the rest.
 pub fn why(why: &Why, paint: Paint) -> String {
@@ -73,6 +73,7 @@ fn one(rule: &RuleWhy, pid: u32, paint: Paint, page: &mut Page) {
             program,
             finding,
             readings,
+            peers,
             soonest,
             incident,
             ..
@@ -86,7 +87,7 @@ fn one(rule: &RuleWhy, pid: u32, paint: Paint, page: &mut Page) {
                 "{strong} {place}: {}",
                 verdict(finding, paint)
             ));
-            limits(readings, "  ", page);
+            limits(readings, peers.as_deref(), "  ", page);
             when(&finding.when, "  ", page);
             if let Some(soonest) = soonest {
                 page.line(format_args!(
@@ -139,8 +140,8 @@ pub(super) fn when(gates: &[Gate], indent: &str, page: &mut Page) {
     }
 }
 
-/// One line a limit, in columns: metric, now, limit, finding.
-pub(super) fn limits(readings: &[Reading], indent: &str, page: &mut Page) {
+/// One line a limit, in columns: metric, now, limit, finding; then the other instances, where they are counted.
+pub(super) fn limits(readings: &[Reading], peers: Option<&Peers>, indent: &str, page: &mut Page) {
     let rows: Vec<[String; 4]> = readings
         .iter()
         .map(|reading| {
@@ -167,6 +168,13 @@ pub(super) fn limits(readings: &[Reading], indent: &str, page: &mut Page) {
     for [a, b, c, d] in &rows {
         page.line(format_args!(
             "{indent}{a:<metric$}  {b:<now$}  {c:<limit$}  {d}"
+        ));
+    }
+    if let Some(peers) = peers {
+        page.line(format_args!(
+            "{indent}{} in all: {}",
+            words::count(peers.count, "instance", "instances"),
+            words::older(peers)
         ));
     }
 }

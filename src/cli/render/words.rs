@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use crate::control::wire::{
-    Evidence, Figure, Finding, Gate, Incident, Next, Reading, Rest, Safe, Unit,
+    Act, Evidence, Figure, Finding, Gate, Incident, Next, Peers, Reading, Rest, Safe, Unit,
 };
 use crate::engine::evidence::Quantity;
 use crate::engine::gate::{self, Stands};
-use crate::engine::rule::{Metric, Stage, StageAct, To};
+use crate::engine::rule::{Metric, Rule, Stage, StageAct, To};
 use crate::engine::units::{Bytes, Millicores, PerSecond, Span};
 
 /// Words with commas.
@@ -113,12 +113,73 @@ pub fn figure(figure: Figure, unit: Unit) -> String {
 
 /// What is measured now: `9.1 s`, `at least 9.1 s`, `not known`.
 pub fn now(reading: &Reading) -> String {
+    if counts_instances(reading) {
+        return place(reading);
+    }
     let show = |value| figure(value, reading.unit);
     match (reading.at_least, reading.at_most) {
         (None, _) => "not known".to_owned(),
         (Some(least), Some(most)) if show(least) == show(most) => show(least),
         (Some(least), Some(most)) => format!("{} to {}", show(least), show(most)),
         (Some(least), None) => format!("at least {}", show(least)),
+    }
+}
+
+/// Whether it is the number of instances.
+fn counts_instances(reading: &Reading) -> bool {
+    reading.metric.as_str() == Metric::Instances.word()
+}
+
+/// Which instance it is: `newest`, `4th newest`, `2nd to 5th newest`.
+fn place(reading: &Reading) -> String {
+    let show = |value| match value {
+        Figure::Whole(n) => ordinal(n),
+        Figure::Part(part) => part.to_string(),
+    };
+    match (reading.at_least, reading.at_most) {
+        (None, _) => "not known".to_owned(),
+        (Some(Figure::Whole(1)), Some(Figure::Whole(1))) => "newest".to_owned(),
+        (Some(least), Some(most)) if least == most => format!("{} newest", show(least)),
+        (Some(least), Some(most)) => format!("{} to {} newest", show(least), show(most)),
+        (Some(least), None) => format!("at least {} newest", show(least)),
+    }
+}
+
+/// `1st`, `2nd`, `11th`.
+fn ordinal(n: u64) -> String {
+    let ending = match (n % 10, n % 100) {
+        (1, 11) | (2, 12) | (3, 13) => "th",
+        (1, _) => "st",
+        (2, _) => "nd",
+        (3, _) => "rd",
+        _ => "th",
+    };
+    format!("{}{ending}", grouped(n))
+}
+
+/// How many instances there are, and which are over: `5 instances, 3 allowed: 2 older ones are over (101 104)`.
+fn instances(reading: &Reading, peers: &Peers) -> String {
+    let lasting = reading
+        .lasting
+        .map_or_else(String::new, |lasting| format!(", for {}", span(lasting)));
+    format!(
+        "{}, {} allowed{lasting}: {}",
+        count(peers.count, "instance", "instances"),
+        figure(reading.limit, reading.unit),
+        older(peers),
+    )
+}
+
+/// Which instances are over: `2 older ones are over (101 104)`.
+pub fn older(peers: &Peers) -> String {
+    let mut named: Vec<String> = peers.oldest.iter().map(u32::to_string).collect();
+    if let Some(more @ 1..) = peers.over.checked_sub(named.len() as u64) {
+        named.push(format!("and {} more", grouped(more)));
+    }
+    match peers.over {
+        0 => "none is over".to_owned(),
+        1 => format!("1 older one is over ({})", named.join(" ")),
+        n => format!("{} older ones are over ({})", grouped(n), named.join(" ")),
     }
 }
 
@@ -144,7 +205,18 @@ pub fn breach(reading: &Reading) -> String {
 
 /// The figures that hold, and how many processes they are of: `CPU time 9.1 s > 8 s, 3 processes`.
 pub fn evidence(evidence: &Evidence) -> String {
-    let mut clauses: Vec<String> = sustained(evidence).map(breach).collect();
+    let (counts, others): (Vec<&Reading>, Vec<&Reading>) =
+        sustained(evidence).partition(|reading| counts_instances(reading));
+    let of_all = evidence.peers.as_ref().zip(counts.first());
+    let of_all = of_all.map(|(peers, reading)| instances(reading, peers));
+    let others = others.into_iter();
+    let mut clauses: Vec<String> = match &of_all {
+        Some(_) => others.map(breach).collect(),
+        None => others.chain(counts).map(breach).collect(),
+    };
+    if let (true, Some(of_all)) = (clauses.is_empty(), &of_all) {
+        return of_all.clone();
+    }
     if clauses.is_empty() {
         // Said of an incident that stands without a limit being over just now: what comes nearest to it.
         clauses.extend(evidence.readings.first().map(level));
@@ -157,11 +229,18 @@ pub fn evidence(evidence: &Evidence) -> String {
         }
         words.push_str(&processes(u64::from(evidence.members)));
     }
-    words
+    match of_all {
+        Some(of_all) => format!("{words}, and {of_all}"),
+        None => words,
+    }
 }
 
 /// A limit whether over or not: `CPU time 7 s of 8 s`.
 pub fn level(reading: &Reading) -> String {
+    if counts_instances(reading) {
+        let limit = figure(reading.limit, reading.unit);
+        return format!("{} instance, {limit} allowed", place(reading));
+    }
     format!(
         "{} {} of {}",
         noun(reading.metric.as_str()),
@@ -183,9 +262,23 @@ pub fn next(next: &Next, evidence: &Evidence) -> String {
 
 /// What comes next: `SIGTERM in 3 s`.
 pub fn coming(next: &Next) -> String {
+    let what = match (&next.act.signal, &next.act.exec) {
+        (Some(signal), _) => format!("SIG{signal}"),
+        (None, Some(program)) => format!("{program} is run"),
+        (None, None) => "what it lives in is asked to stop".to_owned(),
+    };
     match duration(next.left) {
-        Duration::ZERO => format!("SIG{} now", next.signal),
-        left => format!("SIG{} in {}", next.signal, Span(left)),
+        Duration::ZERO => format!("{what} now"),
+        left => format!("{what} in {}", Span(left)),
+    }
+}
+
+/// What was not done: `sent SIGTERM to 3 processes`.
+pub fn undone(act: &Act, targets: u64) -> String {
+    match (&act.signal, &act.exec) {
+        (Some(signal), _) => format!("sent SIG{signal} to {}", processes(targets)),
+        (None, Some(program)) => format!("run {program}"),
+        (None, None) => "asked its manager to stop it".to_owned(),
     }
 }
 
@@ -256,7 +349,19 @@ pub fn rest(rest: &Rest) -> String {
             "three of these were ended of late and somebody starts them again".to_owned()
         }
         Rest::Denied => "the kernel refused our signal before".to_owned(),
+        Rest::Busy => "too much is being run already".to_owned(),
+        Rest::Unstoppable { because } => because.to_string(),
         Rest::Protected => "all of it is protected, or outside the leash".to_owned(),
+        Rest::Instances => "`instances` alone only nudges".to_owned(),
+    }
+}
+
+/// All that a rule leads to: its ladder, and what is run in the end.
+pub fn course(rule: &Rule) -> String {
+    let ladder = ladder(&rule.ladder);
+    match &rule.on_close {
+        Some(command) => format!("{ladder}; when it is over, run {}", command.program),
+        None => ladder,
     }
 }
 
@@ -264,9 +369,11 @@ pub fn rest(rest: &Rest) -> String {
 pub fn ladder(stages: &[Stage]) -> String {
     let mut words = Vec::with_capacity(stages.len());
     for (place, stage) in stages.iter().enumerate() {
-        let act = match stage.act {
+        let act = match &stage.act {
             StageAct::Nudge => "nudge".to_owned(),
+            StageAct::Exec(command) => format!("run {}", command.program),
             StageAct::Freeze => "freeze (SIGSTOP)".to_owned(),
+            StageAct::Stop => "ask its service or container manager to stop it".to_owned(),
             StageAct::Signal(signal, To::Tree) => format!("SIG{}", signal.word()),
             StageAct::Signal(signal, To::Root) => format!("SIG{} to the root", signal.word()),
         };

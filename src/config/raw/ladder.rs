@@ -1,7 +1,9 @@
 //! `ladder`: what happens, in order.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::exec;
 use crate::config::diagnostic::{Problem, quoted};
 use crate::config::quantity;
 use crate::config::reader::Reader;
@@ -9,7 +11,7 @@ use crate::config::source::Span;
 use crate::config::table::{Key, Shape, Table};
 use crate::config::words::nearest;
 use crate::config::yaml::{Entry, Node, Value};
-use crate::engine::rule::{Signal, Stage, StageAct, To};
+use crate::engine::rule::{Command, Signal, Stage, StageAct, To};
 
 /// The stages, checked against each other.
 pub(in crate::config) type LadderDraft = Vec<Stage>;
@@ -27,13 +29,14 @@ const OTHERS: [(&str, &str); 6] = [
     ("PIPE", "TERM asks to leave"),
 ];
 /// Stages of the language that this version does not carry out.
-const NOT_YET: [&str; 3] = ["exec", "capture", "stop"];
+const NOT_YET: [&str; 1] = ["capture"];
 
 /// A stage as far as read.
 #[derive(Default)]
 pub(in crate::config) struct StageDraft {
     after: Option<Duration>,
     acts: Vec<StageAct>,
+    timeout: Option<(Span, Option<Duration>)>,
     abrupt: bool,
 }
 
@@ -93,14 +96,42 @@ pub(in crate::config) static STAGE: Table<StageDraft> = Table {
                 draft.abrupt = reader.flag(&entry.node) == Some(true);
             },
         ),
-        Key::not_yet("exec", "Runs a command."),
+        Key::sets(
+            "exec",
+            "Runs a program: its whole path, and its arguments. It gets the case by environment and as JSON on standard input.",
+            Shape::Command,
+            |draft, entry, reader| {
+                let words = exec::words(&entry.node, reader);
+                draft
+                    .acts
+                    .extend(words.map(|words| StageAct::Exec(exec::command(words, None))));
+            },
+        ),
+        Key::sets(
+            "timeout",
+            "How long the program of `exec` may take before it is ended. Default `30s`.",
+            Shape::Duration,
+            |draft, entry, reader| {
+                draft.timeout = Some((entry.at, exec::timeout(&entry.node, reader)));
+            },
+        ),
+        Key::sets(
+            "stop",
+            "`unit` asks the service or container manager to stop what the tree lives in, where nobody else lives in it.",
+            Shape::Words(&["unit"]),
+            |draft, entry, reader| {
+                let word = reader.choice(&entry.node, "what is to be stopped", &[("unit", ())]);
+                draft.acts.extend(word.map(|()| StageAct::Stop));
+            },
+        ),
         Key::not_yet("capture", "Collects stacks, locks and files."),
-        Key::not_yet("stop", "Asks systemd or the container manager."),
     ],
     foreign: &[
         ("wait", "did you mean `after`?"),
         ("delay", "did you mean `after`?"),
         ("in", "did you mean `after`?"),
+        ("run", "did you mean `exec`?"),
+        ("command", "did you mean `exec`?"),
         ("kill", "did you mean `signal: KILL`?"),
         ("term", "did you mean `signal: TERM`?"),
     ],
@@ -168,12 +199,12 @@ fn stage(node: &Node, place: usize, reader: &mut Reader<'_>) -> Option<Placed> {
         return None;
     }
     let act = match draft.acts.as_slice() {
-        [act] => *act,
+        [act] => in_time(act, draft.timeout, reader)?,
         [] => {
             reader.refuse(
                 node.span,
                 "a stage that does nothing",
-                "add `nudge`, `signal: TERM` or `freeze`",
+                "add `nudge`, `signal: TERM`, `freeze`, `exec: […]` or `stop: unit`",
             );
             return None;
         }
@@ -204,6 +235,29 @@ fn stage(node: &Node, place: usize, reader: &mut Reader<'_>) -> Option<Placed> {
     })
 }
 
+/// The act with the time that it may take, where it takes any.
+fn in_time(
+    act: &StageAct,
+    timeout: Option<(Span, Option<Duration>)>,
+    reader: &mut Reader<'_>,
+) -> Option<StageAct> {
+    match (act, timeout) {
+        (_, None) => Some(act.clone()),
+        (StageAct::Exec(command), Some((_, timeout))) => {
+            let command = Command {
+                timeout: timeout?,
+                ..Command::clone(command)
+            };
+            Some(StageAct::Exec(Arc::new(command)))
+        }
+        (_, Some((at, _))) => {
+            let expected = "it is for the program of `exec`";
+            reader.refuse(at, "`timeout` means nothing here", expected);
+            None
+        }
+    }
+}
+
 fn bare(node: &Node, word: &str, reader: &mut Reader<'_>) -> Option<Placed> {
     if word == "nudge" {
         let (after, act) = (Duration::ZERO, StageAct::Nudge);
@@ -216,6 +270,18 @@ fn bare(node: &Node, word: &str, reader: &mut Reader<'_>) -> Option<Placed> {
     if word == "freeze" {
         let expected = "write `{ after: 2m, freeze }`: the time since the stage before";
         reader.refuse(node.span, "a stage that does not say when", expected);
+        return None;
+    }
+    if word == "exec" || word == "stop" {
+        let expected = match word {
+            "exec" => "write `{ after: 2m, exec: [/path/to/program] }`",
+            _ => "write `{ after: 2m, stop: unit }`",
+        };
+        reader.refuse(
+            node.span,
+            format!("{} says too little", quoted(word)),
+            expected,
+        );
         return None;
     }
     if NOT_YET.contains(&word) {
@@ -250,7 +316,7 @@ fn plain(act: StageAct, draft: &mut StageDraft, entry: &Entry, reader: &mut Read
     if plain {
         draft.acts.push(act);
     } else {
-        let name = word(act);
+        let name = word(&act);
         reader.refuse(
             entry.node.span,
             format!("{name} has no settings here"),
@@ -318,11 +384,13 @@ fn named(node: &Node, reader: &mut Reader<'_>) -> Option<Signal> {
     None
 }
 
-/// How far a stage goes: a ladder never steps down.
-fn height(act: StageAct) -> u8 {
-    match act {
+/// How far a stage goes: a ladder never steps down. A program may be run at any height.
+fn height(act: &StageAct) -> Option<u8> {
+    Some(match act {
+        StageAct::Exec(_) => return None,
         StageAct::Nudge => 0,
         StageAct::Freeze
+        | StageAct::Stop
         | StageAct::Signal(
             Signal::Hup
             | Signal::Int
@@ -335,7 +403,7 @@ fn height(act: StageAct) -> u8 {
             _,
         ) => 1,
         StageAct::Signal(Signal::Kill, _) => 2,
-    }
+    })
 }
 
 /// Holds the stages against each other; one that could not be read may have been anything.
@@ -347,25 +415,33 @@ fn check(stages: &[Option<Placed>], reader: &mut Reader<'_>) {
             whole = false;
             continue;
         };
-        let act = placed.stage.act;
-        let highest = below.iter().copied().max_by_key(|act| height(*act));
+        let act = &placed.stage.act;
+        let highest = below.iter().max_by_key(|act| height(act));
         if let Some(highest) = highest
-            && (height(highest) > height(act) || height(highest) == 2)
+            && (height(act).is_some_and(|it| height(highest) > Some(it))
+                || height(highest) == Some(2))
         {
             let message = format!(
                 "the ladder runs backwards: {} after {}",
                 word(act),
                 word(highest)
             );
-            let expected = "nudges come first, then signals that ask, KILL last";
+            let expected = match act {
+                StageAct::Exec(_) => "KILL comes last; `on_close` runs a program after it",
+                _ => "nudges come first, then signals that ask, KILL last",
+            };
             reader.refuse(placed.span, message, expected);
         }
         if whole {
             check_manners(placed, act, &below, reader);
         }
-        below.push(act);
+        below.push(act.clone());
     }
-    if let Some(Some(last)) = stages.last()
+    let lasting = |stage: &&Option<Placed>| {
+        let act = stage.as_ref().map(|placed| &placed.stage.act);
+        act.is_none_or(|act| height(act).is_some())
+    };
+    if let Some(Some(last)) = stages.iter().rfind(lasting)
         && last.stage.act == StageAct::Freeze
     {
         reader.doubt(
@@ -377,14 +453,29 @@ fn check(stages: &[Option<Placed>], reader: &mut Reader<'_>) {
 }
 
 /// People are told first, and the tree is asked before it is ended.
-fn check_manners(placed: &Placed, act: StageAct, below: &[StageAct], reader: &mut Reader<'_>) {
+fn check_manners(placed: &Placed, act: &StageAct, below: &[StageAct], reader: &mut Reader<'_>) {
+    let term = |act: &StageAct| matches!(act, StageAct::Signal(..) | StageAct::Stop);
+    if let (StageAct::Freeze, Some(before)) = (act, below.iter().rfind(|act| term(act))) {
+        reader.doubt(
+            placed.span,
+            format!("a freeze after {}", word(before)),
+            "whoever was asked cannot do as asked while it stands still: freeze before, or not at all",
+        );
+    }
     let nudged = below.contains(&StageAct::Nudge);
     let asked = below.contains(&StageAct::Signal(Signal::Term, To::Tree));
     let missing = match (act, nudged, asked) {
         (StageAct::Signal(Signal::Kill, _), false, false) => "a nudge and TERM",
         (StageAct::Signal(Signal::Kill, _), true, false) => "TERM",
-        (StageAct::Freeze | StageAct::Signal(..), false, _) => "a nudge",
-        (StageAct::Nudge | StageAct::Freeze | StageAct::Signal(..), ..) => {
+        (StageAct::Freeze | StageAct::Stop | StageAct::Signal(..), false, _) => "a nudge",
+        (
+            StageAct::Nudge
+            | StageAct::Exec(_)
+            | StageAct::Freeze
+            | StageAct::Stop
+            | StageAct::Signal(..),
+            ..,
+        ) => {
             if placed.abrupt {
                 reader.doubt(
                     placed.span,
@@ -414,10 +505,12 @@ fn check_manners(placed: &Placed, act: StageAct, below: &[StageAct], reader: &mu
     }
 }
 
-fn word(act: StageAct) -> &'static str {
+fn word(act: &StageAct) -> &'static str {
     match act {
         StageAct::Nudge => "a nudge",
+        StageAct::Exec(_) => "a program",
         StageAct::Freeze => "a freeze",
+        StageAct::Stop => "a stop",
         StageAct::Signal(signal, _) => signal.word(),
     }
 }

@@ -8,7 +8,7 @@ use crate::config::reader::Reader;
 use crate::config::source::Marked;
 use crate::config::table::{Key, Shape, Table};
 use crate::config::yaml::{Entry, Node, Value};
-use crate::engine::rule::{Amount, Bound, Detached, Limit, Measure};
+use crate::engine::rule::{Amount, Bound, Detached, Limit, Measure, Per};
 use crate::engine::units::{Millicores, PerSecond};
 
 /// Limits that must be over together, each where its key stands.
@@ -26,6 +26,7 @@ pub(in crate::config) struct LimitDraft<T> {
     lasting: Option<Duration>,
     measure: Measure,
     detached: Detached,
+    per: Per,
 }
 
 impl<T> Default for LimitDraft<T> {
@@ -35,6 +36,7 @@ impl<T> Default for LimitDraft<T> {
             lasting: None,
             measure: Measure::Private,
             detached: Detached::Spared,
+            per: Per::Owner,
         }
     }
 }
@@ -122,7 +124,13 @@ pub(in crate::config) static LIMITS: Table<LimitsDraft> = Table {
                 draft.add(entry, reader, limit, |read| Bound::Spawns(read.above));
             },
         ),
-        Key::not_yet("instances", "Roots of this rule."),
+        Key::sets(
+            "instances",
+            "Roots of this rule with the same owner and pid namespace: the newest so many stay, and older ones are told \
+             of. More than a nudge comes of it only together with `orphaned` or `leftover`, in `all`.",
+            Shape::Short(&Shape::Count, "instances-limit"),
+            instances,
+        ),
         Key::sets(
             "orphaned",
             "Awake time since the process that started the root went away.",
@@ -172,6 +180,8 @@ pub(in crate::config) static LIMITS: Table<LimitsDraft> = Table {
         ("fds", "did you mean `open_files`?"),
         ("files", "did you mean `open_files`?"),
         ("orphan", "did you mean `orphaned: 5m`?"),
+        ("count", "did you mean `instances`, or `processes`?"),
+        ("duplicates", "did you mean `instances`?"),
         (
             "for",
             "`for` belongs to one limit: `cpu: { above: 90%, for: 10m }`",
@@ -275,6 +285,34 @@ pub(in crate::config) static ORPHANED: Table<LimitDraft<Duration>> = Table {
     foreign: &[("for", "this only grows: make the limit itself longer")],
 };
 
+/// The keys of `instances`.
+pub(in crate::config) static INSTANCES: Table<LimitDraft<u64>> = Table {
+    name: "instances-limit",
+    what: "`instances`",
+    keys: &[
+        above(Shape::Count, |draft, entry, reader| {
+            draft.above = reader.quantity(&entry.node, "a count such as `3`", quantity::count);
+        }),
+        lasting(),
+        Key::sets(
+            "per",
+            "What else they have in common: `parent`, the same process started them; `cwd`, the same working directory.",
+            Shape::Words(&["parent", "cwd"]),
+            |draft, entry, reader| {
+                let words = [("parent", Per::Parent), ("cwd", Per::Cwd)];
+                draft.per = reader
+                    .choice(&entry.node, "what instances are counted by", &words)
+                    .unwrap_or_default();
+            },
+        ),
+    ],
+    foreign: &[
+        ("by", "did you mean `per`?"),
+        ("max", "did you mean `above`?"),
+        ("keep", "did you mean `above`? the newest so many stay"),
+    ],
+};
+
 const fn above<T>(
     shape: Shape,
     set: fn(&mut LimitDraft<T>, &Entry, &mut Reader<'_>),
@@ -316,6 +354,7 @@ struct Read<T> {
     lasting: Option<Duration>,
     measure: Measure,
     detached: Detached,
+    per: Per,
 }
 
 impl<T> Table<LimitDraft<T>> {
@@ -343,6 +382,7 @@ impl<T> Table<LimitDraft<T>> {
             lasting: draft.lasting,
             measure: draft.measure,
             detached: draft.detached,
+            per: draft.per,
         })
     }
 }
@@ -398,6 +438,19 @@ pub(super) fn read(entry: &Entry, reader: &mut Reader<'_>) -> Option<Vec<ClauseD
         );
     }
     (reader.trouble() == before).then_some(draft.clauses)
+}
+
+fn instances(draft: &mut LimitsDraft, entry: &Entry, reader: &mut Reader<'_>) {
+    let limit = INSTANCES.read_limit(&entry.node, quantity::count, reader);
+    if let Some(Read { above: 0, .. }) = limit {
+        let expected = "expected `1` or more: so many stay";
+        reader.refuse(entry.node.span, "every root is an instance", expected);
+        return;
+    }
+    draft.add(entry, reader, limit, |read| Bound::Instances {
+        above: read.above,
+        per: read.per,
+    });
 }
 
 fn all(draft: &mut LimitsDraft, entry: &Entry, reader: &mut Reader<'_>) {

@@ -2,6 +2,7 @@
 //! its scope has no use for, a rule without limits once defaults are in) is [`super::lower`]'s.
 
 pub(super) mod document;
+pub(super) mod exec;
 pub(super) mod gate;
 pub(super) mod ladder;
 pub(super) mod limit;

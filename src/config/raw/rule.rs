@@ -1,9 +1,11 @@
 //! One rule, or the defaults that rules start from.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::document::{MODE_WORDS, MODES};
+use super::exec;
 use super::gate;
 use super::ladder::{self, LadderDraft};
 use super::limit::{self, ClauseDraft};
@@ -16,7 +18,7 @@ use crate::config::table::{Key, Shape, Table};
 use crate::config::yaml::{Node, Value};
 use crate::engine::gate::Gate;
 use crate::engine::matcher::Matcher;
-use crate::engine::rule::{Mode, Scope};
+use crate::engine::rule::{Command, Mode, Scope};
 
 /// What a rule says. A key that was given and is not here was wrong, and that was told.
 #[derive(Clone, Default)]
@@ -36,6 +38,7 @@ pub(in crate::config) struct RuleDraft {
     pub(in crate::config) keep: Option<Vec<Matcher>>,
     pub(in crate::config) ladder: Option<LadderDraft>,
     pub(in crate::config) cooldown: Option<Duration>,
+    pub(in crate::config) on_close: Option<Arc<Command>>,
 }
 
 /// The keys of a rule.
@@ -147,7 +150,14 @@ pub(in crate::config) static RULE: Table<RuleDraft> = Table {
         ),
         Key::nothing("nudge", "Where this rule's nudges go."),
         Key::nothing("answers", "Which answers people may give."),
-        Key::not_yet("on_close", "A command that is run when an incident closes."),
+        Key::sets(
+            "on_close",
+            "A program that is run when an incident closes, in mode `enforce`.",
+            Shape::Map("on_close"),
+            |draft, entry, reader| {
+                draft.on_close = exec::on_close(&entry.node, reader);
+            },
+        ),
         Key::nothing("tags", "Words for your own use."),
     ],
     foreign: &[
@@ -161,6 +171,10 @@ pub(in crate::config) static RULE: Table<RuleDraft> = Table {
         (
             "kill",
             "signals go into the `ladder`: `- { after: 10s, signal: KILL }`",
+        ),
+        (
+            "exec",
+            "programs go into the `ladder`: `- { after: 5m, exec: [/path/to/program] }`",
         ),
         ("timeout", "did you mean `limits: { age: … }`?"),
         ("description", "did you mean `about`?"),

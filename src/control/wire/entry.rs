@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Evidence, Next, Rest, Safe, Subject};
+use super::{Act, Evidence, Next, Rest, Safe, Subject};
 
 /// One entry.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -90,10 +90,57 @@ pub enum Event {
         /// Seconds from start to settled.
         took: f64,
     },
+    /// Others are set to work: a program is started, or a manager is asked.
+    Run {
+        /// The errand.
+        errand: u64,
+        /// What.
+        #[serde(flatten)]
+        act: Act,
+        /// The program with its arguments, cut short, secrets removed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        run: Option<Safe>,
+        /// Whom it asks for what.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        asks: Option<Safe>,
+        /// The stage, counted from 1; absent where the incident is closed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stage: Option<usize>,
+        /// Seconds that the stage before gave.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        served: Option<f64>,
+        /// How the incident was closed, in a word.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        closing: Option<Safe>,
+    },
+    /// What came of that.
+    Ran {
+        /// The errand.
+        errand: u64,
+        /// What it was.
+        #[serde(flatten)]
+        act: Act,
+        /// Whom it asked for what.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        asks: Option<Safe>,
+        /// `exited`, `signalled`, `timed_out`, `not_started` or `lost`.
+        came: Safe,
+        /// The same in words.
+        text: Safe,
+        /// The status of a program that ended by itself: 0 is well.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        status: Option<i32>,
+        /// The last line it wrote, cut short, secrets removed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        said: Option<Safe>,
+        /// Seconds from start to end.
+        took: f64,
+    },
     /// A stage was due and was not carried out.
     Withheld {
-        /// The signal that would have been sent.
-        signal: Safe,
+        /// What would have been done.
+        #[serde(flatten)]
+        act: Act,
         /// To how many processes.
         targets: u32,
         /// Why not.

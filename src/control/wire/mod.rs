@@ -102,6 +102,20 @@ pub struct Evidence {
     pub pids: Vec<u32>,
     /// Every limit of the rule.
     pub readings: Vec<Reading>,
+    /// The other instances, where the rule counts them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peers: Option<Peers>,
+}
+
+/// All roots of a rule that are instances of one thing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Peers {
+    /// How many there are for sure.
+    pub count: u64,
+    /// How many of them are over: the oldest.
+    pub over: u64,
+    /// The numbers of the oldest of those.
+    pub oldest: Vec<u32>,
 }
 
 /// Whose case it is: one rule against one unit.
@@ -136,11 +150,26 @@ pub struct Subject {
     pub tty: Option<Safe>,
 }
 
-/// A signal to come.
+/// What a stage does, under the key that it has in rules: one of these is there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Act {
+    /// A signal, without `SIG`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<Safe>,
+    /// The program that is run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exec: Option<Safe>,
+    /// What a manager is asked to stop: a service, a scope, a container; `unit` where that is not settled yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop: Option<Safe>,
+}
+
+/// What is to come.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Next {
-    /// Which, without `SIG`.
-    pub signal: Safe,
+    /// What.
+    #[serde(flatten)]
+    pub act: Act,
     /// In how many seconds.
     pub left: f64,
 }
@@ -166,6 +195,15 @@ pub enum Rest {
     Denied,
     /// All are protected, or outside the leash.
     Protected,
+    /// Too much is being run, or waits to be.
+    Busy,
+    /// What it lives in is not to be stopped; the ladder goes on.
+    Unstoppable {
+        /// Why.
+        because: Safe,
+    },
+    /// Nothing is over but the number of instances.
+    Instances,
 }
 
 /// An open incident.
@@ -405,9 +443,12 @@ pub enum Relation {
         program: Safe,
         /// The verdict.
         #[serde(flatten)]
-        finding: Finding,
+        finding: Box<Finding>,
         /// Each limit.
         readings: Vec<Reading>,
+        /// The other instances, where the rule counts them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        peers: Option<Box<Peers>>,
         /// In how many seconds the soonest limit would be over at this pace.
         #[serde(skip_serializing_if = "Option::is_none")]
         soonest: Option<f64>,

@@ -3,17 +3,18 @@
 use std::time::Duration;
 
 use super::{
-    Above, Daemon, Evidence, Figure, Finding, Gate, Incident, Judged, Next, Pause, Ps, Reading,
-    Relation, Rest, Rule, RuleWhy, Safe, Status, Subject, Unit, Why,
+    Above, Act, Daemon, Evidence, Figure, Finding, Gate, Incident, Judged, Next, Pause, Peers, Ps,
+    Reading, Relation, Rest, Rule, RuleWhy, Safe, Status, Subject, Unit, Why,
 };
 use crate::engine::decision::{
     Explanation, IncidentView, PauseView, Relation as Standing, Rest as Resting, RuleExplanation,
     RuleView, UnitView, View,
 };
+use crate::engine::errand::Task;
 use crate::engine::evidence::{self, Exemption, Quantity, UnitKey, Verdict};
 use crate::engine::gate::{GateReading, Stands};
 use crate::engine::process::{Pid, Text, Uid};
-use crate::engine::rule::{Metric, Origin, Scope, Signal};
+use crate::engine::rule::{Metric, Origin, Scope, StageAct};
 use crate::engine::units::{Bytes, Millicores, Mono, PerSecond};
 
 /// Seconds, to the millisecond: no reader is served by nanoseconds.
@@ -55,7 +56,11 @@ const fn unit(metric: Metric) -> Unit {
         Metric::Cpu => Unit::Cores,
         Metric::Spawns => Unit::PerSecond,
         Metric::Memory => Unit::Bytes,
-        Metric::Processes | Metric::Threads | Metric::OpenFiles | Metric::Zombies => Unit::Count,
+        Metric::Processes
+        | Metric::Threads
+        | Metric::OpenFiles
+        | Metric::Zombies
+        | Metric::Instances => Unit::Count,
     }
 }
 
@@ -90,6 +95,17 @@ impl From<&evidence::Evidence> for Evidence {
             members: evidence.members,
             pids: evidence.pids.iter().map(|pid| pid.number()).collect(),
             readings: evidence.readings.iter().map(Reading::from).collect(),
+            peers: evidence.peers.as_ref().map(Peers::from),
+        }
+    }
+}
+
+impl From<&evidence::Peers> for Peers {
+    fn from(peers: &evidence::Peers) -> Self {
+        Self {
+            count: peers.count,
+            over: peers.over,
+            oldest: peers.oldest.iter().map(|pid| pid.number()).collect(),
         }
     }
 }
@@ -125,15 +141,50 @@ impl From<&Resting> for Rest {
             },
             Resting::Denied => Self::Denied,
             Resting::Protected => Self::Protected,
+            Resting::Instances => Self::Instances,
+            Resting::Busy => Self::Busy,
+            Resting::Unstoppable(why) => Self::Unstoppable {
+                because: Safe::word(&why.to_string()),
+            },
+        }
+    }
+}
+
+impl From<&StageAct> for Act {
+    fn from(act: &StageAct) -> Self {
+        let mut told = Self {
+            signal: act.signal().map(|signal| Safe::word(signal.word())),
+            ..Self::default()
+        };
+        match act {
+            StageAct::Exec(command) => told.exec = Some(Safe::word(&command.program)),
+            StageAct::Stop => told.stop = Some(Safe::word("unit")),
+            StageAct::Nudge | StageAct::Freeze | StageAct::Signal(..) => {}
+        }
+        told
+    }
+}
+
+impl From<&Task> for Act {
+    fn from(task: &Task) -> Self {
+        match task {
+            Task::Exec(command) => Self {
+                exec: Some(Safe::word(&command.program)),
+                ..Self::default()
+            },
+            Task::Stop(steward) => Self {
+                stop: Some(Safe::word(steward.name())),
+                ..Self::default()
+            },
         }
     }
 }
 
 impl Next {
-    /// A signal that comes in `left`.
-    pub fn after(signal: Signal, left: Duration) -> Self {
+    /// What comes in `left`.
+    pub fn after(act: &StageAct, left: Duration) -> Self {
         Self {
-            signal: Safe::word(signal.word()),
+            act: Act::from(act),
             left: seconds(left),
         }
     }
@@ -148,7 +199,8 @@ impl Incident {
             stage: Safe::word(&view.stage),
             next: view
                 .next
-                .map(|(signal, at)| Next::after(signal, at.since(now))),
+                .as_ref()
+                .map(|(act, at)| Next::after(act, at.since(now))),
             rests: view.rests.as_ref().map(Rest::from),
         }
     }
@@ -327,6 +379,7 @@ impl RuleWhy {
                 verdict,
                 gates,
                 readings,
+                peers,
                 soonest,
                 incident,
             } => Relation::Member {
@@ -334,8 +387,9 @@ impl RuleWhy {
                 root: unit.root().pid().number(),
                 key: Safe::word(&unit.root().to_string()),
                 program: Safe::from(root),
-                finding: Finding::seen(verdict, gates, now),
+                finding: Box::new(Finding::seen(verdict, gates, now)),
                 readings: readings.iter().map(Reading::from).collect(),
+                peers: peers.as_deref().map(|peers| Box::new(Peers::from(peers))),
                 soonest: soonest.map(|at| seconds(at.since(now))),
                 incident: incident
                     .as_ref()

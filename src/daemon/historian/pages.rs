@@ -34,9 +34,16 @@ impl Scribe {
         let case = entry.case.as_ref()?;
         let effect = match &entry.event {
             Event::Incident => Effect::Begins,
-            Event::Nudge { .. } | Event::Signal { .. } | Event::Withheld { .. } => Effect::Goes,
+            Event::Nudge { .. }
+            | Event::Signal { .. }
+            | Event::Withheld { .. }
+            | Event::Run { closing: None, .. } => Effect::Goes,
             Event::Close { how, .. } => Effect::Ends(how.to_string()),
             Event::Outcome { .. }
+            | Event::Run {
+                closing: Some(_), ..
+            }
+            | Event::Ran { .. }
             | Event::Fault { .. }
             | Event::Reload { .. }
             | Event::Start(_)
@@ -200,6 +207,8 @@ fn bounded(entry: &Entry) -> Entry {
         }
         Event::Incident
         | Event::Nudge { .. }
+        | Event::Run { .. }
+        | Event::Ran { .. }
         | Event::Withheld { .. }
         | Event::Close { .. }
         | Event::Fault { .. }

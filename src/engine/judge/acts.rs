@@ -10,7 +10,7 @@ use super::freeze::Frozen;
 use super::unit::{Unit, UnitId};
 use super::{Flight, Judge};
 use crate::engine::decision::{Closing, Decision, Rest, What};
-use crate::engine::evidence::{UnitKey, Verdict};
+use crate::engine::evidence::{Evidence, UnitKey, Verdict};
 use crate::engine::incident::{Incident, Phase, Step};
 use crate::engine::rule::{Mode, Rule, Signal, StageAct, To};
 use crate::engine::snapshot::RunState;
@@ -60,7 +60,7 @@ impl Judge {
     }
 
     pub(super) fn prepare(&mut self, id: UnitId, out: &mut Vec<Decision>) {
-        if self.waits_for_inner(id) || self.another_acts(id) {
+        if self.waits_for_inner(id) || self.another_acts(id) || self.waits_for_errand(id) {
             return;
         }
         let warrant = self.new_warrant();
@@ -102,19 +102,25 @@ impl Judge {
         let Some(unit_id) = self.flights.get(&id).map(|flight| flight.unit) else {
             return;
         };
-        let signed = self.sign(id, unit_id);
-        let Some(incident) = self
-            .units
-            .get_mut(&unit_id)
-            .and_then(|unit| unit.incident.as_mut())
-        else {
-            self.flights.remove(&id);
-            return;
+        let cleared = self.clear(id, unit_id);
+        let Some((act, evidence)) = cleared else {
+            return self.call_off(id, unit_id);
         };
-        let Some(warrant) = signed else {
-            incident.called_off();
-            self.flights.remove(&id);
-            return;
+        let ordered = match act {
+            StageAct::Nudge => None,
+            StageAct::Exec(_) | StageAct::Stop => {
+                self.flights.remove(&id);
+                return self.send_out(id, unit_id, &act, &evidence, out);
+            }
+            StageAct::Freeze => Some((Order::Hold, To::Tree)),
+            StageAct::Signal(Signal::Kill, to) => Some((Order::End, to)),
+            StageAct::Signal(signal, to) => Some((Order::Ask(signal), to)),
+        };
+        let signed = ordered.and_then(|ordered| self.sign(id, unit_id, ordered, evidence));
+        let unit = self.units.get_mut(&unit_id);
+        let Some((warrant, incident)) = signed.zip(unit.and_then(|unit| unit.incident.as_mut()))
+        else {
+            return self.call_off(id, unit_id);
         };
         let what = What::Signal {
             warrant: id,
@@ -135,8 +141,16 @@ impl Judge {
         out.push(Decision::Carry(warrant));
     }
 
-    /// The warrant, if everything still holds.
-    fn sign(&mut self, id: WarrantId, unit_id: UnitId) -> Option<Arc<Warrant>> {
+    fn call_off(&mut self, id: WarrantId, unit_id: UnitId) {
+        self.flights.remove(&id);
+        let unit = self.units.get_mut(&unit_id);
+        if let Some(incident) = unit.and_then(|unit| unit.incident.as_mut()) {
+            incident.called_off();
+        }
+    }
+
+    /// What the stage at hand does, and why, if everything still holds.
+    fn clear(&mut self, id: WarrantId, unit_id: UnitId) -> Option<(StageAct, Arc<Evidence>)> {
         let evidence = self.testify(unit_id)?;
         let unit = self.units.get(&unit_id)?;
         let fetching = self.awaits_facts(unit.members.iter().copied());
@@ -168,15 +182,28 @@ impl Judge {
         {
             return None;
         }
-        let (order, to) = ordered(unit.rule.ladder.get(incident.next)?.act)?;
+        let act = unit.rule.ladder.get(incident.next)?.act.clone();
+        // A tree that was ended since, by an act prepared along with this one, counts too.
+        if self.bar(unit_id).is_some() {
+            return None;
+        }
+        Some((act, evidence))
+    }
+
+    /// The warrant for what was cleared.
+    fn sign(
+        &self,
+        id: WarrantId,
+        unit_id: UnitId,
+        (order, to): (Order, To),
+        evidence: Arc<Evidence>,
+    ) -> Option<Arc<Warrant>> {
+        let unit = self.units.get(&unit_id)?;
+        let incident = unit.incident.as_ref()?;
         let (mut targets, mut unbound) = self.targets(unit);
         if to == To::Root && targets.iter().any(is_root) {
             targets.retain(is_root);
             unbound.clear();
-        }
-        // A tree that was ended since, by an act prepared along with this one, counts too.
-        if self.bar(unit_id).is_some() {
-            return None;
         }
         let (newborn, expires, spare) = match order {
             Order::End | Order::Hold => {
@@ -247,13 +274,11 @@ impl Judge {
             incident.called_off();
             self.close(flight.unit, Closing::Denied, out);
         } else if tally.protected == tally.withheld {
-            let signal = flight
-                .warrant
-                .as_ref()
-                .map_or(Signal::Term, |warrant| warrant.order.signal());
             incident.called_off();
-            if let Step::Withhold { signal, why } = incident.rest(signal, Rest::Protected) {
-                self.say_withheld(flight.unit, signal, why, out);
+            let stage = unit.rule.ladder.get(incident.next);
+            let act = stage.map_or(StageAct::Nudge, |stage| stage.act.clone());
+            if let Step::Withhold { act, why } = incident.rest(&act, Rest::Protected) {
+                self.say_withheld(flight.unit, act, why, out);
             }
         } else {
             // Recalled, too old, or out of something: nothing was sent, the stage is due again in a while.
@@ -353,16 +378,6 @@ const fn newborns(unit: UnitKey) -> Newborn {
     match unit {
         UnitKey::Process(_) => Newborn::Admit,
         UnitKey::Tree(_) => Newborn::Refuse,
-    }
-}
-
-/// What a stage orders, and for whom.
-const fn ordered(act: StageAct) -> Option<(Order, To)> {
-    match act {
-        StageAct::Nudge => None,
-        StageAct::Freeze => Some((Order::Hold, To::Tree)),
-        StageAct::Signal(Signal::Kill, to) => Some((Order::End, to)),
-        StageAct::Signal(signal, to) => Some((Order::Ask(signal), to)),
     }
 }
 

@@ -279,6 +279,7 @@ impl Judge {
         } else if let Some((since, incident)) = unit.exempt.take().zip(unit.incident.as_mut()) {
             incident.stand(since, now);
         }
+        self.meet_company(id, groups);
         self.review_frozen(id, out);
         self.survey(id, out);
         self.escalate(id, out);
@@ -410,6 +411,7 @@ impl Judge {
                     .map_or(Duration::ZERO, |gone| self.now.since(gone)),
                 tier,
             )),
+            instances: self.ranks(unit),
             since_root: self.now.since(unit.since),
         }
     }
@@ -469,7 +471,7 @@ impl Judge {
         }
     }
 
-    fn starter_unseen(&self, root: Serial) -> bool {
+    pub(super) fn starter_unseen(&self, root: Serial) -> bool {
         let Some(node) = self.forest.node(root) else {
             return false;
         };
@@ -493,6 +495,7 @@ impl Judge {
             readings: unit.readings.clone(),
             members: u32::try_from(unit.members.len()).unwrap_or(u32::MAX),
             pids: pids.take(NAMED).collect(),
+            peers: self.peers(unit),
         }
     }
 

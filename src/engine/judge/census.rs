@@ -6,12 +6,12 @@
 use std::time::Duration;
 
 use super::Judge;
-use super::dossier::{Dossier, Learning, Leashed, Papers};
+use super::dossier::{Dossier, Hand, Learning, Leashed, Papers};
 use super::unit::{Unit, UnitId};
 use crate::engine::decision::{Closing, Decision};
 use crate::engine::evidence::UnitKey;
 use crate::engine::forest::{Change, FirstSign, Life, Serial};
-use crate::engine::guard::Standing;
+use crate::engine::guard::{Reason, Standing};
 use crate::engine::incident::Phase;
 use crate::engine::legacy::Ending;
 use crate::engine::process::ExecGen;
@@ -58,6 +58,11 @@ impl Judge {
             .unwrap_or_default();
         if let Some(parent) = node.parent {
             dossier.leashed = self.leashed_below(parent);
+            dossier.hand = self.hand_below(parent);
+        }
+        if dossier.hand == Hand::Ours {
+            // What it runs does not matter.
+            dossier.standing = Standing::Boundary(Reason::Started);
         }
         let (seen, born, above, key) = (node.seen, node.born, node.parent, node.key);
         dossier.keep_from(&self.kept_before(key));
@@ -138,6 +143,17 @@ impl Judge {
             .map_or(Leashed::Outside, |parent| parent.leashed)
     }
 
+    /// Whose doing the children of this process are.
+    fn hand_below(&self, parent: Serial) -> Hand {
+        let key = self.forest.node(parent).and_then(|node| node.key);
+        if key.is_some() && key == self.settings.itself {
+            return Hand::Ours;
+        }
+        self.dossiers
+            .get(&parent)
+            .map_or(Hand::Others, |parent| parent.hand)
+    }
+
     /// How long a member of these units lives before its facts are read.
     fn youth(&self, units: &[UnitId]) -> Duration {
         let mut units = units.iter().filter_map(|unit| self.units.get(unit));
@@ -156,6 +172,7 @@ impl Judge {
         };
         let above = node.parent;
         let leashed = above.map_or(Leashed::Outside, |above| self.leashed_below(above));
+        let hand = above.map_or(Hand::Others, |above| self.hand_below(above));
         let parent = above.and_then(|above| self.dossiers.get(&above));
         let units = parent
             .map(|parent| self.inheritance(parent))
@@ -173,6 +190,10 @@ impl Judge {
             if let Some(dossier) = self.dossiers.get_mut(&member) {
                 if leashed == Leashed::Below {
                     dossier.leashed = leashed;
+                }
+                if hand == Hand::Ours {
+                    dossier.hand = hand;
+                    dossier.standing = Standing::Boundary(Reason::Started);
                 }
                 if let Some(kept) = &kept {
                     dossier.keep_from(kept);

@@ -39,6 +39,8 @@ pub(super) struct Dossier {
     pub(super) kept: Option<Arc<[usize]>>,
     /// It descends from the process that `--only-under` names.
     pub(super) leashed: Leashed,
+    /// Whether it descends from beadle itself.
+    pub(super) hand: Hand,
     /// Whether it was looked at since it became known.
     pub(super) met: Met,
     /// Its last figures. Of who belongs to no unit none are kept.
@@ -88,6 +90,15 @@ pub(super) enum Leashed {
     Outside,
 }
 
+/// Whose doing it is that a process is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hand {
+    /// Beadle's: it descends from it. It is judged by no rule, and no tree of anybody's.
+    Ours,
+    /// Anybody else's.
+    Others,
+}
+
 impl Dossier {
     /// A newborn's: what its parent's says, until its own facts are learnt.
     pub(super) fn born_of(parent: Option<&Self>) -> Self {
@@ -115,6 +126,7 @@ impl Dossier {
             units: Vec::new(),
             kept: parent.and_then(|parent| parent.kept.clone()),
             leashed: parent.map_or(Leashed::Outside, |parent| parent.leashed),
+            hand: parent.map_or(Hand::Others, |parent| parent.hand),
             met: Met::Never,
             latest: None,
             estate: None,

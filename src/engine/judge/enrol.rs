@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use super::Judge;
 use super::census::YOUTH;
-use super::dossier::{Dossier, Learning, Papers};
+use super::dossier::{Dossier, Hand, Learning, Papers};
 use super::roster;
 use super::unit::{Unit, UnitId};
 use crate::engine::decision::{Closing, Decision};
 use crate::engine::evidence::{Subject, UnitKey};
 use crate::engine::facts::{Facts, Read};
 use crate::engine::forest::{Life, Lineage, Node, Serial};
-use crate::engine::guard::{self, Standing};
+use crate::engine::guard::{self, Reason, Standing};
 use crate::engine::incident::Phase;
 use crate::engine::matcher::{self, Answer};
 use crate::engine::process::{ExecGen, ProcKey, ShortName, Text, Uid};
@@ -245,6 +245,10 @@ impl Judge {
 
     /// Whether a process may be signalled, by its own facts.
     fn standing(&self, serial: Serial) -> Standing {
+        let dossier = self.dossiers.get(&serial);
+        if dossier.is_some_and(|dossier| dossier.hand == Hand::Ours) {
+            return Standing::Boundary(Reason::Started);
+        }
         let lists = guard::Lists::of(&self.rules, &self.settings.spare.keys);
         let Some(standing) = self.with_subject(serial, |subject| guard::standing(subject, &lists))
         else {
@@ -358,6 +362,7 @@ impl Judge {
             since,
         );
         unit.next_look = self.now;
+        unit.circle = self.circle(serial);
         unit.past = self
             .pasts
             .remove(&(unit.rule.name.clone(), unit.key))
@@ -389,6 +394,7 @@ impl Judge {
         self.units.insert(id, unit);
         self.join(id, serial);
         self.merge_below(id, out);
+        self.note_instance(id);
     }
 
     /// A root found above others of the same rule takes them over, stage and all.

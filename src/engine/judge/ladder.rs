@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use super::Judge;
 use super::dossier::{Dossier, Learning};
+use super::instances::Turn;
 use super::unit::UnitId;
 use crate::engine::decision::{Closing, Decision, Notice, Rest, What};
 use crate::engine::evidence::{Evidence, Exemption, Verdict};
 use crate::engine::forest::Serial;
 use crate::engine::incident::{Incident, Phase, Step};
-use crate::engine::rule::{Mode, Signal};
+use crate::engine::rule::{Mode, StageAct};
+use crate::engine::verdict::Lead;
 
 /// Snapshots before anything fires.
 const BEFORE_ANYTHING: u64 = 3;
@@ -43,6 +45,7 @@ impl Judge {
             }
             self.open(id, out);
         }
+        self.weigh(id);
         let bar = self.bar(id);
         let now = self.now;
         let Some(unit) = self.units.get_mut(&id) else {
@@ -56,12 +59,24 @@ impl Judge {
         match step {
             Step::Wait => self.remind(id, out),
             Step::Nudge => self.nudge(id, out),
-            Step::Signal(_) => self.prepare(id, out),
-            Step::Withhold { signal, why } => self.say_withheld(id, signal, why, out),
+            Step::Act => self.prepare(id, out),
+            Step::Withhold { act, why } => self.say_withheld(id, act, why, out),
             Step::Close(how) => self.close(id, how, out),
         }
         if rests {
             self.thaw(id, out);
+        }
+    }
+
+    /// Tells a unit's incident whether what is over leads on.
+    fn weigh(&mut self, id: UnitId) {
+        let Some(unit) = self.units.get_mut(&id) else {
+            return;
+        };
+        let lead = unit.lead();
+        let over = matches!(unit.verdict, Verdict::Sustained | Verdict::Breaching);
+        if let Some(incident) = unit.incident.as_mut().filter(|_| over) {
+            incident.weigh(self.now, unit.sampled, &unit.rule, lead);
         }
     }
 
@@ -89,7 +104,11 @@ impl Judge {
         if let Some(past) = unit.past.take().filter(|past| past.until > now) {
             unit.incident = Some(Incident::reopen(&past, now));
         } else {
-            unit.incident = Some(Incident::open(fresh, unit.sampled));
+            let incident = Incident::open(fresh, unit.sampled);
+            unit.incident = Some(match unit.lead() {
+                Lead::On => incident,
+                Lead::Lingers | Lead::Nowhere => incident.light(),
+            });
             self.tell(id, What::Opened, out);
         }
         // Whoever was born into it of late may be a boundary: known sooner from now on.
@@ -111,6 +130,9 @@ impl Judge {
     /// Why nothing but nudges may come of this unit now.
     pub(super) fn bar(&self, id: UnitId) -> Option<Rest> {
         let unit = self.units.get(&id)?;
+        if unit.only_tells() {
+            return Some(Rest::Instances);
+        }
         let (rule, subject) = (&unit.rule, &unit.subject);
         let of_rule = || {
             self.endings
@@ -141,15 +163,36 @@ impl Judge {
         if self.waits_for_inner(id) || self.told_just_now(id) {
             return;
         }
-        self.send_nudge(id, Told::First, out);
+        match self.speaks(id) {
+            Turn::Speaks => self.send_nudge(id, Told::First, out),
+            Turn::SpokenOf => {}
+            Turn::Waits => return,
+        }
         let now = self.now;
         if let Some(incident) = self
             .units
             .get_mut(&id)
             .and_then(|unit| unit.incident.as_mut())
         {
+            incident.told = Some(now);
             incident.done(now);
         }
+    }
+
+    /// Whether people are told of a unit by itself. Of one instance too many they are told along with the others.
+    fn speaks(&mut self, id: UnitId) -> Turn {
+        let Some(unit) = self.units.get(&id).filter(|unit| unit.only_tells()) else {
+            return Turn::Speaks;
+        };
+        let due = unit
+            .incident
+            .as_ref()
+            .and_then(|incident| incident.due(&unit.rule));
+        // A later stage that tells again tells again.
+        let apart = due.map(|(stage, _)| stage.after);
+        let apart = apart.filter(|apart| !apart.is_zero());
+        let quiet = apart.map_or(unit.rule.cooldown, |apart| apart.min(unit.rule.cooldown));
+        self.turn(id, quiet)
     }
 
     fn send_nudge(&mut self, id: UnitId, told: Told, out: &mut Vec<Decision>) {
@@ -161,9 +204,9 @@ impl Judge {
         let Some(incident) = &mut unit.incident else {
             return;
         };
-        incident.told = Some(now);
+        incident.tells(now);
         let next = incident.ahead(&unit.rule, incident.next.saturating_add(1));
-        let rests = match (unit.rule.mode, next, &incident.phase) {
+        let rests = match (unit.rule.mode, &next, &incident.phase) {
             (Mode::Observe | Mode::Nudge, Some(_), _) => Some(Rest::Mode(unit.rule.mode)),
             (_, _, Phase::Resting(why)) => Some(why.clone()),
             // What already bars the way is told with the nudge, and by whose doing.
@@ -206,6 +249,7 @@ impl Judge {
             && incident
                 .told
                 .is_some_and(|told| self.now.since(told) >= pace)
+            && (!unit.only_tells() || self.turn(id, pace) == Turn::Speaks)
         {
             self.send_nudge(id, Told::Again, out);
         }
@@ -214,7 +258,7 @@ impl Judge {
     pub(super) fn say_withheld(
         &mut self,
         id: UnitId,
-        signal: Signal,
+        act: StageAct,
         why: Rest,
         out: &mut Vec<Decision>,
     ) {
@@ -224,15 +268,7 @@ impl Judge {
         let (targets, unbound) = self.targets(unit);
         let targets =
             u32::try_from(targets.len().saturating_add(unbound.len())).unwrap_or(u32::MAX);
-        self.tell(
-            id,
-            What::Withheld {
-                signal,
-                targets,
-                why,
-            },
-            out,
-        );
+        self.tell(id, What::Withheld { act, targets, why }, out);
     }
 
     /// Closes a unit's incident, if one is open.
@@ -268,6 +304,7 @@ impl Judge {
                 .unwrap_or_else(|| Arc::new(Evidence::bare(&unit.rule, unit.key, &unit.subject))),
             what: What::Closed { how, lasted },
         };
+        self.send_last(id, incident.id, how, &notice.evidence, out);
         out.push(Decision::Tell(notice));
         if how.certainty().is_some() {
             self.note_ending(id);

@@ -130,7 +130,7 @@ impl Judge {
         let left = |rule: &Rule, unit: UnitKey, past: &Past| Remainder {
             rule: rule.name.clone(),
             unit,
-            ladder: rule.ladder.iter().map(|stage| stage.act).collect(),
+            ladder: rule.ladder.iter().map(|stage| stage.act.clone()).collect(),
             past: past.clone(),
         };
         let units = self.units.values();
@@ -162,6 +162,7 @@ impl Judge {
             unit: unit.key,
             subject: unit.subject.clone(),
             starter: unit.starter.clone(),
+            circle: unit.circle.clone(),
             since: unit.since,
             before: unit.before,
             buried: self.gone(unit),
@@ -268,7 +269,7 @@ impl Judge {
             }
         }
         for left in rootless {
-            lost.extend(self.raise(left, at));
+            lost.extend(self.raise(left, at, out));
         }
         for left in lost {
             self.let_go(left, out);
@@ -327,6 +328,7 @@ impl Judge {
                 readings: Vec::new(),
                 members: 0,
                 pids: Vec::new(),
+                peers: None,
             }),
             what: What::Closed {
                 how,
@@ -336,7 +338,7 @@ impl Judge {
     }
 
     /// Makes a unit again whose root is gone, if anybody is left of it.
-    fn raise(&mut self, left: Bequest, at: Mono) -> Option<Bequest> {
+    fn raise(&mut self, left: Bequest, at: Mono, out: &mut Vec<Decision>) -> Option<Bequest> {
         let found = (0..)
             .zip(&self.rules.rules)
             .find(|(_, rule)| rule.name == left.rule);
@@ -372,6 +374,8 @@ impl Judge {
             self.forest.mourn(member, root, self.now);
             self.join(id, member);
         }
+        // Each of them may have turned out to be none of it.
+        self.close_if_empty(id, out);
         None
     }
 }
@@ -395,6 +399,7 @@ fn take_over(unit: &mut Unit, left: Bequest, silence: Share, now: Mono) {
     unit.since = left.since;
     unit.before = left.before;
     unit.starter = left.starter.or(unit.starter.take());
+    unit.circle = left.circle.or(std::mem::take(&mut unit.circle));
     unit.buried.absorb(left.buried);
     // Who died while nobody looked used no more than there was. Those whom members have waited for are among the dead that
     // were left.

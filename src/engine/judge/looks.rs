@@ -97,6 +97,7 @@ impl Judge {
         let doubtful = (!self.doubtful.is_empty()).then_some(self.now);
         [
             doubtful,
+            self.errands.deadline(),
             self.patience_ends(),
             Some(self.next_list),
             learn,
@@ -212,7 +213,10 @@ impl Judge {
         if !asks.is_empty() {
             let by = now.after(patience);
             let looked = looked.iter().filter_map(|id| self.units.get(id));
-            let groups: BTreeSet<Text> = looked.filter_map(|unit| self.group(unit)).collect();
+            let groups: BTreeSet<Text> = looked
+                .flat_map(|unit| [self.group(unit), self.premises(unit)])
+                .flatten()
+                .collect();
             out.push(Decision::Sample {
                 asks,
                 groups: groups.into_iter().collect(),

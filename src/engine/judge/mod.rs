@@ -14,6 +14,7 @@
 //! | `ledger` | whose record is whose |
 //! | `exclusive` | control groups that a unit has to itself |
 //! | `freeze` | whom a `freeze` stage stopped, and letting them go on |
+//! | `instances` | how many roots of one kind there are, and who speaks for them |
 //! | `silence` | how long nothing was heard |
 //! | `pending` | looks that wait for the events of before them |
 //! | `survey` | when memory is worth counting with shared pages once |
@@ -21,6 +22,8 @@
 //! | `ladder` | the stages: openings, nudges, closings |
 //! | `roster` | all of a tree in words, and who of it may be signalled |
 //! | `acts` | authority: targets, last calls, warrants, reports |
+//! | `errands` | what others are to do: programs, managers; one at a time for each incident |
+//! | `premises` | what a tree lives in, and who else does |
 //! | `answers` | what people and rule files say: pauses, new rules |
 //! | `view` | what it sees now, for `status`, `ps` and `why` |
 
@@ -31,16 +34,19 @@ mod bystanders;
 mod census;
 mod dossier;
 mod enrol;
+mod errands;
 mod estate;
 mod exclusive;
 #[cfg(test)]
 mod fixtures;
 mod freeze;
+mod instances;
 mod ladder;
 mod ledger;
 mod legacy;
 mod looks;
 mod pending;
+mod premises;
 mod reckon;
 mod roster;
 mod shelf;
@@ -64,10 +70,13 @@ use super::matcher::Answer;
 use super::process::{Pid, ProcKey, Text, Uid};
 use super::rule::{RuleName, RuleSet};
 use super::snapshot::{Ask, Machine};
+use super::steward::Managers;
 use super::units::{Mono, Tier};
 use super::warrant::{EventCount, Spare, Warrant, WarrantId};
 use dossier::Dossier;
+use errands::Errands;
 use estate::Debt;
+use instances::SpokenOf;
 use ledger::Ledger;
 use legacy::Unclaimed;
 use pending::Pending;
@@ -88,8 +97,12 @@ pub struct Settings {
     pub only_user: Option<Uid>,
     /// Beadle and its ancestors.
     pub spare: Arc<Spare>,
+    /// Beadle itself, where it runs programs: what descends from it is judged by no rule.
+    pub itself: Option<ProcKey>,
     /// `--only-under`: nothing but descendants of this process is ever signalled.
     pub leash: Option<ProcKey>,
+    /// Which service and container managers there are.
+    pub managers: Managers,
     /// The first number an incident may get.
     pub first_incident: u64,
 }
@@ -148,10 +161,13 @@ pub struct Judge {
     pauses: Vec<PauseView>,
     endings: VecDeque<Ending>,
     flights: BTreeMap<WarrantId, Flight>,
+    errands: Errands,
     /// What incidents left behind whose unit is no more while its root lives: it runs something else for now.
     pasts: BTreeMap<(RuleName, UnitKey), Past>,
     /// What an earlier beadle left and nobody has taken up yet.
     unclaimed: Option<Unclaimed>,
+    /// Of which kinds of instances something was said of late.
+    spoken_of: SpokenOf,
     last_incident: u64,
     last_warrant: u64,
     last_unit: u64,
@@ -207,8 +223,10 @@ impl Judge {
             pauses: Vec::new(),
             endings: VecDeque::new(),
             flights: BTreeMap::new(),
+            errands: Errands::default(),
             pasts: BTreeMap::new(),
             unclaimed: None,
+            spoken_of: SpokenOf::new(),
             last_warrant: 0,
             last_unit: 0,
             last_survey: 0,
@@ -251,6 +269,7 @@ impl Judge {
             Input::Facts(facts) => self.learn(facts, &mut out),
             Input::Measured(findings) => self.take_survey(findings),
             Input::Report(report) => self.take_report(&report, &mut out),
+            Input::Ran(ran) => self.take_back(ran, &mut out),
             Input::LastCall(warrant) => self.last_call(warrant, &mut out),
             Input::Rules(rules) => self.take_rules(rules, &mut out),
             Input::Answer(answer) => self.take_answer(answer),
@@ -263,6 +282,7 @@ impl Judge {
         self.take_looks(&mut out);
         self.pauses.retain(|pause| pause.until > now);
         self.give_up_flights(&mut out);
+        self.pass_on_errands(&mut out);
         self.review();
         self.reconsider(&mut out);
         self.ask_what_is_due(&mut out);

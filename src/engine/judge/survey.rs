@@ -171,7 +171,8 @@ const fn private_limit(bound: Bound) -> Option<Amount> {
         | Bound::Zombies(_)
         | Bound::Spawns(_)
         | Bound::Orphaned { .. }
-        | Bound::Leftover(_) => None,
+        | Bound::Leftover(_)
+        | Bound::Instances { .. } => None,
     }
 }
 

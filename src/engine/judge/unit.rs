@@ -7,17 +7,19 @@ use std::time::Duration;
 use crate::engine::evidence::{Evidence, Reading, Subject, UnitKey, Verdict};
 use crate::engine::forest::Serial;
 use crate::engine::gate::GateReading;
-use crate::engine::incident::{Incident, Past, Phase};
+use crate::engine::incident::{Incident, Past, Phase, Weight};
+use crate::engine::instances::Circle;
 use crate::engine::measures::Measures;
 use crate::engine::process::{ProcKey, Text};
-use crate::engine::rule::{Bound, Measure, Rule};
+use crate::engine::rule::{Bound, Measure, Per, Rule};
 use crate::engine::snapshot::Want;
 use crate::engine::units::Mono;
 use crate::engine::usage::Buried;
-use crate::engine::verdict::{Gauge, verdict};
+use crate::engine::verdict::{Gauge, Lead, lead, verdict};
 
 use super::exclusive::Exclusive;
 use super::freeze::Frozen;
+use super::premises::Company;
 use super::silence::Share;
 use super::survey::Surveyed;
 
@@ -43,6 +45,8 @@ pub(super) struct Unit {
     pub(super) root: Serial,
     /// The root, in words.
     pub(super) subject: Subject,
+    /// What other instances must have in common with it.
+    pub(super) circle: Circle,
     /// Who started the root, and what that one runs.
     pub(super) starter: Option<(Option<ProcKey>, Text)>,
     /// When the root became one: its exec if that was seen, else its start.
@@ -107,6 +111,8 @@ pub(super) struct Unit {
     pub(super) incident: Option<Incident>,
     /// Who of it stands still because of us.
     pub(super) frozen: Option<Frozen>,
+    /// Who else lives in what a manager would stop, by the last look.
+    pub(super) company: Company,
     /// The evidence that the incident last spoke with.
     pub(super) evidence: Option<Arc<Evidence>>,
     /// What the last incident left behind.
@@ -153,6 +159,7 @@ impl Unit {
             index,
             root,
             subject,
+            circle: Circle::default(),
             starter: None,
             since,
             before: Duration::ZERO,
@@ -185,6 +192,7 @@ impl Unit {
             gates: Vec::new(),
             incident: None,
             frozen: None,
+            company: Company::Unknown,
             evidence: None,
             past: None,
             exempt: None,
@@ -264,6 +272,38 @@ impl Unit {
         self.want.cpu
     }
 
+    /// Whether it matters how many instances there are, and of what: each `per` that some limit names.
+    pub(super) fn counts_instances(&self) -> impl Iterator<Item = (Per, u64)> {
+        self.gauges
+            .iter()
+            .filter_map(|gauge| match gauge.limit.bound {
+                Bound::Instances { above, per } => Some((per, above)),
+                Bound::CpuTime(_)
+                | Bound::Cpu(_)
+                | Bound::Memory { .. }
+                | Bound::Age(_)
+                | Bound::Processes(_)
+                | Bound::Threads(_)
+                | Bound::OpenFiles(_)
+                | Bound::Zombies(_)
+                | Bound::Spawns(_)
+                | Bound::Orphaned { .. }
+                | Bound::Leftover(_) => None,
+            })
+    }
+
+    /// What of it may lead to more than a nudge.
+    pub(super) fn lead(&self) -> Lead {
+        lead(&self.rule.clauses, &self.readings)
+    }
+
+    /// Whether people are only told of its case.
+    pub(super) fn only_tells(&self) -> bool {
+        self.incident
+            .as_ref()
+            .is_some_and(|incident| incident.weight != Weight::Grave)
+    }
+
     /// Whether dead members must be watched until they are reaped.
     pub(super) fn counts_zombies(&self) -> bool {
         self.gauges
@@ -316,7 +356,8 @@ fn want(rule: &Rule) -> Want {
             | Bound::Zombies(_)
             | Bound::Spawns(_)
             | Bound::Orphaned { .. }
-            | Bound::Leftover(_) => Want::default(),
+            | Bound::Leftover(_)
+            | Bound::Instances { .. } => Want::default(),
         })
     })
 }

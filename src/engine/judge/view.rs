@@ -160,11 +160,12 @@ impl Judge {
                 verdict: unit.verdict.clone(),
                 gates: unit.gates.clone(),
                 readings: unit.readings.clone(),
+                peers: self.peers(unit).map(Box::new),
                 soonest: self.soonest(unit),
                 incident: unit
                     .incident
                     .as_ref()
-                    .map(|incident| incident_view(incident, unit)),
+                    .map(|incident| Box::new(incident_view(incident, unit))),
             };
         }
         if dossier.learning != Learning::Settled {
@@ -237,7 +238,7 @@ impl Judge {
     }
 
     /// How much is remembered, by kind: all of it is bounded by who lives and by what was closed of late.
-    pub fn holdings(&self) -> [(&'static str, usize); 7] {
+    pub fn holdings(&self) -> [(&'static str, usize); 8] {
         [
             ("processes", self.forest.len()),
             ("dossiers", self.dossiers.len()),
@@ -245,6 +246,7 @@ impl Judge {
             ("hopeful", self.hopeful.len()),
             ("units", self.units.len()),
             ("flights", self.flights.len()),
+            ("errands", self.errands.len()),
             (
                 "questions",
                 self.asks.len().saturating_add(self.doubtful.len()),
@@ -279,19 +281,27 @@ fn incident_view(incident: &Incident, unit: &Unit) -> IncidentView {
         .next
         .checked_sub(1)
         .and_then(|index| rule.ladder.get(index));
-    let stage = match carried.map(|stage| stage.act) {
+    let stage = match carried.map(|stage| &stage.act) {
         None => "opened".to_owned(),
         Some(StageAct::Nudge) => "nudged".to_owned(),
+        Some(StageAct::Exec(command)) => format!("{} run", command.program),
+        Some(StageAct::Stop) => "asked to stop".to_owned(),
         Some(StageAct::Freeze) if unit.frozen.is_none() => "was frozen".to_owned(),
         Some(StageAct::Freeze) => "frozen".to_owned(),
         Some(StageAct::Signal(signal, _)) => format!("SIG{} sent", signal.word()),
     };
     let due = incident.due(rule);
-    let ahead = due.and_then(|(stage, due)| Some((stage.act.signal()?, due)));
+    let ahead = due.filter(|(stage, _)| stage.act != StageAct::Nudge);
+    let ahead = ahead.map(|(stage, due)| (stage.act.clone(), due));
     let rests = match (&incident.phase, rule.mode) {
         (Phase::Resting(why), _) => Some(why.clone()),
         // It will rest there: nobody is promised a signal that never comes.
-        (Phase::Climbing, Mode::Observe | Mode::Nudge) => ahead.map(|_| Rest::Mode(rule.mode)),
+        (Phase::Climbing, Mode::Observe | Mode::Nudge) => {
+            ahead.as_ref().map(|_| Rest::Mode(rule.mode))
+        }
+        (Phase::Climbing, Mode::Enforce) if unit.only_tells() => {
+            ahead.as_ref().map(|_| Rest::Instances)
+        }
         (Phase::Climbing, Mode::Enforce) | (Phase::Preparing(_) | Phase::Acting(_), _) => None,
     };
     let next = ahead.filter(|_| rests.is_none() && incident.phase == Phase::Climbing);

@@ -11,10 +11,11 @@ use serde::{Deserialize, Serialize};
 use crate::engine::decision::PauseView;
 use crate::engine::evidence::{IncidentId, Subject, UnitKey};
 use crate::engine::forest::Starter;
-use crate::engine::incident::Past;
+use crate::engine::incident::{Past, Weight};
+use crate::engine::instances::{Circle, Realm};
 use crate::engine::legacy::{self, Bequest, Ending, Legacy, Stand};
 use crate::engine::process::{Pid, ProcKey, Text, Uid};
-use crate::engine::rule::{Mode, Signal, StageAct, To};
+use crate::engine::rule::{Command, Mode, Signal, StageAct, To};
 use crate::engine::units::{Mono, nanos};
 use crate::engine::usage::Buried;
 use crate::engine::warrant::HardTie;
@@ -79,6 +80,26 @@ struct Unit {
     root_gone: Option<u64>,
     members: Vec<String>,
     incident: Option<Case>,
+    #[serde(default)]
+    circle: Ring,
+}
+
+/// What other instances have in common with a root.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Ring {
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    realm: Option<Within>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    starter: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    cwd: Option<Bytes>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Within {
+    Ours,
+    Container(Bytes),
 }
 
 /// What a unit is.
@@ -131,6 +152,18 @@ struct Case {
     signalled: bool,
     denied: bool,
     said: bool,
+    #[serde(default)]
+    ran: usize,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    weight: Option<Less>,
+}
+
+/// What an incident rested on, where that was less than it may be.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Less {
+    Light,
+    Lightened(u64),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -145,6 +178,8 @@ struct Remainder {
     served: u64,
     denied: bool,
     told: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    weight: Option<Less>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -279,6 +314,7 @@ impl Unit {
             root_gone: left.root_gone.map(Mono::nanos),
             members: left.members.iter().map(ToString::to_string).collect(),
             incident: left.incident.as_ref().map(Case::of),
+            circle: Ring::of(&left.circle),
         }
     }
 
@@ -296,7 +332,50 @@ impl Unit {
             root_gone: self.root_gone.map(Mono::from_nanos),
             members: self.members.iter().filter_map(|text| key(text)).collect(),
             incident: self.incident.and_then(Case::read),
+            circle: self.circle.read(),
         })
+    }
+}
+
+impl Ring {
+    fn of(circle: &Circle) -> Self {
+        Self {
+            realm: circle.realm.as_ref().map(|realm| match realm {
+                Realm::Ours => Within::Ours,
+                Realm::Container(id) => Within::Container(Bytes::of(id)),
+            }),
+            starter: written(circle.starter),
+            cwd: circle.cwd.as_ref().map(Bytes::of),
+        }
+    }
+
+    fn read(self) -> Circle {
+        Circle {
+            realm: self.realm.map(|realm| match realm {
+                Within::Ours => Realm::Ours,
+                Within::Container(id) => Realm::Container(id.read()),
+            }),
+            starter: known(self.starter),
+            cwd: self.cwd.map(Bytes::read),
+        }
+    }
+}
+
+impl Less {
+    const fn of(weight: Weight) -> Option<Self> {
+        match weight {
+            Weight::Light => Some(Self::Light),
+            Weight::Grave => None,
+            Weight::Lightened(since) => Some(Self::Lightened(since.nanos())),
+        }
+    }
+
+    fn read(less: Option<Self>) -> Weight {
+        match less {
+            Some(Self::Light) => Weight::Light,
+            None => Weight::Grave,
+            Some(Self::Lightened(since)) => Weight::Lightened(Mono::from_nanos(since)),
+        }
     }
 }
 
@@ -384,13 +463,23 @@ impl Dead {
 /// What stages are called in a ladder that is written down; signals go by their names.
 const NUDGE: &str = "nudge";
 const FREEZE: &str = "freeze";
+const STOP: &str = "stop unit";
+/// What stands before the program, its arguments and its time.
+const EXEC: &str = "exec ";
 /// What follows the name of one that is for the root alone.
 const TO_ROOT: &str = " to root";
 
-fn word(act: StageAct) -> String {
+fn word(act: &StageAct) -> String {
     match act {
         StageAct::Nudge => NUDGE.to_owned(),
+        StageAct::Exec(command) => {
+            let timeout = nanos(command.timeout);
+            let all = (&*command.program, &command.args, timeout);
+            // Texts and a number: this cannot fail.
+            format!("{EXEC}{}", serde_json::to_string(&all).unwrap_or_default())
+        }
         StageAct::Freeze => FREEZE.to_owned(),
+        StageAct::Stop => STOP.to_owned(),
         StageAct::Signal(signal, To::Tree) => signal.word().to_owned(),
         StageAct::Signal(signal, To::Root) => format!("{}{TO_ROOT}", signal.word()),
     }
@@ -403,6 +492,17 @@ fn act(word: &String) -> Option<StageAct> {
     }
     if word == FREEZE {
         return Some(StageAct::Freeze);
+    }
+    if word == STOP {
+        return Some(StageAct::Stop);
+    }
+    if let Some(all) = word.strip_prefix(EXEC) {
+        let (program, args, timeout): (String, _, _) = serde_json::from_str(all).ok()?;
+        return Some(StageAct::Exec(Arc::new(Command {
+            program: program.into(),
+            args,
+            timeout: Duration::from_nanos(timeout),
+        })));
     }
     let (name, to) = match word.strip_suffix(TO_ROOT) {
         Some(name) => (name, To::Root),
@@ -420,11 +520,13 @@ impl Case {
             opened: stand.opened.nanos(),
             next: stand.next,
             mode: stand.mode.word().to_owned(),
-            ladder: stand.ladder.iter().copied().map(word).collect(),
+            ladder: stand.ladder.iter().map(word).collect(),
             told: stand.told.map(Mono::nanos),
             signalled: stand.signalled,
             denied: stand.denied,
             said: stand.said,
+            ran: stand.ran,
+            weight: Less::of(stand.weight),
         }
     }
 
@@ -441,6 +543,8 @@ impl Case {
             signalled: self.signalled,
             denied: self.denied,
             said: self.said,
+            ran: self.ran,
+            weight: Less::read(self.weight),
         })
     }
 }
@@ -451,7 +555,7 @@ impl Remainder {
         Self {
             rule: left.rule.to_string(),
             unit: Whole::of(left.unit),
-            ladder: left.ladder.iter().copied().map(word).collect(),
+            ladder: left.ladder.iter().map(word).collect(),
             id: past.id.0,
             opened: past.opened.nanos(),
             until: past.until.nanos(),
@@ -459,6 +563,7 @@ impl Remainder {
             served: nanos(past.served),
             denied: past.denied,
             told: past.told.map(Mono::nanos),
+            weight: Less::of(past.weight),
         }
     }
 
@@ -471,6 +576,7 @@ impl Remainder {
             served: Duration::from_nanos(self.served),
             denied: self.denied,
             told: self.told.map(Mono::from_nanos),
+            weight: Less::read(self.weight),
         };
         Some(legacy::Remainder {
             rule: Arc::from(self.rule),

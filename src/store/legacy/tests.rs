@@ -2,10 +2,11 @@ use super::*;
 use crate::engine::decision::PauseView;
 use crate::engine::evidence::{IncidentId, Subject, UnitKey};
 use crate::engine::forest::Starter;
-use crate::engine::incident::Past;
+use crate::engine::incident::{Past, Weight};
+use crate::engine::instances::{Circle, Realm};
 use crate::engine::legacy::{Bequest, Ending, Kin, Remainder, Stand};
 use crate::engine::process::{Mark, Pid, ProcKey, Text, Uid};
-use crate::engine::rule::{Mode, Signal, StageAct, To};
+use crate::engine::rule::{Command, Mode, Signal, StageAct, To};
 use crate::engine::units::Mono;
 use crate::engine::usage::Buried;
 use crate::engine::warrant::HardTie;
@@ -30,6 +31,11 @@ fn unit(root: ProcKey, member: ProcKey) -> Bequest {
         unit: UnitKey::Tree(root),
         subject,
         starter: Some((Some(member), Text::from("sh"))),
+        circle: Circle {
+            realm: Some(Realm::Container(Text::from("c0ffee"))),
+            starter: Some(member),
+            cwd: Some(Text::from("/home/a")),
+        },
         since: Mono::from_secs(4),
         before: Duration::from_millis(3),
         buried: Buried {
@@ -49,7 +55,13 @@ fn unit(root: ProcKey, member: ProcKey) -> Bequest {
             mode: Mode::Enforce,
             ladder: vec![
                 StageAct::Nudge,
+                StageAct::Exec(std::sync::Arc::new(Command {
+                    program: "/usr/local/bin/tell".into(),
+                    args: vec!["a b".to_owned(), String::new()],
+                    timeout: Duration::from_secs(7),
+                })),
                 StageAct::Freeze,
+                StageAct::Stop,
                 StageAct::Signal(Signal::Term, To::Root),
                 StageAct::Signal(Signal::Kill, To::Tree),
             ],
@@ -57,6 +69,8 @@ fn unit(root: ProcKey, member: ProcKey) -> Bequest {
             signalled: true,
             denied: false,
             said: true,
+            ran: 2,
+            weight: Weight::Lightened(Mono::from_secs(44)),
         }),
     }
 }
@@ -83,6 +97,7 @@ fn legacy() -> Legacy {
         served: Duration::from_millis(1500),
         denied: true,
         told: Some(Mono::from_secs(2)),
+        weight: Weight::Light,
     };
     Legacy {
         at: Mono::from_secs(100),

@@ -80,6 +80,8 @@ const fn message_id(kind: Kind) -> &'static str {
         Kind::Nudge => "dacd4117402f4d63ad15627ef4f5065c",
         Kind::Signal => "733473eaf6af467d86165b33522b44b0",
         Kind::Outcome => "bf43dfc69a0d4149878af23ff8869ee2",
+        Kind::Run => "6d76aa48d15e4ff4b6bde124b488ca26",
+        Kind::Ran => "d2d0da41eb7c47f19e26312dace1265c",
         Kind::Withheld => "79069081ac0c4cce91d52155c8989d7a",
         Kind::Close => "1a69a21d73d04937ae1b4e2f21dcd67b",
         Kind::Fault => "1654d92120bb487c9775848766461579",

@@ -4,6 +4,7 @@ use std::env;
 use std::ffi::{CString, OsString};
 use std::fs;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -31,8 +32,35 @@ pub(super) fn live(manner: &str) {
         "hydra" => hydra(),
         "respawner" => respawner(),
         "phoenix" => phoenix(),
+        "latecomers" => latecomers(),
         _ => {}
     }
+}
+
+/// Has a child with a session of its own. When `FILE` appears, the child forks twice, and it does so itself with a session
+/// between; who is in the middle is gone at once.
+fn latecomers() -> ! {
+    deaf();
+    let child = fork() == Forked::Child;
+    if child {
+        new_session();
+    } else {
+        burn(Duration::from_millis(number(BURN).unwrap_or(0)));
+    }
+    let sign = env::var_os(FILE).unwrap_or_default();
+    while !Path::new(&sign).exists() && !over() {
+        nap(Duration::from_millis(5));
+    }
+    if fork() == Forked::Child {
+        if !child {
+            new_session();
+        }
+        if fork() == Forked::Child {
+            linger()
+        }
+        exit(0)
+    }
+    linger()
 }
 
 /// Nobody is listened to, and children are not waited for.

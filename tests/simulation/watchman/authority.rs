@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use beadle::engine::evidence::Evidence;
 use beadle::engine::process::ProcKey;
 use beadle::engine::rule::{Mode, Signal, Stage, StageAct};
 use beadle::engine::units::Mono;
@@ -32,8 +33,9 @@ impl Watchman {
             !self.is_broken(now, rule, warrant.evidence.subject.owner),
             "signal against the breaker: {name}"
         );
-        self.not_paused(scene, warrant)?;
+        self.not_paused(scene, &warrant.evidence)?;
         self.gates.was_open(&warrant.evidence)?;
+        self.instances.signalled(scene, warrant)?;
         let refused = self.refused.get(&(name.clone(), warrant.unit));
         ensure!(
             refused.is_none_or(|until| now >= *until),
@@ -121,15 +123,15 @@ impl Watchman {
         Ok(())
     }
 
-    fn not_paused(&self, scene: &Scene<'_>, warrant: &Warrant) -> Verdict {
+    pub(super) fn not_paused(&self, scene: &Scene<'_>, evidence: &Evidence) -> Verdict {
         let now = scene.machine.now;
-        let owner = warrant.evidence.subject.owner.map(|owner| owner.0);
+        let owner = evidence.subject.owner.map(|owner| owner.0);
         let pause = self.pauses.iter().find(|pause| {
             (pause.by == 0 || Some(pause.by) == owner)
                 && pause
                     .rule
                     .as_ref()
-                    .is_none_or(|rule| *rule == warrant.evidence.rule)
+                    .is_none_or(|rule| *rule == evidence.rule)
                 && pause.until > now
         });
         ensure!(

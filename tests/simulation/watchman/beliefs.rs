@@ -165,6 +165,7 @@ fn holdings(scene: &Scene<'_>) -> Verdict {
         (_, hopeful),
         (_, units),
         (_, flights),
+        (_, errands),
         (_, questions),
     ] = scene.judge.holdings();
     ensure!(
@@ -185,6 +186,7 @@ fn holdings(scene: &Scene<'_>) -> Verdict {
         flights <= units * 2 + 4,
         "{flights} flights for {units} units"
     );
+    ensure!(errands <= 4 + 64, "{errands} errands");
     ensure!(questions == 0, "questions that nobody asks");
     Ok(())
 }

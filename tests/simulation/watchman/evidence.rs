@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use beadle::engine::evidence::{Evidence, Finding, Reading, UnitKey};
+use beadle::engine::rule::{Metric, Rule};
 use beadle::engine::units::Side;
 
 use super::{Scene, Verdict, ensure, find};
@@ -39,6 +40,27 @@ pub(super) fn evidence_holds(scene: &Scene<'_>, evidence: &Evidence) -> Verdict 
         evidence.readings
     );
     Ok(())
+}
+
+/// Whether some clause holds for as long as asked that is more than a number of instances: by the rule's words, not by
+/// what the product makes of them.
+pub(super) fn leads_on(rule: &Rule, evidence: &Evidence) -> bool {
+    leads(rule, evidence, &[Finding::Sustained])
+}
+
+/// The same, of whatever is found to be one of these.
+pub(super) fn leads(rule: &Rule, evidence: &Evidence, wanted: &[Finding]) -> bool {
+    let mut rest = evidence.readings.as_slice();
+    rule.clauses.iter().any(|clause| {
+        let (these, others) = rest.split_at(clause.limits.len().min(rest.len()));
+        rest = others;
+        let held = these
+            .iter()
+            .all(|reading| wanted.contains(&reading.finding));
+        let has = |metric| these.iter().any(|reading| reading.metric == metric);
+        let idle = has(Metric::Orphaned) || has(Metric::Leftover);
+        held && !these.is_empty() && (!has(Metric::Instances) || idle)
+    })
 }
 
 /// What is claimed at least is not more than the truth.

@@ -12,6 +12,7 @@
 //! | an act that sent nothing | 10 s |
 //! | its own act, or one on a process of its own | [`ACT`] |
 //! | an inner culprit without which it would be clear | that one's own clock runs meanwhile; [`LATE`] |
+//! | a message about others of its kind | the cooldown since is over |
 //! | the mode, a refusal, a breaker, a restarter, protection | as long as that is so: it rests |
 
 use std::collections::BTreeMap;
@@ -23,10 +24,11 @@ use beadle::engine::evidence::{Quantity, Reading, UnitKey, Verdict as Judged};
 use beadle::engine::incident::Phase;
 use beadle::engine::judge::Case;
 use beadle::engine::process::{ProcKey, Uid};
-use beadle::engine::rule::{Metric, Mode};
+use beadle::engine::rule::{Metric, Mode, StageAct};
 use beadle::engine::units::Mono;
 
-use super::{Scene, Verdict, Watchman, ensure};
+use super::evidence::leads_on;
+use super::{Scene, Verdict, Watchman, counts_instances, ensure};
 use crate::world::body::Body;
 
 /// How long a ripe case may wait for nothing: three looks at a root that runs something else, messages of other rules
@@ -84,8 +86,14 @@ impl Progress {
             if ledger.free {
                 ledger.waited += passed;
             }
+            // People were told of others of its kind.
+            let patience = if only_tells(scene, &case) {
+                STUCK + case.rule.cooldown
+            } else {
+                STUCK
+            };
             ensure!(
-                ledger.waited < STUCK,
+                ledger.waited < patience,
                 "stuck for {:?}: {} {:?}, {:?}, sampled {:?}, {:?}",
                 ledger.waited,
                 whom.0,
@@ -102,6 +110,7 @@ impl Progress {
             let quiet = watchman.quiet_until;
             ledger.free = now >= quiet
                 && is_ripe(scene, &case, watchman)
+                && !waits_for_errand(&case, now, watchman)
                 && !is_held_up(
                     scene,
                     &case,
@@ -166,6 +175,16 @@ fn is_ripe(scene: &Scene<'_>, case: &Case<'_>, watchman: &Watchman) -> bool {
         && due.is_some_and(|due| due <= now)
 }
 
+/// Whether the stage at hand is an errand whose turn has not come.
+fn waits_for_errand(case: &Case<'_>, now: Mono, watchman: &Watchman) -> bool {
+    case.incident.is_some_and(|incident| {
+        let stage = case.rule.ladder.get(incident.next);
+        let errand =
+            stage.is_some_and(|stage| matches!(stage.act, StageAct::Exec(_) | StageAct::Stop));
+        errand && watchman.errands.busy(now, incident.id.0)
+    })
+}
+
 /// Whether what an incident is said to rest on is so. Who is protected, and who restarts whom, is not looked at.
 fn rests_rightly(scene: &Scene<'_>, case: &Case<'_>, watchman: &Watchman, why: &Rest) -> bool {
     match why {
@@ -177,8 +196,21 @@ fn rests_rightly(scene: &Scene<'_>, case: &Case<'_>, watchman: &Watchman, why: &
             let mut owners = owners.chain([None]);
             owners.any(|owner| watchman.is_broken(machine.now, case.rule, owner))
         }
+        Rest::Instances => only_tells(scene, case),
         Rest::Protected | Rest::Respawn { .. } => true,
+        // With these a ladder does not rest.
+        Rest::Busy | Rest::Unstoppable(_) => false,
     }
+}
+
+/// Whether nothing is over for as long as asked that more than a nudge may come of.
+fn only_tells(scene: &Scene<'_>, case: &Case<'_>) -> bool {
+    let view = scene.judge.view();
+    let unit = view
+        .units
+        .iter()
+        .find(|unit| unit.evidence.unit == case.unit && unit.evidence.rule == case.rule.name);
+    counts_instances(case.rule) && unit.is_some_and(|unit| !leads_on(case.rule, &unit.evidence))
 }
 
 /// Whether another's act, or a smaller culprit, holds up a unit.

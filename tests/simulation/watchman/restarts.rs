@@ -120,8 +120,10 @@ impl Watchman {
         self.last_step = None;
         self.quiet_until = Mono::BOOT;
         self.acting.clear();
+        self.errands.restarted();
         self.care = Care::default();
         self.progress = Progress::default();
+        self.instances.anew();
         for case in self.cases.values_mut() {
             // Of a KILL that nobody heard the end of the next one knows nothing.
             if let Some((_, termed)) = case.ending.take() {

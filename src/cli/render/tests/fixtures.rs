@@ -10,13 +10,15 @@ use crate::control::wire::{Daemon, Fault, Safe};
 use crate::engine::decision::{
     Closing, IncidentView, Notice, PauseView, Rest, RuleView, UnitView, View, What,
 };
+use crate::engine::errand::{Came, ErrandId, Occasion, Task};
 use crate::engine::evidence::{
-    Evidence, Exemption, Finding, IncidentId, Quantity, Reading, Subject, UnitKey, Verdict,
+    Evidence, Exemption, Finding, IncidentId, Peers, Quantity, Reading, Subject, UnitKey, Verdict,
 };
 use crate::engine::gate::{Gate, GateReading, Hours, Load, Power, Sensed, Vitals};
 use crate::engine::process::{ExecGen, Mark, Pid, ProcKey, StartTicks, Text, Uid};
-use crate::engine::rule::{Metric, Mode, Origin, Scope, Signal};
+use crate::engine::rule::{Command, Metric, Mode, Origin, Scope, Signal, StageAct, To};
 use crate::engine::snapshot::Machine;
+use crate::engine::steward::{Steward, Unstoppable};
 use crate::engine::units::{Bytes, Hundredths, Millicores, Mono, PerSecond, Range, Tier};
 use crate::engine::warrant::{
     Certainty, Epoch, EventCount, HardTie, Newborn, Order, Outcome, Report, Spare, Survivor,
@@ -89,6 +91,7 @@ pub(super) fn evidence(readings: Vec<Reading>) -> Evidence {
         readings,
         members: 3,
         pids: vec![pid(4711), pid(4712), pid(4715)],
+        peers: None,
     }
 }
 
@@ -97,6 +100,16 @@ pub(super) fn over() -> Evidence {
         cpu_time(9_100, 8, Finding::Sustained),
         memory(310, 8192, 30, 0, Finding::Clear),
     ])
+}
+
+pub(super) fn peers() -> Peers {
+    Peers {
+        count: 12,
+        over: 9,
+        oldest: [4711, 4800, 4801, 4802, 4803, 4804, 4805, 4806]
+            .map(pid)
+            .to_vec(),
+    }
 }
 
 pub(super) fn notice(evidence: Evidence, what: What) -> Notice {
@@ -154,7 +167,7 @@ pub(super) fn report(each: &[(u32, Outcome)]) -> Report {
 
 pub(super) fn nudge(next: Option<(Signal, u64)>, rests: Option<Rest>, again: bool) -> What {
     What::Nudge {
-        next: next.map(|(signal, left)| (signal, secs(left))),
+        next: next.map(|(signal, left)| (StageAct::Signal(signal, To::Tree), secs(left))),
         rests,
         again,
     }
@@ -162,7 +175,7 @@ pub(super) fn nudge(next: Option<(Signal, u64)>, rests: Option<Rest>, again: boo
 
 pub(super) fn withheld(why: Rest) -> What {
     What::Withheld {
-        signal: Signal::Term,
+        act: StageAct::Signal(Signal::Term, To::Tree),
         targets: 3,
         why,
     }
@@ -194,8 +207,10 @@ pub(super) fn notices() -> Vec<Notice> {
         notice(over(), withheld(Rest::Breaker)),
         notice(over(), withheld(Rest::Denied)),
         notice(over(), withheld(Rest::Protected)),
+        notice(over(), withheld(Rest::Instances)),
         notice(over(), withheld(Rest::Respawn { by: None })),
     ];
+    all.extend(errands());
     let ways = [
         Closing::Recovered,
         Closing::Exited,
@@ -243,6 +258,14 @@ pub(super) fn figures() -> Vec<Notice> {
         vec![many(Metric::Threads, 5_000, 1_000)],
         vec![many(Metric::OpenFiles, 65_000, 50_000)],
         vec![many(Metric::Zombies, 40, 10)],
+        vec![many(Metric::Instances, 12, 3)],
+        vec![
+            Reading {
+                lasting: Some(secs(60)),
+                ..many(Metric::Instances, 4, 3)
+            },
+            time(Metric::Orphaned, 360, 300),
+        ],
         vec![reading(
             Metric::Spawns,
             Quantity::Pace(PerSecond(412_300)),
@@ -256,10 +279,14 @@ pub(super) fn figures() -> Vec<Notice> {
         vec![],
     ]
     .map(|readings| {
-        notice(
-            evidence(readings),
-            nudge(Some((Signal::Term, 300)), None, false),
-        )
+        let counted = readings
+            .iter()
+            .any(|reading| reading.metric == Metric::Instances);
+        let of_all = Evidence {
+            peers: counted.then(peers),
+            ..evidence(readings)
+        };
+        notice(of_all, nudge(Some((Signal::Term, 300)), None, false))
     })
     .to_vec()
 }
@@ -372,7 +399,10 @@ pub(super) fn incident(next: Option<(Signal, u64)>, rests: Option<Rest>) -> Inci
         id: IncidentId(3),
         since: Mono::from_secs(4_990),
         stage: "nudged".to_owned(),
-        next: next.map(|(signal, at)| (signal, Mono::from_secs(at))),
+        next: next.map(|(signal, at)| {
+            let act = StageAct::Signal(signal, To::Tree);
+            (act, Mono::from_secs(at))
+        }),
         rests,
     }
 }
@@ -512,4 +542,74 @@ pub(super) fn daemon() -> Daemon {
             lasted: 40.0,
         }],
     }
+}
+
+/// Programs that were run and managers that were asked, and all that can come of it.
+fn errands() -> Vec<Notice> {
+    let command = Arc::new(Command {
+        program: "/usr/local/bin/tell".into(),
+        args: vec![
+            "--to".into(),
+            "ops".into(),
+            "--password".into(),
+            "hunter2".into(),
+        ],
+        timeout: secs(30),
+    });
+    let exec = || Task::Exec(command.clone());
+    let steward = Steward::System {
+        name: "nightly.service".into(),
+    };
+    let stop = || Task::Stop(steward.clone());
+    let stage = Occasion::Stage {
+        place: 2,
+        served: secs(3),
+    };
+    let run = |task, occasion| What::Run {
+        errand: ErrandId(8),
+        task,
+        occasion,
+    };
+    let ran = |task, came| What::Ran {
+        errand: ErrandId(8),
+        task,
+        came,
+        took: Duration::from_millis(120),
+    };
+    let said = Some(Text::from("no \x1b[2J route"));
+    let exited = |status, said| Came::Exited { status, said };
+    let next = |act| What::Nudge {
+        next: Some((act, secs(3))),
+        rests: None,
+        again: false,
+    };
+    let withheld = |act, why| What::Withheld {
+        act,
+        targets: 3,
+        why,
+    };
+    let inhabited = Rest::Unstoppable(Unstoppable::Inhabited {
+        name: "nightly.service".into(),
+        who: (pid(99), Text::from("db\x1b[2J")),
+        others: 2,
+    });
+    let all = [
+        next(StageAct::Exec(command.clone())),
+        next(StageAct::Stop),
+        run(exec(), stage),
+        run(exec(), Occasion::Closed(Closing::Recovered)),
+        run(stop(), stage),
+        ran(exec(), exited(0, None)),
+        ran(exec(), exited(3, said.clone())),
+        ran(exec(), Came::Signalled { signal: 11, said }),
+        ran(exec(), Came::TimedOut { said: None }),
+        ran(exec(), Came::Unstarted("No such file or directory".into())),
+        ran(exec(), Came::Lost),
+        ran(stop(), exited(0, None)),
+        ran(stop(), exited(5, Some("Unit is not loaded.".into()))),
+        withheld(StageAct::Exec(command.clone()), Rest::Mode(Mode::Nudge)),
+        withheld(StageAct::Exec(command.clone()), Rest::Busy),
+        withheld(StageAct::Stop, inhabited),
+    ];
+    all.into_iter().map(|what| notice(over(), what)).collect()
 }

@@ -17,6 +17,7 @@ use crate::engine::process::{Mark, Pid, ProcKey, StartTicks, Text};
 use crate::engine::rule::{
     Bound, Breaker, Clause, Limit, Mode, Origin, Rule, RuleSet, Scope, Stage, StageAct,
 };
+use crate::engine::steward::Managers;
 use crate::engine::units::Mono;
 use crate::engine::warrant::{EventCount, Spare};
 
@@ -73,6 +74,7 @@ fn rule(name: &str, matcher: Matcher, keep: Vec<Matcher>) -> Arc<Rule> {
         }],
         cooldown: Duration::from_secs(60),
         breaker: Breaker::default(),
+        on_close: None,
     })
 }
 
@@ -98,6 +100,8 @@ impl World {
             only_user: None,
             spare: Arc::new(Spare::default()),
             leash: None,
+            itself: None,
+            managers: Managers::default(),
             first_incident: 1,
         };
         let mut world = Self {

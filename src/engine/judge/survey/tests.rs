@@ -17,6 +17,7 @@ use crate::engine::rule::{
     Amount, Bound, Breaker, Clause, Limit, Measure, Mode, Origin, Rule, Scope, Stage, StageAct,
 };
 use crate::engine::snapshot::{Ask, Figures, Machine, Memory, RunState, Sample, Seen, Snapshot};
+use crate::engine::steward::Managers;
 use crate::engine::survey::{Findings, Image, Share, Survey};
 use crate::engine::units::{Bytes, Mono, Tier};
 use crate::engine::warrant::Spare;
@@ -85,6 +86,7 @@ fn rule(limits: &[u64]) -> Rule {
         }],
         cooldown: Duration::from_secs(60),
         breaker: Breaker::default(),
+        on_close: None,
     }
 }
 
@@ -96,6 +98,8 @@ impl World {
             only_user: None,
             spare: Arc::new(Spare::default()),
             leash: None,
+            itself: None,
+            managers: Managers::default(),
             first_incident: 1,
         };
         let root = Held {

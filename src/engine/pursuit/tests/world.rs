@@ -388,6 +388,7 @@ fn evidence(unit: UnitKey) -> Evidence {
         readings: Vec::new(),
         members: 1,
         pids: Vec::new(),
+        peers: None,
     }
 }
 

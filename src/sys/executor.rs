@@ -1,0 +1,311 @@
+//! Programs that are run for an incident.
+//!
+//! **Invariants.**
+//! - Nothing here blocks whoever calls it: each program has a thread of its own, which waits, reads and reaps.
+//! - A program gets what it is given and nothing else: its own session, a clean environment, `/` as its folder, the input on its
+//!   standard input. What it writes is read and thrown away but for the last line.
+//! - When its time is up it is ended, with its process group. It is our own child, not waited for yet: nobody else can bear its
+//!   number. What it started and left running when it ended by itself in time is its own affair.
+
+use std::fmt;
+use std::io::{self, PipeReader, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+
+use super::clock::Clock;
+use super::pidfd::{Life, PidFd};
+use super::signaller::end_own;
+use crate::engine::errand::{Came, ErrandId, Ran};
+use crate::engine::process::{Pid, Text};
+use crate::engine::redact;
+use crate::engine::units::Mono;
+
+/// Where programs look for others.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// So many threads: those who do not end when they are ended hold up nobody but these.
+const MOST: usize = 8;
+/// Stack of each.
+const STACK: usize = 256 << 10;
+/// Bytes kept of what is written.
+const TAIL: usize = 4 << 10;
+/// Bytes of the last line that are told.
+const LINE: usize = 200;
+/// How long one that was ended may take to be gone.
+const GOES: Duration = Duration::from_secs(2);
+
+/// What is to be run.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Its number.
+    pub errand: ErrandId,
+    /// The program.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// All of its environment besides `PATH` and `LANG`.
+    pub environment: Vec<(&'static str, String)>,
+    /// What stands on its standard input.
+    pub input: Vec<u8>,
+    /// When it is ended.
+    pub timeout: Duration,
+    /// As whom: user and group; `None` is as ourselves.
+    pub ids: Option<(u32, u32)>,
+}
+
+/// Runs programs.
+pub struct Executor {
+    deliver: Arc<dyn Fn(Ran) + Send + Sync>,
+    busy: Arc<AtomicUsize>,
+}
+
+impl fmt::Debug for Executor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Executor")
+            .field("busy", &self.busy)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Executor {
+    /// One who tells what came of each through `deliver`.
+    pub fn new(deliver: impl Fn(Ran) + Send + Sync + 'static) -> Self {
+        Self {
+            deliver: Arc::new(deliver),
+            busy: Arc::default(),
+        }
+    }
+
+    /// Runs a program. Returns at once; what cannot be started is told like all else.
+    pub fn run(&self, job: Job) {
+        let errand = job.errand;
+        let began = Clock.now();
+        let deliver = Arc::clone(&self.deliver);
+        if self.busy.fetch_add(1, Ordering::SeqCst) >= MOST {
+            self.busy.fetch_sub(1, Ordering::SeqCst);
+            return deliver(unstarted(errand, "too many do not end", began));
+        }
+        let busy = Arc::clone(&self.busy);
+        let tell = Arc::clone(&deliver);
+        let work = move || {
+            if let Some(mut child) = carry_out(&job, began, &*tell) {
+                // It does not go, and is waited for all the same.
+                let _ = child.wait();
+            }
+            busy.fetch_sub(1, Ordering::SeqCst);
+        };
+        let thread = std::thread::Builder::new()
+            .name("errand".to_owned())
+            .stack_size(STACK)
+            .spawn(work);
+        if let Err(error) = thread {
+            self.busy.fetch_sub(1, Ordering::SeqCst);
+            deliver(unstarted(errand, &error.to_string(), began));
+        }
+    }
+}
+
+fn unstarted(errand: ErrandId, why: &str, began: Mono) -> Ran {
+    let at = Clock.now();
+    Ran {
+        errand,
+        came: Came::Unstarted(why.into()),
+        at,
+        took: at.since(began),
+    }
+}
+
+/// Runs a program to its end and tells of it; the child where it did not go.
+fn carry_out(job: &Job, began: Mono, deliver: impl Fn(Ran)) -> Option<Child> {
+    let (mut child, output) = match start(job) {
+        Ok(started) => started,
+        Err(error) => {
+            deliver(unstarted(job.errand, &error.to_string(), began));
+            return None;
+        }
+    };
+    let until = began.after(job.timeout);
+    let mut watch = Watch {
+        output: Some(output),
+        input: child.stdin.take(),
+        unsent: &job.input,
+        tail: Vec::new(),
+    };
+    let hold = Pid::new(child.id()).and_then(|pid| PidFd::open(pid).ok());
+    let ended = watch.until_dead(hold.as_ref(), &mut child, until);
+    watch.read_rest();
+    let (came, left) = if let Some(status) = ended {
+        (came(status, watch.last_line()), None)
+    } else {
+        end_own(&mut child);
+        let by = Clock.now().after(GOES);
+        let gone = Watch::default().until_dead(hold.as_ref(), &mut child, by);
+        let said = watch.last_line();
+        (Came::TimedOut { said }, gone.is_none().then_some(child))
+    };
+    let at = Clock.now();
+    deliver(Ran {
+        errand: job.errand,
+        came,
+        at,
+        took: at.since(began),
+    });
+    left
+}
+
+fn came(status: ExitStatus, said: Option<Text>) -> Came {
+    match (status.code(), status.signal()) {
+        (Some(status), _) => Came::Exited { status, said },
+        (None, Some(signal)) => Came::Signalled { signal, said },
+        (None, None) => Came::Lost,
+    }
+}
+
+fn start(job: &Job) -> io::Result<(Child, PipeReader)> {
+    let (output, write) = io::pipe()?;
+    let mut command = Command::new(&job.program);
+    command
+        .args(&job.args)
+        .env_clear()
+        .env("PATH", PATH)
+        .env("LANG", "C.UTF-8")
+        .envs(job.environment.iter().map(|(name, value)| (name, value)))
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(write.try_clone()?)
+        .stderr(write);
+    if let Some((user, group)) = job.ids {
+        // With a user given, the standard library drops all other groups.
+        command.gid(group).uid(user);
+    }
+    // SAFETY: both may be called between fork and exec; they take no memory and no lock.
+    unsafe {
+        command.pre_exec(|| {
+            // Ours close by themselves; what we were started with may not. A kernel without the call has only ours.
+            let first: libc::c_uint = 3;
+            let last = libc::c_uint::MAX;
+            let _ = libc::syscall(
+                libc::SYS_close_range,
+                first,
+                last,
+                libc::CLOSE_RANGE_CLOEXEC,
+            );
+            match libc::setsid() {
+                -1 => Err(io::Error::last_os_error()),
+                _ => Ok(()),
+            }
+        });
+    }
+    let child = command.spawn()?;
+    fcntl_setfl(&output, fcntl_getfl(&output)? | OFlags::NONBLOCK)?;
+    if let Some(input) = &child.stdin {
+        fcntl_setfl(input, fcntl_getfl(input)? | OFlags::NONBLOCK)?;
+    }
+    Ok((child, output))
+}
+
+/// Both ends of a running program.
+#[derive(Default)]
+struct Watch<'j> {
+    output: Option<PipeReader>,
+    input: Option<ChildStdin>,
+    unsent: &'j [u8],
+    tail: Vec<u8>,
+}
+
+impl Watch<'_> {
+    /// Feeds and reads until the program is dead; `None` where it lives on then.
+    fn until_dead(
+        &mut self,
+        hold: Option<&PidFd>,
+        child: &mut Child,
+        until: Mono,
+    ) -> Option<ExitStatus> {
+        loop {
+            let dead = hold.is_none_or(|hold| hold.life() == Life::Dead);
+            if dead && let Ok(Some(status)) = child.try_wait() {
+                return Some(status);
+            }
+            let left = until.since(Clock.now());
+            if left.is_zero() {
+                return None;
+            }
+            // Without a hold on it, it is looked at now and then.
+            let nap = match hold {
+                Some(_) => left,
+                None => left.min(Duration::from_millis(50)),
+            };
+            self.wait(hold, nap);
+            self.feed();
+            self.read();
+        }
+    }
+
+    /// Waits until something can be done.
+    fn wait(&self, hold: Option<&PidFd>, span: Duration) {
+        let mut fds = Vec::with_capacity(3);
+        fds.extend(hold.map(|hold| PollFd::from_borrowed_fd(hold.as_fd(), PollFlags::IN)));
+        let output = self.output.as_ref();
+        fds.extend(output.map(|it| PollFd::from_borrowed_fd(it.as_fd(), PollFlags::IN)));
+        let input = self.input.as_ref();
+        fds.extend(input.map(|it| PollFd::from_borrowed_fd(it.as_fd(), PollFlags::OUT)));
+        // A poll that fails is one that ends early.
+        let _ = poll(&mut fds, Timespec::try_from(span).ok().as_ref());
+    }
+
+    fn feed(&mut self) {
+        let Some(input) = &mut self.input else { return };
+        match input.write(self.unsent) {
+            Ok(sent) => self.unsent = self.unsent.get(sent..).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            // It does not want to know.
+            Err(_) => self.unsent = &[],
+        }
+        if self.unsent.is_empty() {
+            self.input = None;
+        }
+    }
+
+    /// Reads what is there, but no more than a pipe holds: whoever writes without end is not to keep us here.
+    fn read(&mut self) {
+        let mut room = [0; 16 << 10];
+        for _ in 0..4 {
+            let Some(output) = &mut self.output else {
+                return;
+            };
+            match output.read(&mut room) {
+                Ok(0) => self.output = None,
+                Ok(length) => self.keep(room.get(..length).unwrap_or_default()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => self.output = None,
+            }
+        }
+    }
+
+    fn read_rest(&mut self) {
+        self.read();
+        // Whoever it left running has nobody to tell any more.
+        self.output = None;
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        self.tail.extend_from_slice(bytes);
+        let over = self.tail.len().saturating_sub(TAIL);
+        self.tail.drain(..over);
+    }
+
+    /// The last line with anything on it, cut short, secrets removed.
+    fn last_line(&self) -> Option<Text> {
+        let mut lines = self.tail.split(|byte| *byte == b'\n');
+        let line = lines.rfind(|line| !line.trim_ascii().is_empty())?;
+        Some(redact::command_line(&[Text::new(line.trim_ascii())], LINE))
+    }
+}
