@@ -162,9 +162,9 @@ fn ps_page() {
     golden("ps-empty.txt", &ps(&none, Paint::Plain));
 }
 
-#[test]
-fn why_page() {
-    let member = Relation::Member {
+/// A member of a tree that is over one limit and near to others.
+fn breaching() -> Relation {
+    Relation::Member {
         unit: UnitKey::Tree(key(4711)),
         label: None,
         root: Text::from("pytest"),
@@ -186,7 +186,11 @@ fn why_page() {
         peers: Some(Box::new(peers())),
         soonest: Some(Mono::from_secs(5_018)),
         incident: Some(Box::new(incident(Some((Signal::Term, 5_002)), None))),
-    };
+    }
+}
+
+#[test]
+fn why_page() {
     let rule = |name: &str, relation| RuleExplanation {
         rule: name.into(),
         mode: Mode::Enforce,
@@ -216,7 +220,7 @@ fn why_page() {
                 "py",
                 Relation::Barred("pytest[4711] above it is the root".to_owned()),
             ),
-            rule("pytest", member),
+            rule("pytest", breaching()),
         ],
         notes: BTreeMap::from([("answers", "12".to_owned())]),
     };

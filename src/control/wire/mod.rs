@@ -431,10 +431,6 @@ pub struct RuleWhy {
 }
 
 /// How a rule stands to a process.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "an answer has one for each rule: a handful"
-)]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "relation", rename_all = "snake_case")]
 pub enum Relation {

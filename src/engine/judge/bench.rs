@@ -236,13 +236,7 @@ impl Judge {
         let Some(unit) = self.units.get(&id) else {
             return;
         };
-        let mut measures = self.measure(unit, &|_| true);
-        let keeps = !unit.rule.keep.is_empty();
-        let unknown = || unit.members.iter().any(|serial| self.is_unknown(*serial));
-        if unit.label.is_some() || (keeps && unknown()) {
-            let sure = self.measure(unit, &|serial| !self.may_be_kept(serial, id));
-            measures.is_at_least(&sure);
-        }
+        let mut measures = self.measure_all(id, unit);
         if let Some(range) = &mut measures.cpu_time {
             *range = self.refine(id, *range, groups);
         }
@@ -285,6 +279,18 @@ impl Judge {
         self.survey(id, out);
         self.escalate(id, out);
         self.plan(id);
+    }
+
+    /// What a unit measures now: no less than those use who are members for sure, no more than all who may be.
+    fn measure_all(&self, id: UnitId, unit: &Unit) -> Measures {
+        let mut measures = self.measure(unit, &|_| true);
+        let keeps = !unit.rule.keep.is_empty();
+        let unknown = || unit.members.iter().any(|serial| self.is_unknown(*serial));
+        if unit.label.is_some() || (keeps && unknown()) {
+            let sure = self.measure(unit, &|serial| !self.may_be_kept(serial, id));
+            measures.is_at_least(&sure);
+        }
+        measures
     }
 
     /// Whether some member's figures are older than this look: it has not run since they were read.
