@@ -135,6 +135,11 @@ pub fn standing(subject: &Subject<'_>, lists: &Lists<'_>) -> Standing {
     let boundaries = configured(List::Boundaries, lists.boundaries, subject);
     let protect = configured(List::Protect, lists.protect, subject);
     match (entry, boundaries, protect) {
+        // What a job could not leave by is none of it where a person said so.
+        (Some(Entry::Boundary(Kind::Multiplexer | Kind::BuildDaemon)), Some(reason), _)
+        | (Some(Entry::Boundary(Kind::Multiplexer | Kind::BuildDaemon)), None, Some(reason)) => {
+            Standing::Boundary(reason)
+        }
         (Some(Entry::Boundary(kind)), _, _) => Standing::Boundary(by_name(kind, facts)),
         (_, Some(reason @ Reason::Configured { .. }), _) => Standing::Boundary(reason),
         (Some(Entry::Protected(kind)), _, _) => Standing::Protected(by_name(kind, facts)),

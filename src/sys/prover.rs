@@ -10,12 +10,12 @@
 
 use std::fs::File;
 use std::io::Read as _;
-use std::os::unix::fs::MetadataExt as _;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
 use super::glimpse;
+use super::status::Status;
 use crate::engine::label::{Carries, Label};
 use crate::engine::process::{Pid, Uid};
 
@@ -25,6 +25,8 @@ const PATIENCE: Duration = Duration::from_millis(40);
 const MOST_STUCK: usize = 8;
 /// What is read of an environment.
 const MOST: u64 = 4 << 20;
+/// So many threads are looked at.
+const THREADS: usize = 16;
 /// In the midst of an exec a process shows none: so often it is looked at again,
 const AGAIN: u32 = 4;
 /// after so long each time.
@@ -130,13 +132,32 @@ fn may_be_a_persons(pid: Pid) -> bool {
 
 /// The environment of a process of this user; `None` where it cannot be read, or is another's.
 fn environment(pid: Pid, owner: Uid) -> Option<Vec<u8>> {
-    let file = File::open(format!("/proc/{pid}/environ")).ok()?;
-    // It is its effective user's file, while it may be looked into.
-    let theirs = std::fs::metadata(format!("/proc/{pid}")).ok()?.uid();
-    if Uid(theirs) != owner {
+    // The owner of the folder is no measure: it is root for whoever may not be looked into.
+    let status = std::fs::read(format!("/proc/{pid}/status")).ok()?;
+    if Status::new(&status)?.owner() != Some(owner) {
         return None;
     }
+    match read(&format!("/proc/{pid}/environ")) {
+        Some(environment) if !environment.is_empty() => Some(environment),
+        // Where the first thread has ended, the others show it.
+        none => of_another_thread(pid).or(none),
+    }
+}
+
+/// What another thread than the first shows, where one shows anything.
+fn of_another_thread(pid: Pid) -> Option<Vec<u8>> {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+    let threads = threads.flatten().take(THREADS);
+    let mut shown = threads.filter_map(|thread| {
+        let file = thread.path().join("environ");
+        read(file.to_str()?)
+    });
+    shown.find(|environment| !environment.is_empty())
+}
+
+fn read(file: &str) -> Option<Vec<u8>> {
     let mut text = Vec::new();
+    let file = File::open(file).ok()?;
     file.take(MOST).read_to_end(&mut text).ok()?;
     Some(text)
 }
@@ -162,6 +183,7 @@ mod tests {
 
     use super::*;
     use crate::engine::process::Text;
+    use crate::sys::villain::Leaderless;
 
     fn label(value: &str) -> Label {
         Label {
@@ -257,6 +279,26 @@ mod tests {
         child.kill().unwrap();
         child.wait().unwrap();
         assert_eq!(answer, Carries::Another);
+    }
+
+    #[test]
+    fn where_the_first_thread_has_ended_another_shows_it() {
+        // Its environment is that of the tests.
+        let one = Leaderless::start();
+        let ours = std::fs::read("/proc/self/environ").unwrap();
+        let mut entries = ours.split(|byte| *byte == 0);
+        let entry = entries.find(|entry| entry.contains(&b'=')).unwrap();
+        let mut both = entry.splitn(2, |byte| *byte == b'=');
+        let name = String::from_utf8(both.next().unwrap().to_vec()).unwrap();
+        let ours = Label {
+            name: name.as_str().into(),
+            value: Text::new(both.next().unwrap()),
+            ..label("")
+        };
+        let mut prover = Prover::default();
+        assert_eq!(prover.ask(one.pid(), Whom::Named, &ours), Carries::It);
+        let other = label("7");
+        assert_eq!(prover.ask(one.pid(), Whom::Named, &other), Carries::Another);
     }
 
     #[test]

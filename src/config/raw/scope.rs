@@ -7,9 +7,35 @@ use crate::config::yaml::{Node, Value};
 use crate::engine::rule::Scope;
 
 /// What tells jobs apart, for whoever named something that does not.
-const JOBS: &str = "what tells jobs apart: GITHUB_RUN_ID, CI_JOB_ID (GitLab), BUILD_TAG or BUILD_ID (Jenkins), \
-                    BUILDKITE_JOB_ID, CIRCLE_WORKFLOW_JOB_ID, BUILD_BUILDID (Azure), or a variable that your launcher \
-                    sets to something new each time";
+const JOBS: &str = "what tells jobs apart: RUNNER_TRACKING_ID (GitHub), CI_JOB_ID (GitLab), BUILD_TAG (Jenkins), \
+                    BUILDKITE_JOB_ID, CIRCLE_WORKFLOW_JOB_ID, or a variable that your launcher sets to something new \
+                    each time";
+
+/// What tells jobs apart though its name begins like others that do not.
+const NOT_SHARED: [&str; 1] = ["RUNNER_TRACKING_ID"];
+
+/// The number of a run, a build or a commit: jobs that run side by side may have the same.
+const SHARED: [&str; 19] = [
+    "GITHUB_RUN_ID",
+    "GITHUB_RUN_NUMBER",
+    "GITHUB_RUN_ATTEMPT",
+    "GITHUB_JOB",
+    "GITHUB_SHA",
+    "GITHUB_REF*",
+    "GITHUB_HEAD_REF",
+    "GITHUB_BASE_REF",
+    "BUILD_ID",
+    "BUILD_NUMBER",
+    "BUILD_DISPLAY_NAME",
+    "BUILD_BUILDID",
+    "BUILD_BUILDNUMBER",
+    "CI_PIPELINE_*",
+    "CI_COMMIT_*",
+    "CIRCLE_WORKFLOW_ID",
+    "CIRCLE_BUILD_NUM",
+    "BUILDKITE_BUILD_*",
+    "GIT_COMMIT",
+];
 
 /// Set for everybody, or for all that a person does in a login.
 const EVERYBODYS: [&str; 47] = [
@@ -140,7 +166,11 @@ fn env(name: &str, span: Span, reader: &mut Reader<'_>) -> Option<Scope> {
         reader.refuse_with_help(span, message, "expected `env:NAME`", JOBS);
         return None;
     }
-    let why = if is_one_of(name, &EVERYBODYS) {
+    let why = if NOT_SHARED.contains(&name) {
+        return Some(Scope::Env(name.into()));
+    } else if is_one_of(name, &SHARED) {
+        "may be the same in two jobs that run side by side"
+    } else if is_one_of(name, &EVERYBODYS) {
         "is the same in all that a person does: their whole login would be one job"
     } else if is_one_of(name, &SERVICES) {
         "is set by the service manager, for a whole login too"
@@ -172,8 +202,9 @@ mod tests {
     fn what_tells_a_job_is_not_refused() {
         let jobs = JOBS.split([' ', ',', '(', ')']);
         for name in jobs.filter(|word| word.contains('_')) {
-            for list in [&EVERYBODYS[..], &SERVICES, &FLAGS] {
-                assert!(!is_one_of(name, list), "{name}");
+            for list in [&EVERYBODYS[..], &SERVICES, &FLAGS, &SHARED] {
+                let apart = NOT_SHARED.contains(&name) || !is_one_of(name, list);
+                assert!(apart, "{name}");
             }
         }
         for (name, list) in [
@@ -182,6 +213,8 @@ mod tests {
             ("XDG_SESSION_ID", &EVERYBODYS),
             ("INVOCATION_ID", &SERVICES),
             ("CI", &FLAGS),
+            ("GITHUB_RUN_ID", &SHARED),
+            ("BUILD_ID", &SHARED),
         ] {
             assert!(is_one_of(name, list), "{name}");
         }

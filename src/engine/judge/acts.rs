@@ -251,6 +251,7 @@ impl Judge {
         if order == Some(Order::End) {
             self.note_struck(flight.unit, report);
         }
+        self.doubt_those_who_left(report);
         self.note_continued(flight.unit, &report.continued);
         let Some(unit) = self.units.get_mut(&flight.unit) else {
             return self.undo(frozen, out);

@@ -170,6 +170,17 @@ impl Dossier {
         }
     }
 
+    /// Whether it may belong to a job by what it carries. Kin of the root may not leave by running a multiplexer or a build
+    /// daemon; of all others those that people live in, and their shells, are none of it, and nobody is before it is known what
+    /// it runs.
+    pub(super) fn may_join(&self, kin: bool) -> bool {
+        match (kin, &self.standing) {
+            (true, standing) => !matches!(standing.in_a_job(), Standing::Boundary(_)),
+            (false, Standing::Plain) => self.learning == Learning::Settled,
+            (false, Standing::Protected(_) | Standing::Boundary(_)) => false,
+        }
+    }
+
     /// Whether it has left the trees of a rule for good.
     pub(super) fn is_kept_from(&self, rule: usize) -> bool {
         self.kept.as_deref().unwrap_or_default().contains(&rule)

@@ -317,6 +317,7 @@ impl Judge {
                 Placed::Top => self.crown(serial, index, out),
                 Placed::Joins(job) => self.admit(job, serial),
                 Placed::Below => {}
+                Placed::Unproven => self.schedule_proof(serial, self.now),
                 Placed::Unsure => {
                     self.hopeful.insert(serial);
                 }
@@ -347,7 +348,12 @@ impl Judge {
     fn place_in_job(&self, serial: Serial, index: usize, name: &Arc<str>) -> Placed {
         let dossier = self.dossiers.get(&serial);
         let Some(label) = self.label_of(serial, name) else {
-            return Placed::Below;
+            // What it carried may be so no more: it is asked again.
+            return if self.may_carry(serial, name) {
+                Placed::Unproven
+            } else {
+                Placed::Below
+            };
         };
         if dossier.is_none_or(|dossier| dossier.is_kept_from(index)) {
             return Placed::Below;
@@ -548,6 +554,8 @@ enum Placed {
     Below,
     /// There is a unit of its job.
     Joins(UnitId),
+    /// What it carries was read too long ago.
+    Unproven,
     /// Something above it is not known yet.
     Unsure,
 }

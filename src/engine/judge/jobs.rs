@@ -25,8 +25,9 @@ use crate::engine::evidence::UnitKey;
 use crate::engine::facts::{Facts, Question, Read};
 use crate::engine::forest::{FirstSign, Life, Node, Serial};
 use crate::engine::guard::Standing;
+use crate::engine::incident::Phase;
 use crate::engine::label::Label;
-use crate::engine::process::Text;
+use crate::engine::process::{ProcKey, Text};
 use crate::engine::rule::{RuleName, Scope};
 use crate::engine::units::Mono;
 use crate::engine::warrant::{Outcome, Report, Shelter, Withheld};
@@ -158,7 +159,7 @@ impl Judge {
     }
 
     /// Has an environment read again at that moment, or sooner where that was due already.
-    fn schedule_proof(&mut self, serial: Serial, at: Mono) {
+    pub(super) fn schedule_proof(&mut self, serial: Serial, at: Mono) {
         let Some(dossier) = self.dossiers.get_mut(&serial) else {
             return;
         };
@@ -221,6 +222,11 @@ impl Judge {
         })
     }
 
+    /// Whether a process may carry a label of this name: it did when it was last read, and that is not certain now.
+    pub(super) fn may_carry(&self, serial: Serial, name: &str) -> bool {
+        !self.is_current(serial) && self.value(serial, name).is_some()
+    }
+
     /// The unit of a rule and label.
     pub(super) fn job(&self, index: usize, label: &Label) -> Option<UnitId> {
         let its = |unit: &Unit| unit.index == index && unit.label.as_ref() == Some(label);
@@ -246,7 +252,14 @@ impl Judge {
             let Some((unit, label)) = self.labeled(id) else {
                 continue;
             };
-            if self.carries(serial, &label) {
+            // A stray that turns out to be what people live in is none of it either.
+            let stray = self
+                .units
+                .get(&id)
+                .is_some_and(|unit| unit.strays.contains(&serial));
+            let dossier = self.dossiers.get(&serial);
+            let stays = !stray || dossier.is_some_and(|dossier| dossier.may_join(false));
+            if self.carries(serial, &label) && stays {
                 continue;
             }
             if self.units.get(&id).is_some_and(|unit| unit.root == serial) {
@@ -308,7 +321,7 @@ impl Judge {
         else {
             return;
         };
-        let outside = matches!(dossier.standing.in_a_job(), Standing::Boundary(_));
+        let outside = !dossier.may_join(kin);
         if dossier.units.contains(&id) || outside || dossier.is_kept_from(index) {
             return;
         }
@@ -350,9 +363,29 @@ impl Judge {
             unit.strays.remove(&serial);
             unit.part();
         }
-        self.withdraw(id, out);
+        let phase = self.units.get(&id).and_then(|unit| unit.incident.as_ref());
+        let acting = phase.is_some_and(|incident| matches!(incident.phase, Phase::Acting(_)));
+        // An act under way goes on: the door asks each one what it carries.
+        if !acting {
+            self.withdraw(id, out);
+        }
         self.review_frozen(id, out);
         self.close_if_empty(id, out);
+    }
+
+    /// Whoever the door found to carry something else is asked again: what was recorded of it is not so.
+    pub(super) fn doubt_those_who_left(&mut self, report: &Report) {
+        let left =
+            |(_, outcome): &&(ProcKey, Outcome)| *outcome == Outcome::Withheld(Withheld::Left);
+        for (key, _) in report.each.iter().filter(left) {
+            let Some(serial) = self.forest.find(*key) else {
+                continue;
+            };
+            if let Some(dossier) = self.dossiers.get_mut(&serial) {
+                dossier.carried.doubt();
+            }
+            self.schedule_proof(serial, self.now);
+        }
     }
 
     /// Events were lost: anybody may run another image.

@@ -88,6 +88,10 @@ impl Judge {
             Standing::Protected(reason) => return Some(Shelter::Protected(reason)),
             Standing::Boundary(reason) => return Some(Shelter::Boundary(reason)),
         }
+        // Whoever was kept before anybody knew whom it had started leaves those behind.
+        if unit.label.is_some() && dossier.is_kept_from(unit.index) {
+            return Some(Shelter::Kept);
+        }
         if self.settings.leash.is_some() && dossier.leashed == Leashed::Outside {
             return Some(Shelter::Leash);
         }
