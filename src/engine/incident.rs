@@ -25,6 +25,8 @@ pub const RECOVERY: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_secs(10);
 /// How often a stage waits for the root's new image to be known.
 const HOLDS: u32 = 3;
+/// How long a stage waits for its turn among those of others.
+const TURN: Duration = Duration::from_secs(30);
 
 /// An open incident.
 #[derive(Clone, Debug)]
@@ -55,6 +57,8 @@ pub struct Incident {
     retry: Mono,
     /// How often the stage at hand waited for what is not known yet.
     held: u32,
+    /// Since when the stage at hand waits for its turn among those of others.
+    waits: Option<Mono>,
     /// Stages before this one have had their programs run.
     ran: usize,
     /// What it rests on.
@@ -145,6 +149,7 @@ impl Incident {
             said: false,
             retry: Mono::BOOT,
             held: 0,
+            waits: None,
             ran: 0,
             weight: Weight::Grave,
         }
@@ -406,6 +411,7 @@ impl Incident {
         self.next = self.next.saturating_add(1);
         self.clock = at;
         self.held = 0;
+        self.waits = None;
         self.phase = Phase::Climbing;
     }
 
@@ -432,6 +438,12 @@ impl Incident {
         self.held <= HOLDS
     }
 
+    /// Whether the stage at hand may go on waiting for its turn. Not for ever: what comes behind it may be what ends the tree.
+    pub fn waits(&mut self, now: Mono) -> bool {
+        let since = *self.waits.get_or_insert(now);
+        now.since(since) < TURN
+    }
+
     /// An act was called off before anything was sent; the stage stays due.
     pub fn called_off(&mut self) {
         self.phase = Phase::Climbing;
@@ -451,6 +463,7 @@ impl Incident {
     /// The clock stood still since that moment: nothing was served from then on, also of a stage that began since.
     pub fn stand(&mut self, since: Mono, now: Mono) {
         self.clock = now.before(since.since(self.clock));
+        self.waits = None;
     }
 
     /// The ladder is another one now: the stage stays where all before it is as it was, else the climb goes on after
@@ -460,6 +473,7 @@ impl Incident {
         self.next = same_stage(self.next, acts(), new);
         self.ran = self.ran.min(alike(acts(), new));
         self.clock = now;
+        self.waits = None;
         self.said = false;
         if let Phase::Resting(_) = self.phase {
             self.phase = Phase::Climbing;
