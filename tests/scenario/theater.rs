@@ -297,6 +297,7 @@ impl Theater {
             "stop" => self.deed(whom, Deed::Stop)?,
             "continue" => self.deed(whom, Deed::Continue)?,
             "session" => self.deed(whom, Deed::Session)?,
+            "enter" => self.deed(whom, Deed::Enter(words.word(2)?.to_owned()))?,
             "leader-exit" => self.deed(whom, Deed::LeaderExit)?,
             "reclaim" => self.deed(whom, Deed::Reclaim(size(words.word(2)?)?))?,
             "own" => self.deed(whom, Deed::Own(number(words.word(2)?)?))?,
