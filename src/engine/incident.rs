@@ -47,6 +47,8 @@ pub struct Incident {
     pub told: Option<Mono>,
     /// Whether any signal of ours was sent.
     pub signalled: bool,
+    /// How often a manager was asked to stop what it lives in.
+    pub asked: u32,
     /// How surely each of them was known of that signals were for.
     pub certainty: Certainty,
     /// Whether a stage was refused by the kernel.
@@ -144,6 +146,7 @@ impl Incident {
             clear: None,
             told: None,
             signalled: false,
+            asked: 0,
             certainty: Certainty::Heard,
             denied: false,
             said: false,
@@ -185,6 +188,7 @@ impl Incident {
             *self = Self {
                 told: self.told,
                 signalled: self.signalled,
+                asked: self.asked,
                 certainty: self.certainty,
                 denied: self.denied,
                 ran: self.ran,
@@ -236,12 +240,17 @@ impl Incident {
             ladder: rule.ladder.iter().map(|stage| stage.act.clone()).collect(),
             told: self.told,
             // What became of an act under way, nobody will know: the tree is taken to have been signalled.
-            signalled: self.signalled || self.is_signalling(rule),
+            signalled: self.has_acted() || self.is_signalling(rule),
             denied: self.denied,
             said: self.said,
             ran: self.ran,
             weight: self.weight,
         }
+    }
+
+    /// Whether whoever goes away goes because of us.
+    pub const fn has_acted(&self) -> bool {
+        self.signalled || self.asked > 0
     }
 
     /// Whether an act is under way that may end it. Whoever is only frozen goes away by itself, if it does.

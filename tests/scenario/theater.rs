@@ -64,6 +64,7 @@ fn conduct(world: &Words) -> Result<Conduct, String> {
         Some("fail") => Ok(Conduct::Fails(took)),
         Some("hang") => Ok(Conduct::Hangs),
         Some("vanish") => Ok(Conduct::Vanishes),
+        Some("missing") => Ok(Conduct::Missing),
         Some(other) => Err(format!("programs do not {other}")),
     }
 }

@@ -156,8 +156,8 @@ impl Judge {
             task,
         };
         let stops = matches!(errand.task, Task::Stop(_));
-        // Whoever goes away from now on goes because we asked for it.
-        incident.signalled |= stops;
+        // Whoever goes away from now on goes because we asked for it, unless it turns out that nobody was asked.
+        incident.asked = incident.asked.saturating_add(u32::from(stops));
         incident.ran(now);
         if stops {
             // A request is of no use to who stands still.
@@ -248,6 +248,13 @@ impl Judge {
         let Some((errand, _)) = self.errands.begun.remove(&ran.errand) else {
             return;
         };
+        if let (Task::Stop(_), Came::Unstarted(_)) = (&errand.task, &ran.came) {
+            let incidents = self.units.values_mut();
+            let mut incidents = incidents.filter_map(|unit| unit.incident.as_mut());
+            if let Some(incident) = incidents.find(|incident| incident.id == errand.incident) {
+                incident.asked = incident.asked.saturating_sub(1);
+            }
+        }
         out.push(Decision::Tell(errand.over(self.now, ran.came, ran.took)));
     }
 
