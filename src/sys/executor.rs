@@ -6,6 +6,7 @@
 //!   standard input. What it writes is read and thrown away but for the last line.
 //! - When its time is up it is ended, with its process group. It is our own child, not waited for yet: nobody else can bear its
 //!   number. What it started and left running when it ended by itself in time is its own affair.
+//! - Should we die meanwhile, however we do, it dies with us: nobody would end it when its time is up.
 
 use std::fmt;
 use std::io::{self, PipeReader, Read, Write};
@@ -235,7 +236,7 @@ fn came(status: ExitStatus, said: Option<Text>) -> Came {
     }
 }
 
-/// Starts the program of a job.
+/// Starts the program of a job. The child is bound to the calling thread: it dies with it.
 fn start(job: &Job, args: &[String]) -> io::Result<(Child, PipeReader)> {
     let (output, write) = io::pipe()?;
     let mut command = Command::new(&job.program);
@@ -254,9 +255,22 @@ fn start(job: &Job, args: &[String]) -> io::Result<(Child, PipeReader)> {
         // With a user given, the standard library drops all other groups.
         command.gid(group).uid(user);
     }
-    // SAFETY: both may be called between fork and exec; they take no memory and no lock.
+    let spared = is_spared();
+    let ours = std::process::id();
+    // SAFETY: all of these may be called between fork and exec; they take no memory and no lock.
     unsafe {
-        command.pre_exec(|| {
+        command.pre_exec(move || {
+            // A change of user lets go of this; the standard library has changed it by now.
+            if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) == -1 {
+                return Err(io::Error::last_os_error());
+            }
+            // We may have died just before.
+            if i64::from(libc::getppid()) != i64::from(ours) {
+                return Err(io::Error::from_raw_os_error(libc::ESRCH));
+            }
+            if spared {
+                be_as_others();
+            }
             // Ours close by themselves; what we were started with may not. A kernel without the call has only ours.
             let first: libc::c_uint = 3;
             let last = libc::c_uint::MAX;
@@ -278,6 +292,32 @@ fn start(job: &Job, args: &[String]) -> io::Result<(Child, PipeReader)> {
         fcntl_setfl(input, fcntl_getfl(input)? | OFlags::NONBLOCK)?;
     }
     Ok((child, output))
+}
+
+/// Whether we are spared when memory runs out, as a service is.
+fn is_spared() -> bool {
+    let score = std::fs::read_to_string("/proc/self/oom_score_adj");
+    let score = score
+        .ok()
+        .and_then(|score| score.trim().parse::<i32>().ok());
+    score.is_some_and(|score| score < 0)
+}
+
+/// What is ours to be spared for is not a program's of somebody else's. A refusal changes nothing of what it does.
+///
+/// May be called between fork and exec.
+fn be_as_others() {
+    // SAFETY: the path and the bytes are static, and the descriptor is our own.
+    unsafe {
+        let fd = libc::open(
+            c"/proc/self/oom_score_adj".as_ptr(),
+            libc::O_WRONLY | libc::O_CLOEXEC,
+        );
+        if fd >= 0 {
+            let _ = libc::write(fd, c"0".as_ptr().cast(), 1);
+            libc::close(fd);
+        }
+    }
 }
 
 /// Both ends of a running program.
@@ -403,6 +443,28 @@ mod tests {
         let left = carry_out(job, Clock.now(), move |ran| send.send(ran).unwrap());
         assert!(left.is_none());
         receive.recv().unwrap().came
+    }
+
+    #[test]
+    fn a_program_dies_with_whoever_waits_for_it() {
+        let job = job("/bin/sh", &["-c", "sleep 10"]);
+        let bound = std::thread::spawn(move || start(&job, &job.args).unwrap());
+        let (mut child, _output) = bound.join().unwrap();
+        assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGKILL));
+    }
+
+    #[test]
+    fn a_program_is_not_spared_as_we_are() {
+        let own = "/proc/self/oom_score_adj";
+        let score = || std::fs::read_to_string(own).unwrap().trim().to_owned();
+        let before = score();
+        // Only the privileged may; for all others nothing is to change.
+        let _ = std::fs::write(own, "-1");
+        let ours = score();
+        let came = came_of(&job("/bin/cat", &[own]));
+        std::fs::write(own, before).unwrap();
+        let expected = if ours.starts_with('-') { "0" } else { &ours };
+        assert_eq!(came.said(), Some(&Text::from(expected)));
     }
 
     #[test]
