@@ -243,6 +243,29 @@ impl Judge {
         out.push(Decision::Run(errand));
     }
 
+    /// An orderly end: of the closings that still wait for their turn it is said that nothing is run, once.
+    pub fn finish(&mut self) -> Vec<Notice> {
+        let row = std::mem::take(&mut self.errands.row);
+        let told = row.into_iter().filter_map(|errand| {
+            let Task::Exec(command) = errand.task else {
+                return None;
+            };
+            let what = What::Withheld {
+                act: StageAct::Exec(command),
+                targets: 0,
+                why: Rest::Busy,
+            };
+            Some(Notice {
+                at: self.now,
+                incident: errand.incident,
+                mode: errand.mode,
+                evidence: errand.evidence,
+                what,
+            })
+        });
+        told.collect()
+    }
+
     /// Takes in what an errand came to.
     pub(super) fn take_back(&mut self, ran: Ran, out: &mut Vec<Decision>) {
         let Some((errand, _)) = self.errands.begun.remove(&ran.errand) else {
