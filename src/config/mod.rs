@@ -31,6 +31,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::diagnostic::{Paint, Place, Problem, Refusal, Severity, render};
+pub use self::trust::runnable;
 
 use self::diagnostic::Findings;
 use self::raw::document::{self, Document};

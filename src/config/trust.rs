@@ -42,6 +42,26 @@ pub(super) fn distrusted(path: &Path) -> io::Result<Option<Distrust>> {
     Ok(None)
 }
 
+/// The path by which a program is to be run: as root the one that all links lead to, of which nobody else can change any part.
+/// Links on the way there may lie where others can.
+///
+/// # Errors
+/// It is not there, or root should not run it, and why.
+pub fn runnable(path: &Path, uid: u32) -> Result<PathBuf, String> {
+    if uid != 0 {
+        return Ok(path.to_owned());
+    }
+    let real = fs::canonicalize(path).map_err(|error| error.to_string())?;
+    match distrusted(&real) {
+        Ok(None) => Ok(real),
+        Ok(Some(found)) => {
+            let place = found.place.display();
+            Err(format!("root does not run it: {place}: {}", found.why))
+        }
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 /// Why root should not believe a file that was opened.
 pub(super) fn of_file(metadata: &Metadata) -> Option<String> {
     judge(metadata.uid(), metadata.mode(), Kind::File)
@@ -77,7 +97,28 @@ fn judge(owner: u32, mode: u32, kind: Kind) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
+
+    #[test]
+    fn root_runs_where_all_links_lead_and_nothing_of_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let (program, link) = (folder.path().join("tell"), folder.path().join("link"));
+        fs::write(&program, "").unwrap();
+        std::os::unix::fs::symlink(&program, &link).unwrap();
+        assert_eq!(runnable(&link, 1000), Ok(link.clone()));
+        let mode = |mode| fs::Permissions::from_mode(mode);
+        fs::set_permissions(&program, mode(0o757)).unwrap();
+        let why = runnable(&link, 0).unwrap_err();
+        assert!(why.starts_with("root does not run it"), "{why}");
+        if rustix::process::geteuid().is_root() {
+            fs::set_permissions(&program, mode(0o755)).unwrap();
+            assert_eq!(runnable(&link, 0), Ok(fs::canonicalize(&program).unwrap()));
+        }
+        fs::remove_file(&program).unwrap();
+        assert!(runnable(&link, 0).is_err());
+    }
 
     #[test]
     fn root_believes_only_what_is_roots_alone() {

@@ -9,15 +9,16 @@
 use jiff::tz::TimeZone;
 
 use crate::cli::render::Entry;
+use crate::config;
 use crate::control::wire::Event;
 use crate::engine::decision::Input;
 use crate::engine::errand::{Came, Errand, Ran, Task};
 use crate::engine::process::Uid;
 use crate::engine::steward::Steward;
 use crate::engine::units::Mono;
-use crate::sys::clients::Clients;
+use crate::sys::clients::{self, Clients};
 use crate::sys::clock::Clock;
-use crate::sys::executor::{Executor, Job};
+use crate::sys::executor::{Executor, Job, Question};
 use crate::sys::users::Users;
 
 use super::inbox::{Mail, Post};
@@ -60,6 +61,8 @@ impl Errands {
         let mut job = Job {
             errand: errand.id,
             program: std::path::PathBuf::new(),
+            name: std::path::PathBuf::new(),
+            first: None,
             args: Vec::new(),
             environment: environment(&entry),
             input: Vec::new(),
@@ -68,10 +71,11 @@ impl Errands {
         };
         let ready = match &errand.task {
             Task::Exec(command) => {
-                job.program = (&*command.program).into();
+                job.name = (&*command.program).into();
                 job.args.clone_from(&command.args);
                 job.input = (entry.json() + "\n").into_bytes();
-                Ok(())
+                // Since the rules were read somebody may have put something else there.
+                config::runnable(&job.name, self.user.0).map(|program| job.program = program)
             }
             Task::Stop(steward) => self.ask(steward, &mut job),
         };
@@ -80,7 +84,7 @@ impl Errands {
             Err(why) => {
                 let ran = Ran {
                     errand: errand.id,
-                    came: Came::Unstarted(why.into()),
+                    came: Came::Unstarted(why.as_str().into()),
                     at: now,
                     took: std::time::Duration::ZERO,
                 };
@@ -91,13 +95,18 @@ impl Errands {
     }
 
     /// The client that asks a manager, as whom the manager is.
-    fn ask(&self, steward: &Steward, job: &mut Job) -> Result<(), &'static str> {
+    fn ask(&self, steward: &Steward, job: &mut Job) -> Result<(), String> {
         let (client, args) = self
             .clients
             .asks(steward)
             .ok_or("its client is not here any more")?;
-        client.clone_into(&mut job.program);
+        client.clone_into(&mut job.name);
+        job.program = config::runnable(client, self.user.0)?;
         job.args = args;
+        job.first = clients::asks_first(steward).map(|args| Question {
+            args,
+            heeds: clients::nobody_needs_it,
+        });
         job.environment = Vec::new();
         let Some(Uid(uid)) = steward.user() else {
             return Ok(());

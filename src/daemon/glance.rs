@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
+use crate::config;
 use crate::engine::decision::{Decision, Hearing, Input, View};
 use crate::engine::judge::{Judge, Settings};
 use crate::engine::process::Uid;
@@ -41,7 +42,7 @@ pub(crate) fn glance(rules: Arc<RuleSet>, span: Duration) -> Result<View, StartE
         }),
         itself: None,
         leash: None,
-        managers: Clients::here().managers(),
+        managers: Clients::here(|place| config::runnable(place, user.0).ok()).managers(),
         first_incident: 1,
     };
     let (learnt, facts) = channel();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::config;
 use crate::control::server;
 use crate::control::socket::{self, Access, Claim};
 use crate::engine::account::Accounting;
@@ -80,7 +81,7 @@ fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
     let keeping = loaded.rules.keeping;
     let historian = Historian::new(history, keeping, &boot, options.only_under, &post);
     let groups = groups(options.accounting);
-    let clients = clients(options);
+    let clients = clients(options, user);
     let managers = clients.managers();
     let errands = Errands::new(clients, user, &post);
     let shells = Shells::start(Path::new("/proc"), groups, errands, pursuer, keeper, &post)?;
@@ -139,11 +140,12 @@ fn place(options: &Options, user: Uid) -> PathBuf {
 }
 
 /// The clients of managers: in their usual places, unless it is said where.
-fn clients(options: &Options) -> Clients {
+fn clients(options: &Options, user: Uid) -> Clients {
+    let believed = |place: &Path| config::runnable(place, user.0).ok();
     options
         .clients
         .as_deref()
-        .map_or_else(Clients::here, Clients::within)
+        .map_or_else(|| Clients::here(believed), Clients::within)
 }
 
 fn places(options: &Options, user: Uid) -> Places {

@@ -151,6 +151,9 @@ impl Watch {
 
     /// Lets what was said and kept last arrive, for a moment.
     fn finish(mut self) {
+        for notice in self.judge.finish() {
+            self.tell(&notice);
+        }
         let mut legacy = self.judge.bequeath();
         // The door lets them go on as it closes; who stops them afterwards is none of the next beadle's business.
         legacy.frozen.clear();

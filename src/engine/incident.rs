@@ -25,6 +25,8 @@ pub const RECOVERY: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_secs(10);
 /// How often a stage waits for the root's new image to be known.
 const HOLDS: u32 = 3;
+/// How long a stage waits for its turn among those of others.
+const TURN: Duration = Duration::from_secs(30);
 
 /// An open incident.
 #[derive(Clone, Debug)]
@@ -45,6 +47,8 @@ pub struct Incident {
     pub told: Option<Mono>,
     /// Whether any signal of ours was sent.
     pub signalled: bool,
+    /// How often a manager was asked to stop what it lives in.
+    pub asked: u32,
     /// How surely each of them was known of that signals were for.
     pub certainty: Certainty,
     /// Whether a stage was refused by the kernel.
@@ -55,6 +59,8 @@ pub struct Incident {
     retry: Mono,
     /// How often the stage at hand waited for what is not known yet.
     held: u32,
+    /// Since when the stage at hand waits for its turn among those of others.
+    waits: Option<Mono>,
     /// Stages before this one have had their programs run.
     ran: usize,
     /// What it rests on.
@@ -140,11 +146,13 @@ impl Incident {
             clear: None,
             told: None,
             signalled: false,
+            asked: 0,
             certainty: Certainty::Heard,
             denied: false,
             said: false,
             retry: Mono::BOOT,
             held: 0,
+            waits: None,
             ran: 0,
             weight: Weight::Grave,
         }
@@ -180,6 +188,7 @@ impl Incident {
             *self = Self {
                 told: self.told,
                 signalled: self.signalled,
+                asked: self.asked,
                 certainty: self.certainty,
                 denied: self.denied,
                 ran: self.ran,
@@ -231,12 +240,17 @@ impl Incident {
             ladder: rule.ladder.iter().map(|stage| stage.act.clone()).collect(),
             told: self.told,
             // What became of an act under way, nobody will know: the tree is taken to have been signalled.
-            signalled: self.signalled || self.is_signalling(rule),
+            signalled: self.has_acted() || self.is_signalling(rule),
             denied: self.denied,
             said: self.said,
             ran: self.ran,
             weight: self.weight,
         }
+    }
+
+    /// Whether whoever goes away goes because of us.
+    pub const fn has_acted(&self) -> bool {
+        self.signalled || self.asked > 0
     }
 
     /// Whether an act is under way that may end it. Whoever is only frozen goes away by itself, if it does.
@@ -406,6 +420,7 @@ impl Incident {
         self.next = self.next.saturating_add(1);
         self.clock = at;
         self.held = 0;
+        self.waits = None;
         self.phase = Phase::Climbing;
     }
 
@@ -432,6 +447,12 @@ impl Incident {
         self.held <= HOLDS
     }
 
+    /// Whether the stage at hand may go on waiting for its turn. Not for ever: what comes behind it may be what ends the tree.
+    pub fn waits(&mut self, now: Mono) -> bool {
+        let since = *self.waits.get_or_insert(now);
+        now.since(since) < TURN
+    }
+
     /// An act was called off before anything was sent; the stage stays due.
     pub fn called_off(&mut self) {
         self.phase = Phase::Climbing;
@@ -451,6 +472,7 @@ impl Incident {
     /// The clock stood still since that moment: nothing was served from then on, also of a stage that began since.
     pub fn stand(&mut self, since: Mono, now: Mono) {
         self.clock = now.before(since.since(self.clock));
+        self.waits = None;
     }
 
     /// The ladder is another one now: the stage stays where all before it is as it was, else the climb goes on after
@@ -460,6 +482,7 @@ impl Incident {
         self.next = same_stage(self.next, acts(), new);
         self.ran = self.ran.min(alike(acts(), new));
         self.clock = now;
+        self.waits = None;
         self.said = false;
         if let Phase::Resting(_) = self.phase {
             self.phase = Phase::Climbing;

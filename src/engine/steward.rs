@@ -2,7 +2,8 @@
 //!
 //! **Invariants.** A name is taken from the path of the control group that the kernel tells, and from nothing else. What holds
 //! more than one job (a slice, a login, a user's whole manager), what a machine cannot do without, and what is no name as managers
-//! give them is never stopped.
+//! give them is never stopped. Whoever was given a part of the hierarchy names the folders in it as it likes: only what a manager
+//! alone can have made is believed.
 
 use std::fmt;
 
@@ -134,7 +135,9 @@ impl Steward {
             while !way.passed().contains(id) {
                 way.step().ok_or(Unstoppable::Unknown)?;
             }
-            let by = runtime(way.passed()).filter(|_| is_id(id));
+            // In a user's own part of the hierarchy that user names things, and is asked for its own.
+            let sound = uid.is_some() || is_made_by_managers(way.passed());
+            let by = runtime(way.passed()).filter(|_| sound && is_id(id));
             let by = by.ok_or_else(|| Unstoppable::NoManager {
                 name: format!("container {id}").as_str().into(),
             })?;
@@ -167,13 +170,15 @@ impl Steward {
         }
     }
 
-    /// Whether we may ask it, and can: a beadle of one user asks that user's managers only.
+    /// Whether we may ask it, and can: a beadle of one user asks that user's managers only. One of all asks no user's container
+    /// manager: that one has no daemon, and what it does by itself, with programs of that user's, it would do below us.
     pub fn may_be_asked(&self, only: Option<Uid>, here: Managers) -> Result<(), Unstoppable> {
         let name = || self.name().into();
         if only.is_some() && self.user() != only {
             return Err(Unstoppable::Foreign { name: name() });
         }
-        if here.has(self) {
+        let below = only.is_none() && matches!(self, Self::Container { uid: Some(_), .. });
+        if here.has(self) && !below {
             Ok(())
         } else {
             Err(Unstoppable::NoManager { name: name() })
@@ -350,6 +355,16 @@ fn is_id(id: &str) -> bool {
     (12..=64).contains(&id.len()) && id.chars().all(|c| c.is_ascii_hexdigit())
 }
 
+/// Whether a container's group is where none but a manager of the machine's makes groups: below slices alone, or in the folder
+/// of all containers.
+fn is_made_by_managers(path: &str) -> bool {
+    let Some((above, _)) = path.rsplit_once('/') else {
+        return false;
+    };
+    let mut parts = above.split('/').skip(1);
+    matches!(above, "/docker" | "/libpod_parent") || parts.all(|part| is_a(part, "slice"))
+}
+
 /// Whose containers have control groups like this one.
 fn runtime(path: &str) -> Option<Runtime> {
     let (above, last) = path.rsplit_once('/')?;
@@ -451,6 +466,59 @@ mod tests {
         assert!(podman.unwrap().0.starts_with("podman of user 7"));
         let other = of(format!("/kubepods.slice/cri-containerd-{id}.scope"));
         assert!(matches!(other, Err(Unstoppable::NoManager { .. })));
+    }
+
+    #[test]
+    fn a_container_whose_folder_somebody_else_can_have_made_is_not_believed() {
+        let id = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+        for above in [
+            "/system.slice/build.service",
+            "/system.slice/build.service/docker",
+            "/build.service/system.slice",
+            "/docker/0123456789abcdef/docker",
+            "/system.slice/docker",
+            "/a/libpod_parent",
+        ] {
+            for name in [
+                format!("docker-{id}.scope"),
+                format!("libpod-{id}"),
+                id.to_owned(),
+            ] {
+                let path = format!("{above}/{name}");
+                let found = Steward::of(&path.as_str().into(), Some(&id.into()));
+                let refused = matches!(found, Err(Unstoppable::NoManager { .. }));
+                assert!(refused, "{path}: {found:?}");
+            }
+        }
+        for sound in [
+            format!("/machine.slice/libpod-{id}.scope/container"),
+            format!("/docker-{id}.scope"),
+            format!("/libpod_parent/libpod-{id}"),
+        ] {
+            let found = Steward::of(&sound.as_str().into(), Some(&id.into()));
+            assert!(found.is_ok(), "{sound}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn root_asks_no_users_container_manager() {
+        let here = Managers {
+            systemd: true,
+            docker: true,
+            podman: true,
+        };
+        let own = |by| Steward::Container {
+            by,
+            uid: Some(Uid(7)),
+            id: "0123456789ab".into(),
+        };
+        for by in [Runtime::Podman, Runtime::Docker] {
+            assert_eq!(own(by).may_be_asked(Some(Uid(7)), here), Ok(()));
+            assert!(matches!(
+                own(by).may_be_asked(None, here),
+                Err(Unstoppable::NoManager { .. })
+            ));
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //!   standard input. What it writes is read and thrown away but for the last line.
 //! - When its time is up it is ended, with its process group. It is our own child, not waited for yet: nobody else can bear its
 //!   number. What it started and left running when it ended by itself in time is its own affair.
+//! - Should we die meanwhile, however we do, it dies with us: nobody would end it when its time is up.
 
 use std::fmt;
 use std::io::{self, PipeReader, Read, Write};
@@ -46,8 +47,12 @@ const GOES: Duration = Duration::from_secs(2);
 pub struct Job {
     /// Its number.
     pub errand: ErrandId,
-    /// The program.
+    /// The program, by the path that is run.
     pub program: PathBuf,
+    /// By which name it is called: of links to one program the name says which it is to be.
+    pub name: PathBuf,
+    /// What it is asked before.
+    pub first: Option<Question>,
     /// Its arguments.
     pub args: Vec<String>,
     /// All of its environment besides `PATH` and `LANG`.
@@ -58,6 +63,15 @@ pub struct Job {
     pub timeout: Duration,
     /// As whom: user and group; `None` is as ourselves.
     pub ids: Option<(u32, u32)>,
+}
+
+/// What a program is asked before it is run for what it is run for.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// The arguments with which it is asked.
+    pub args: Vec<String>,
+    /// Takes in what it answers, at most [`TAIL`] bytes of it: why it is not run then.
+    pub heeds: fn(&[u8]) -> Result<(), String>,
 }
 
 /// Runs programs.
@@ -124,31 +138,29 @@ fn unstarted(errand: ErrandId, why: &str, began: Mono) -> Ran {
 
 /// Runs a program to its end and tells of it; the child where it did not go.
 fn carry_out(job: &Job, began: Mono, deliver: impl Fn(Ran)) -> Option<Child> {
-    let (mut child, output) = match start(job) {
+    let until = began.after(job.timeout);
+    if let Some(question) = &job.first {
+        match ask(job, question, until) {
+            Ok(()) => {}
+            Err((why, left)) => {
+                deliver(unstarted(job.errand, &why, began));
+                return left;
+            }
+        }
+    }
+    let (child, output) = match start(job, &job.args) {
         Ok(started) => started,
         Err(error) => {
             deliver(unstarted(job.errand, &error.to_string(), began));
             return None;
         }
     };
-    let until = began.after(job.timeout);
-    let mut watch = Watch {
-        output: Some(output),
-        input: child.stdin.take(),
-        unsent: &job.input,
-        tail: Vec::new(),
-    };
-    let hold = Pid::new(child.id()).and_then(|pid| PidFd::open(pid).ok());
-    let ended = watch.until_dead(hold.as_ref(), &mut child, until);
-    watch.read_rest();
-    let (came, left) = if let Some(status) = ended {
-        (came(status, watch.last_line()), None)
-    } else {
-        end_own(&mut child);
-        let by = Clock.now().after(GOES);
-        let gone = Watch::default().until_dead(hold.as_ref(), &mut child, by);
-        let said = watch.last_line();
-        (Came::TimedOut { said }, gone.is_none().then_some(child))
+    let outcome = see_through(child, output, &job.input, until);
+    let came = match outcome.status {
+        Some(status) => came(status, last_line(&outcome.tail)),
+        None => Came::TimedOut {
+            said: last_line(&outcome.tail),
+        },
     };
     let at = Clock.now();
     deliver(Ran {
@@ -157,7 +169,63 @@ fn carry_out(job: &Job, began: Mono, deliver: impl Fn(Ran)) -> Option<Child> {
         at,
         took: at.since(began),
     });
-    left
+    outcome.left
+}
+
+/// Asks what is asked before: nothing, or why the program is not run, with the child where it did not go.
+fn ask(job: &Job, question: &Question, until: Mono) -> Result<(), (String, Option<Child>)> {
+    let (child, output) = start(job, &question.args).map_err(|error| (error.to_string(), None))?;
+    let outcome = see_through(child, output, &[], until);
+    match outcome.status {
+        Some(status) if status.success() => {
+            (question.heeds)(&outcome.tail).map_err(|why| (why, None))
+        }
+        Some(_) => {
+            let said =
+                last_line(&outcome.tail).map_or_else(String::new, |said| format!(": {said}"));
+            Err((format!("what it was asked before failed{said}"), None))
+        }
+        None => Err((
+            "what it was asked before took too long".to_owned(),
+            outcome.left,
+        )),
+    }
+}
+
+/// What became of a child.
+struct Outcome {
+    /// `None` where its time was up.
+    status: Option<ExitStatus>,
+    /// The last of what it wrote.
+    tail: Vec<u8>,
+    /// Itself, where it was ended and did not go.
+    left: Option<Child>,
+}
+
+/// Feeds, reads and reaps a child; ends it when its time is up.
+fn see_through(mut child: Child, output: PipeReader, input: &[u8], until: Mono) -> Outcome {
+    let mut watch = Watch {
+        output: Some(output),
+        input: child.stdin.take(),
+        unsent: input,
+        tail: Vec::new(),
+    };
+    let hold = Pid::new(child.id()).and_then(|pid| PidFd::open(pid).ok());
+    let status = watch.until_dead(hold.as_ref(), &mut child, until);
+    watch.read_rest();
+    let left = if status.is_some() {
+        None
+    } else {
+        end_own(&mut child);
+        let by = Clock.now().after(GOES);
+        let gone = Watch::default().until_dead(hold.as_ref(), &mut child, by);
+        gone.is_none().then_some(child)
+    };
+    Outcome {
+        status,
+        tail: watch.tail,
+        left,
+    }
 }
 
 fn came(status: ExitStatus, said: Option<Text>) -> Came {
@@ -168,11 +236,13 @@ fn came(status: ExitStatus, said: Option<Text>) -> Came {
     }
 }
 
-fn start(job: &Job) -> io::Result<(Child, PipeReader)> {
+/// Starts the program of a job. The child is bound to the calling thread: it dies with it.
+fn start(job: &Job, args: &[String]) -> io::Result<(Child, PipeReader)> {
     let (output, write) = io::pipe()?;
     let mut command = Command::new(&job.program);
     command
-        .args(&job.args)
+        .arg0(&job.name)
+        .args(args)
         .env_clear()
         .env("PATH", PATH)
         .env("LANG", "C.UTF-8")
@@ -185,9 +255,22 @@ fn start(job: &Job) -> io::Result<(Child, PipeReader)> {
         // With a user given, the standard library drops all other groups.
         command.gid(group).uid(user);
     }
-    // SAFETY: both may be called between fork and exec; they take no memory and no lock.
+    let spared = is_spared();
+    let ours = std::process::id();
+    // SAFETY: all of these may be called between fork and exec; they take no memory and no lock.
     unsafe {
-        command.pre_exec(|| {
+        command.pre_exec(move || {
+            // A change of user lets go of this; the standard library has changed it by now.
+            if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) == -1 {
+                return Err(io::Error::last_os_error());
+            }
+            // We may have died just before.
+            if i64::from(libc::getppid()) != i64::from(ours) {
+                return Err(io::Error::from_raw_os_error(libc::ESRCH));
+            }
+            if spared {
+                be_as_others();
+            }
             // Ours close by themselves; what we were started with may not. A kernel without the call has only ours.
             let first: libc::c_uint = 3;
             let last = libc::c_uint::MAX;
@@ -209,6 +292,32 @@ fn start(job: &Job) -> io::Result<(Child, PipeReader)> {
         fcntl_setfl(input, fcntl_getfl(input)? | OFlags::NONBLOCK)?;
     }
     Ok((child, output))
+}
+
+/// Whether we are spared when memory runs out, as a service is.
+fn is_spared() -> bool {
+    let score = std::fs::read_to_string("/proc/self/oom_score_adj");
+    let score = score
+        .ok()
+        .and_then(|score| score.trim().parse::<i32>().ok());
+    score.is_some_and(|score| score < 0)
+}
+
+/// What is ours to be spared for is not a program's of somebody else's. A refusal changes nothing of what it does.
+///
+/// May be called between fork and exec.
+fn be_as_others() {
+    // SAFETY: the path and the bytes are static, and the descriptor is our own.
+    unsafe {
+        let fd = libc::open(
+            c"/proc/self/oom_score_adj".as_ptr(),
+            libc::O_WRONLY | libc::O_CLOEXEC,
+        );
+        if fd >= 0 {
+            let _ = libc::write(fd, c"0".as_ptr().cast(), 1);
+            libc::close(fd);
+        }
+    }
 }
 
 /// Both ends of a running program.
@@ -301,11 +410,99 @@ impl Watch<'_> {
         let over = self.tail.len().saturating_sub(TAIL);
         self.tail.drain(..over);
     }
+}
 
-    /// The last line with anything on it, cut short, secrets removed.
-    fn last_line(&self) -> Option<Text> {
-        let mut lines = self.tail.split(|byte| *byte == b'\n');
-        let line = lines.rfind(|line| !line.trim_ascii().is_empty())?;
-        Some(redact::command_line(&[Text::new(line.trim_ascii())], LINE))
+/// The last line with anything on it, cut short, secrets removed.
+fn last_line(tail: &[u8]) -> Option<Text> {
+    let mut lines = tail.split(|byte| *byte == b'\n');
+    let line = lines.rfind(|line| !line.trim_ascii().is_empty())?;
+    Some(redact::command_line(&[Text::new(line.trim_ascii())], LINE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(program: &str, args: &[&str]) -> Job {
+        Job {
+            errand: ErrandId(1),
+            program: program.into(),
+            name: program.into(),
+            first: None,
+            args: args.iter().map(|&arg| arg.to_owned()).collect(),
+            environment: Vec::new(),
+            input: Vec::new(),
+            timeout: Duration::from_secs(20),
+            ids: None,
+        }
+    }
+
+    /// What a job came to.
+    fn came_of(job: &Job) -> Came {
+        let (send, receive) = std::sync::mpsc::channel();
+        let left = carry_out(job, Clock.now(), move |ran| send.send(ran).unwrap());
+        assert!(left.is_none());
+        receive.recv().unwrap().came
+    }
+
+    #[test]
+    fn a_program_dies_with_whoever_waits_for_it() {
+        let job = job("/bin/sh", &["-c", "sleep 10"]);
+        let bound = std::thread::spawn(move || start(&job, &job.args).unwrap());
+        let (mut child, _output) = bound.join().unwrap();
+        assert_eq!(child.wait().unwrap().signal(), Some(libc::SIGKILL));
+    }
+
+    #[test]
+    fn a_program_is_not_spared_as_we_are() {
+        let own = "/proc/self/oom_score_adj";
+        let score = || std::fs::read_to_string(own).unwrap().trim().to_owned();
+        let before = score();
+        // Only the privileged may; for all others nothing is to change.
+        let _ = std::fs::write(own, "-1");
+        let ours = score();
+        let came = came_of(&job("/bin/cat", &[own]));
+        std::fs::write(own, before).unwrap();
+        let expected = if ours.starts_with('-') { "0" } else { &ours };
+        assert_eq!(came.said(), Some(&Text::from(expected)));
+    }
+
+    #[test]
+    fn what_is_heard_before_may_keep_it_from_being_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let mark = folder.path().join("ran");
+        let script = format!("echo went; touch {}", mark.display());
+        let mut job = job("/bin/sh", &["-c", &script]);
+        let refuse = |answer: &[u8]| Err(String::from_utf8_lossy(answer).trim().to_owned());
+        let asks = |script: &str, heeds| {
+            Some(Question {
+                args: vec!["-c".to_owned(), script.to_owned()],
+                heeds,
+            })
+        };
+        job.first = asks("echo no", refuse);
+        assert_eq!(came_of(&job), Came::Unstarted("no".into()));
+        // Whoever cannot be asked has not agreed.
+        job.first = asks("echo broken; exit 3", |_| Ok(()));
+        let Came::Unstarted(why) = came_of(&job) else {
+            unreachable!("it was run");
+        };
+        assert!(why.to_string().ends_with("broken"), "{why}");
+        job.first = asks("sleep 10", |_| Ok(()));
+        job.timeout = Duration::from_millis(300);
+        assert!(matches!(came_of(&job), Came::Unstarted(_)));
+        assert!(!mark.exists());
+        job.timeout = Duration::from_secs(20);
+        job.first = asks("true", |_| Ok(()));
+        assert!(came_of(&job).is_well());
+        assert!(mark.exists());
+    }
+
+    #[test]
+    fn a_program_is_called_by_its_name() {
+        let mut job = job("/bin/sh", &["-c", "echo $0"]);
+        job.name = "/usr/local/bin/another".into();
+        let said = came_of(&job);
+        assert_eq!(said.said(), Some(&Text::from("/usr/local/bin/another")));
     }
 }

@@ -15,6 +15,7 @@ use super::wait::wait_until;
 
 in_both_tiers!(the_manager_of_a_service_is_asked);
 in_both_tiers!(with_somebody_else_in_it_nobody_is_asked);
+in_both_tiers!(what_others_need_is_not_stopped);
 
 /// How many services were made.
 static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -55,15 +56,22 @@ impl Drop for Service {
     }
 }
 
-/// A client that writes down what it is asked, and does it.
-fn client(case: &Case, service: &Service) -> PathBuf {
+/// A client that tells who needs the service; all else that it is asked it writes down, and does.
+fn client(case: &Case, service: &Service, needed_by: &str) -> PathBuf {
     let folder = case.path("clients");
     fs::create_dir(&folder).unwrap();
     let script = folder.join("systemctl");
     let (asked, procs) = (case.path("asked"), service.0.join("cgroup.procs"));
     // Written by another: a child that another test forks would keep the file open for writing.
     let text = format!(
-        "#!/bin/sh\necho \"$@\" >> {}\nenv >> {}\nfor pid in $(cat {}); do kill -KILL $pid; done\n",
+        "#!/bin/sh\n\
+        if [ \"$2\" = show ]; then\n\
+        echo \"$@\" > {}\n\
+        printf 'RequiredBy={needed_by}\\nBoundBy=\\nConsistsOf=\\nPropagatesStopTo=\\n'\n\
+        exit 0\n\
+        fi\n\
+        echo \"$@\" >> {}\nenv >> {}\nfor pid in $(cat {}); do kill -KILL $pid; done\n",
+        case.path("asked-first").display(),
         asked.display(),
         case.path("environment").display(),
         procs.display(),
@@ -75,7 +83,7 @@ fn client(case: &Case, service: &Service) -> PathBuf {
     folder
 }
 
-fn scene(tier: Tier, what: &str) -> Option<(Case, Service, Daemon, Started)> {
+fn scene(tier: Tier, what: &str, needed_by: &str) -> Option<(Case, Service, Daemon, Started)> {
     let service = if root() { Service::new() } else { None };
     let Some(service) = service else {
         cannot_show(
@@ -86,7 +94,7 @@ fn scene(tier: Tier, what: &str) -> Option<(Case, Service, Daemon, Started)> {
     };
     let mut case = Case::new("stop", tier);
     let program = case.program("stop");
-    let clients = client(&case, &service);
+    let clients = client(&case, &service, needed_by);
     let rules = rules(&program).replace("[ nudge,", "[ nudge, { after: 500ms, stop: unit },");
     let watch = case.watch().rules(&rules).arg("--clients").arg(clients);
     let daemon = watch.start();
@@ -96,7 +104,8 @@ fn scene(tier: Tier, what: &str) -> Option<(Case, Service, Daemon, Started)> {
 }
 
 fn the_manager_of_a_service_is_asked(tier: Tier) {
-    let Some((case, service, daemon, villain)) = scene(tier, "a service that is stopped") else {
+    let Some((case, service, daemon, villain)) = scene(tier, "a service that is stopped", "")
+    else {
         return;
     };
     let run = daemon.log.about(villain.pid, "run");
@@ -108,6 +117,12 @@ fn the_manager_of_a_service_is_asked(tier: Tier) {
         "{}",
         ran.text
     );
+    let first = fs::read_to_string(case.path("asked-first")).unwrap();
+    let words = format!(
+        "--system show -p RequiredBy,BoundBy,ConsistsOf,PropagatesStopTo -- {}\n",
+        service.name()
+    );
+    assert_eq!(first, words);
     let asked = fs::read_to_string(case.path("asked")).unwrap();
     let words = format!(
         "--system --no-ask-password --no-block stop -- {}\n",
@@ -124,7 +139,7 @@ fn the_manager_of_a_service_is_asked(tier: Tier) {
 }
 
 fn with_somebody_else_in_it_nobody_is_asked(tier: Tier) {
-    let Some((mut case, service, daemon, villain)) = scene(tier, "a service with others in it")
+    let Some((mut case, service, daemon, villain)) = scene(tier, "a service with others in it", "")
     else {
         return;
     };
@@ -141,4 +156,22 @@ fn with_somebody_else_in_it_nobody_is_asked(tier: Tier) {
     assert!(!case.path("asked").exists());
     assert_eq!(daemon.log.all("run").len(), 0);
     drop((villain, other));
+}
+
+fn what_others_need_is_not_stopped(tier: Tier) {
+    let what = "a service that others need";
+    let Some((case, service, daemon, villain)) = scene(tier, what, "shop.service") else {
+        return;
+    };
+    let ran = daemon.log.about(villain.pid, "ran");
+    assert_eq!(ran.says["came"], "not_started", "{}", ran.text);
+    let text = ran.says["text"].as_str().unwrap();
+    assert!(text.contains("needed by shop.service"), "{text}");
+    assert!(!case.path("asked").exists());
+    // The ladder goes on.
+    daemon.log.signal(villain.pid, "TERM");
+    daemon.log.signal(villain.pid, "KILL");
+    wait_until("its end", || !villain.lives());
+    assert!(service.is_empty());
+    drop(villain);
 }

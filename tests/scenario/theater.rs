@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use beadle::cli::render::{Entry, Paint, line};
 use beadle::config::{self, Names, Request};
-use beadle::engine::decision::{Answer, Decision, Hearing, Input, Wish};
+use beadle::engine::decision::{Answer, Decision, Hearing, Input, Notice, Wish};
 use beadle::engine::judge::{Judge, Settings};
 use beadle::engine::process::Uid;
 use beadle::engine::rule::RuleSet;
@@ -64,6 +64,7 @@ fn conduct(world: &Words) -> Result<Conduct, String> {
         Some("fail") => Ok(Conduct::Fails(took)),
         Some("hang") => Ok(Conduct::Hangs),
         Some("vanish") => Ok(Conduct::Vanishes),
+        Some("missing") => Ok(Conduct::Missing),
         Some(other) => Err(format!("programs do not {other}")),
     }
 }
@@ -216,18 +217,22 @@ impl Theater {
         }
     }
 
+    fn tell(&mut self, notice: &Notice) {
+        let wall = Timestamp::UNIX_EPOCH
+            .checked_add(SignedDuration::try_from(self.machine.now.since(START)).unwrap())
+            .unwrap()
+            .to_zoned(TimeZone::UTC);
+        let entry = Entry::notice(notice, &wall);
+        let _ = writeln!(self.log, "{}", line(&entry, Paint::Plain));
+    }
+
     fn step(&mut self, input: Input) {
         self.steps += 1;
         let now = self.machine.now;
         let decisions = self.judge.step(now, input);
         for decision in &decisions {
             if let Decision::Tell(notice) = decision {
-                let wall = Timestamp::UNIX_EPOCH
-                    .checked_add(SignedDuration::try_from(now.since(START)).unwrap())
-                    .unwrap()
-                    .to_zoned(TimeZone::UTC);
-                let entry = Entry::notice(notice, &wall);
-                let _ = writeln!(self.log, "{}", line(&entry, Paint::Plain));
+                self.tell(notice);
             }
         }
         self.shells.carry_out(&decisions, now);
@@ -297,6 +302,7 @@ impl Theater {
             "stop" => self.deed(whom, Deed::Stop)?,
             "continue" => self.deed(whom, Deed::Continue)?,
             "session" => self.deed(whom, Deed::Session)?,
+            "enter" => self.deed(whom, Deed::Enter(words.word(2)?.to_owned()))?,
             "leader-exit" => self.deed(whom, Deed::LeaderExit)?,
             "reclaim" => self.deed(whom, Deed::Reclaim(size(words.word(2)?)?))?,
             "own" => self.deed(whom, Deed::Own(number(words.word(2)?)?))?,
@@ -336,6 +342,11 @@ impl Theater {
                 // The first look of the new one fails at this process.
                 self.shells.unseen = unseen.map(|id| self.machine.kin[id.0].pid);
                 return Ok(());
+            }
+            "finish" => {
+                for notice in self.judge.finish() {
+                    self.tell(&notice);
+                }
             }
             "machine" => words.condition(&mut self.machine)?,
             // From now on environments cannot be read in time, or can again.

@@ -3,6 +3,7 @@
 //! **Invariants.** It is named by its whole path and nothing goes through a shell. What root runs, nobody else may change.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -156,6 +157,13 @@ fn usable(program: &str, span: Span, reader: &mut Reader<'_>) -> Option<()> {
     }
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
+        // It may come with a disk that is mounted later, or be hidden from whoever checks: no reason to leave all else
+        // unwatched. It is looked at again when it is to be run.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let message = format!("{} is not there", quoted(program));
+            reader.doubt(span, message, "as long as it is not, nothing is run");
+            return Some(());
+        }
         Err(error) => {
             let message = format!("{} cannot be run", quoted(program));
             reader.refuse(span, message, error.to_string());
@@ -246,6 +254,7 @@ mod tests {
             assert!(wrong(&program, 0).is_some());
         }
         fs::set_permissions(&program, Permissions::from_mode(0o644)).unwrap();
+        assert_eq!(wrong(&folder.path().join("missing"), 0), None);
         assert!(wrong(&program, 1000).unwrap().contains("not a program"));
     }
 }

@@ -60,8 +60,11 @@ impl Judge {
     }
 
     pub(super) fn prepare(&mut self, id: UnitId, out: &mut Vec<Decision>) {
-        if self.waits_for_inner(id) || self.another_acts(id) || self.waits_for_errand(id) {
+        if self.waits_for_inner(id) || self.another_acts(id) {
             return;
+        }
+        if self.waits_for_errand(id) {
+            return self.wait_or_go_on(id, out);
         }
         let warrant = self.new_warrant();
         let Some(incident) = self

@@ -431,7 +431,8 @@ impl Judge {
         if !unit.members.is_empty() || matches!(phase, Some(Phase::Acting(_))) {
             return;
         }
-        let ours = unit.incident.as_ref().filter(|incident| incident.signalled);
+        let ours = unit.incident.as_ref();
+        let ours = ours.filter(|incident| incident.has_acted());
         let how = match ours {
             Some(incident) => Closing::Ended(incident.certainty.min(self.hearing.into())),
             None => Closing::Exited,

@@ -2,8 +2,9 @@
 //!
 //! **Invariants.**
 //! - A stage's errand comes of a last call; what an incident's closing runs comes of the closing.
-//! - For each incident one is under way at most, and [`AT_ONCE`] in all: a stage waits for its turn and is then held against
-//!   fresh figures again; a closing waits in a row.
+//! - For each incident one is under way at most, and [`AT_ONCE`] in all, of which closings leave one to the stages. A closing
+//!   waits in a row. A stage waits for its turn and is then held against fresh figures again; where its turn does not come in
+//!   time the ladder goes on without it.
 //! - A stage counts as carried out when its errand begins, whatever that comes to.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -21,6 +22,8 @@ use crate::engine::warrant::WarrantId;
 
 /// So many are under way at a time.
 const AT_ONCE: usize = 4;
+/// So many of them may be of closings: what may end a tree is not to wait for those that are told of the end of others.
+const CLOSINGS_AT_ONCE: usize = 3;
 /// So many closings wait for their turn; of more than that it is said that nothing is run.
 const IN_A_ROW: usize = 64;
 /// How long after its end an errand is waited for.
@@ -38,6 +41,12 @@ pub(super) struct Errands {
 impl Errands {
     fn has_room(&self) -> bool {
         self.begun.len() < AT_ONCE
+    }
+
+    fn has_room_for_a_closing(&self) -> bool {
+        let begun = self.begun.values();
+        let closings = begun.filter(|(errand, _)| matches!(errand.occasion, Occasion::Closed(_)));
+        self.has_room() && closings.count() < CLOSINGS_AT_ONCE
     }
 
     fn is_busy_for(&self, incident: IncidentId) -> bool {
@@ -73,6 +82,34 @@ impl Judge {
         }
     }
 
+    /// It is not the turn of the stage at hand: it waits, or the ladder goes on without it.
+    pub(super) fn wait_or_go_on(&mut self, id: UnitId, out: &mut Vec<Decision>) {
+        let now = self.now;
+        let Some(unit) = self.units.get_mut(&id) else {
+            return;
+        };
+        let Some(incident) = unit.incident.as_mut() else {
+            return;
+        };
+        let stage = unit.rule.ladder.get(incident.next);
+        let Some(act) = stage.map(|stage| stage.act.clone()) else {
+            return;
+        };
+        if !incident.waits(now) {
+            self.go_on_without(id, act, Rest::Busy, out);
+        }
+    }
+
+    /// The stage at hand is not carried out, and counts as if it were.
+    fn go_on_without(&mut self, id: UnitId, act: StageAct, why: Rest, out: &mut Vec<Decision>) {
+        self.say_withheld(id, act, why, out);
+        let now = self.now;
+        let unit = self.units.get_mut(&id);
+        if let Some(incident) = unit.and_then(|unit| unit.incident.as_mut()) {
+            incident.done(now);
+        }
+    }
+
     /// The last call has come: the errand is begun, or the ladder goes on without it.
     pub(super) fn send_out(
         &mut self,
@@ -98,12 +135,7 @@ impl Judge {
         let task = match task {
             Ok(task) => task,
             Err(why) => {
-                self.say_withheld(unit_id, act.clone(), Rest::Unstoppable(why), out);
-                let unit = self.units.get_mut(&unit_id);
-                if let Some(incident) = unit.and_then(|unit| unit.incident.as_mut()) {
-                    incident.done(now);
-                }
-                return;
+                return self.go_on_without(unit_id, act.clone(), Rest::Unstoppable(why), out);
             }
         };
         let Some(unit) = self.units.get_mut(&unit_id) else {
@@ -124,8 +156,8 @@ impl Judge {
             task,
         };
         let stops = matches!(errand.task, Task::Stop(_));
-        // Whoever goes away from now on goes because we asked for it.
-        incident.signalled |= stops;
+        // Whoever goes away from now on goes because we asked for it, unless it turns out that nobody was asked.
+        incident.asked = incident.asked.saturating_add(u32::from(stops));
         incident.ran(now);
         if stops {
             // A request is of no use to who stands still.
@@ -211,11 +243,41 @@ impl Judge {
         out.push(Decision::Run(errand));
     }
 
+    /// An orderly end: of the closings that still wait for their turn it is said that nothing is run, once.
+    pub fn finish(&mut self) -> Vec<Notice> {
+        let row = std::mem::take(&mut self.errands.row);
+        let told = row.into_iter().filter_map(|errand| {
+            let Task::Exec(command) = errand.task else {
+                return None;
+            };
+            let what = What::Withheld {
+                act: StageAct::Exec(command),
+                targets: 0,
+                why: Rest::Busy,
+            };
+            Some(Notice {
+                at: self.now,
+                incident: errand.incident,
+                mode: errand.mode,
+                evidence: errand.evidence,
+                what,
+            })
+        });
+        told.collect()
+    }
+
     /// Takes in what an errand came to.
     pub(super) fn take_back(&mut self, ran: Ran, out: &mut Vec<Decision>) {
         let Some((errand, _)) = self.errands.begun.remove(&ran.errand) else {
             return;
         };
+        if let (Task::Stop(_), Came::Unstarted(_)) = (&errand.task, &ran.came) {
+            let incidents = self.units.values_mut();
+            let mut incidents = incidents.filter_map(|unit| unit.incident.as_mut());
+            if let Some(incident) = incidents.find(|incident| incident.id == errand.incident) {
+                incident.asked = incident.asked.saturating_sub(1);
+            }
+        }
         out.push(Decision::Tell(errand.over(self.now, ran.came, ran.took)));
     }
 
@@ -246,7 +308,7 @@ impl Judge {
         for errand in std::mem::take(&mut self.errands.row) {
             let incident = errand.incident;
             let busy = self.errands.is_busy_for(incident) || waiting.contains(&incident);
-            if busy || !self.errands.has_room() {
+            if busy || !self.errands.has_room_for_a_closing() {
                 waiting.insert(incident);
                 self.errands.row.push_back(errand);
             } else {

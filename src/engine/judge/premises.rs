@@ -2,6 +2,7 @@
 //!
 //! **Invariants.** A manager stops all that is in what it manages. It is asked only where a look of this moment found nobody in
 //! there but members that might be signalled themselves: whoever is kept, protected, another's or not known would go with them.
+//! That look found the root itself in there, and it is what was looked at that is stopped: neither is taken from before.
 
 use super::Judge;
 use super::unit::{Unit, UnitId};
@@ -17,8 +18,8 @@ use crate::engine::steward::{Steward, Unstoppable};
 pub(super) enum Company {
     /// Nobody looked, or it could not be told.
     Unknown,
-    /// Members alone, or nobody.
-    Own,
+    /// Members alone, the root among them, in the group of this path.
+    Own(Text),
     /// Somebody else: one of them, and how many.
     Others((Pid, Text), usize),
     /// There is more below it.
@@ -76,7 +77,7 @@ impl Judge {
         if group.depth == Depth::Deep {
             return Company::Deep;
         }
-        let mut unknown = false;
+        let (mut unknown, mut root) = (false, false);
         let mut others: Vec<(Pid, Text)> = Vec::new();
         for pid in &group.members {
             let holder = self.forest.holder(*pid);
@@ -94,22 +95,24 @@ impl Judge {
             }
             let member = unit.members.contains(&serial)
                 && self.answerable(unit, serial, node, dossier).is_ok();
+            root |= member && serial == unit.root;
             if !member {
                 others.push((*pid, dossier.program.clone()));
             }
         }
         match others.first() {
             Some(first) => Company::Others(first.clone(), others.len()),
-            None if unknown => Company::Unknown,
-            None => Company::Own,
+            // Where the root is not, it has gone elsewhere since that was learnt.
+            None if unknown || !root => Company::Unknown,
+            None => Company::Own(group.path.clone()),
         }
     }
 
     /// Who is asked to stop the unit, or why nobody is; `None` where another look may tell.
     pub(super) fn steward(&mut self, id: UnitId) -> Option<Result<Steward, Unstoppable>> {
         let unit = self.units.get(&id)?;
-        let steward = match self.lodging(unit) {
-            Ok((steward, _)) => steward,
+        let (steward, lodging) = match self.lodging(unit) {
+            Ok(found) => found,
             Err(why) => return Some(Err(why)),
         };
         let (only, here) = (self.settings.only_user, self.settings.managers);
@@ -124,14 +127,15 @@ impl Judge {
         }
         let name = || Text::from(steward.name());
         let found = match unit.company.clone() {
-            Company::Own => Ok(steward),
+            Company::Own(path) if path == lodging => Ok(steward),
             Company::Others(who, others) => Err(Unstoppable::Inhabited {
                 name: name(),
                 who,
                 others,
             }),
             Company::Deep => Err(Unstoppable::Shared { name: name() }),
-            Company::Unknown => {
+            // Somewhere else was looked at than it lives by now.
+            Company::Own(_) | Company::Unknown => {
                 let incident = self.units.get_mut(&id)?.incident.as_mut()?;
                 if incident.hold() {
                     return None;

@@ -23,6 +23,8 @@ pub enum Conduct {
     Hangs,
     /// Nothing is heard of them.
     Vanishes,
+    /// They cannot be started.
+    Missing,
 }
 
 impl Shells {
@@ -42,6 +44,7 @@ impl Shells {
                 (timeout, Came::TimedOut { said: None })
             }
             Conduct::Vanishes => return,
+            Conduct::Missing => (Duration::ZERO, Came::Unstarted("it is not there".into())),
         };
         let at = now.after(took);
         let ran = Ran {
