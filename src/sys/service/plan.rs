@@ -11,8 +11,11 @@ use super::MARK;
 /// Folders that hold nothing but services, and need not be there.
 const MADE: [&str; 5] = ["system", "user", "systemd", "sysusers.d", "tmpfiles.d"];
 
-/// How the files end that a daemon holds while it lives: beside its socket, and in its state folder.
-const LOCK: &str = "lock";
+/// Whether a daemon holds a file of this name while it lives: `socket.lock` beside its socket, `lock` in its state folder.
+fn is_lock(path: &Path) -> bool {
+    let is_lock = |part: Option<&std::ffi::OsStr>| part.is_some_and(|part| part == "lock");
+    is_lock(path.file_name()) || is_lock(path.extension())
+}
 
 /// One step. Each may be taken again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -304,7 +307,7 @@ fn held(folder: &Path) -> Result<Vec<File>, ServiceError> {
         let path = entry.path();
         let kind = entry.file_type();
         let is_file = kind.map_err(ServiceError::io("look at", &path))?.is_file();
-        if !is_file || path.extension().is_none_or(|end| end != LOCK) {
+        if !is_file || !is_lock(&path) {
             continue;
         }
         let file = OpenOptions::new()
@@ -454,7 +457,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let unit = dir.path().join("beadle.service");
         fs::write(&unit, MARK).unwrap();
-        for lock in ["socket.lock", "incidents.lock"] {
+        for lock in ["socket.lock", "lock"] {
             let folder = dir.path().join("beadle");
             fs::create_dir(&folder).unwrap();
             fs::write(folder.join("intent"), "an act").unwrap();
