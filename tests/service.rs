@@ -330,3 +330,52 @@ fn what_the_script_cannot_do_it_says() {
     );
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 }
+
+#[test]
+fn what_somebody_else_put_in_place_is_neither_replaced_nor_removed_nor_written_through() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let dir = tempfile::tempdir().unwrap();
+    let prefix = dir.path().join("prefix");
+    let bin = prefix.join("bin");
+    fs::create_dir_all(&bin).unwrap();
+    let (program, precious) = (bin.join("beadle"), dir.path().join("precious"));
+    let refused = |words: &[&str]| {
+        let mut command = Command::new("sh");
+        command.arg("packaging/install").args(words);
+        if !root() {
+            command.arg("--user");
+        }
+        let place = ["--no-service", "--prefix", prefix.to_str().unwrap()];
+        let said = command.args(place).output().unwrap();
+        assert!(!said.status.success(), "{words:?}");
+        String::from_utf8_lossy(&said.stderr).into_owned()
+    };
+    let binary = ["--binary", env!("CARGO_BIN_EXE_beadle")];
+    let theirs = "#!/bin/sh\necho insects 1\n";
+    fs::write(&precious, theirs).unwrap();
+    fs::set_permissions(&precious, fs::Permissions::from_mode(0o755)).unwrap();
+    // A name that could be foreseen leads nowhere.
+    symlink(&precious, bin.join("beadle.new")).unwrap();
+    install(&prefix, &binary);
+    assert_eq!(fs::read_to_string(&precious).unwrap(), theirs);
+    fs::remove_file(&program).unwrap();
+    for linked in [false, true] {
+        if linked {
+            symlink(&precious, &program).unwrap();
+        } else {
+            fs::copy(&precious, &program).unwrap();
+        }
+        for words in [&binary[..], &["--uninstall"]] {
+            let said = refused(words);
+            assert!(said.contains("move it away"), "{said}");
+            assert_eq!(fs::read_to_string(&program).unwrap(), theirs);
+        }
+        fs::remove_file(&program).unwrap();
+    }
+    if root() {
+        fs::set_permissions(&bin, fs::Permissions::from_mode(0o775)).unwrap();
+        let said = refused(&binary);
+        assert!(said.contains("others may write to"), "{said}");
+        assert!(!program.exists());
+    }
+}

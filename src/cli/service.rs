@@ -138,6 +138,7 @@ fn install(whose: &Whose, around: &Surroundings) -> Result<(), Failure> {
         Manager::Systemd => {
             systemd::is_there(whose, around.runtime.as_deref())?;
             systemd::is_free(whose)?;
+            is_not_shadowed(whose, around)?;
             systemd::install(whose, &program, systemd::version())?
         }
         Manager::Launchd => launchd::install(whose, &program)?,
@@ -159,13 +160,21 @@ fn uninstall(whose: &Whose, kept: Kept, around: &Surroundings) -> Result<(), Fai
     if kept == Kept::Goes {
         leftovers.extend(places.state.clone());
     }
+    // Whoever watches without our service, or goes on in spite of it, is at home in one of them.
+    let used: Vec<PathBuf> = places
+        .passing
+        .iter()
+        .chain(&places.state)
+        .cloned()
+        .collect();
     let steps = match Manager::here() {
         Manager::Systemd => {
             systemd::is_free(whose)?;
+            is_not_shadowed(whose, around)?;
             let has_group = Users::default().group("beadle").is_some();
-            systemd::uninstall(whose, kept, &leftovers, has_group)
+            systemd::uninstall(whose, kept, (&leftovers, &used), has_group)
         }
-        Manager::Launchd => launchd::uninstall(whose, &leftovers),
+        Manager::Launchd => launchd::uninstall(whose, &leftovers, &used),
     };
     take(&steps)?;
     for (what, place) in places.left() {
@@ -173,6 +182,17 @@ fn uninstall(whose: &Whose, kept: Kept, around: &Surroundings) -> Result<(), Fai
     }
     say("The service is gone.\n");
     Ok(())
+}
+
+/// Makes sure that systemd starts no unit but ours by our name.
+fn is_not_shadowed(whose: &Whose, around: &Surroundings) -> Result<(), ServiceError> {
+    // Where no manager runs, nothing is loaded; what it would read is looked at all the same.
+    let seen = match systemd::is_there(whose, around.runtime.as_deref()) {
+        Ok(()) => systemd::look(whose)?,
+        Err(_) => systemd::Seen::default(),
+    };
+    let folders = systemd::folders(whose, around.config_home.as_deref());
+    systemd::is_ours(whose, &seen, &folders)
 }
 
 /// What a daemon and a person keep, beside what `install` writes.

@@ -1,7 +1,9 @@
 //! What the service manager is told: when we watch, how things stand, and that the loop turns.
 //!
 //! **Invariants.** A sign of life is given by the loop alone, after a turn, so that a loop that hangs gives none. We are ready
-//! when a look was judged with the rules in force, the socket open, and births heard or known not to be.
+//! when processes were listed and met, with the rules in force, the socket open, and births heard or known not to be. The first look
+//! at those who are judged comes at once after that, and is not waited for: its facts come when they come, and where nobody is
+//! judged there is none.
 
 use std::time::Duration;
 

@@ -20,7 +20,8 @@ impl Watch {
         self.service.alive(now);
     }
 
-    /// A listing was judged: with the first one since it is known whether births are heard, we watch.
+    /// A listing was taken in: with the first one since it is known whether births are heard, we watch. Looks, if anybody is
+    /// judged, follow it.
     pub(super) fn looked(&mut self) {
         if self.announced && self.service.is_awaited() {
             let line = self.line();

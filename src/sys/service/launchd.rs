@@ -50,9 +50,12 @@ pub fn install(whose: &Whose, program: &Path) -> Result<Vec<Step>, ServiceError>
 }
 
 /// What it takes to have nothing of it left; `leftovers` are folders of the daemon's own.
-pub fn uninstall(whose: &Whose, leftovers: &[PathBuf]) -> Vec<Step> {
-    let stop = Step::attempt(&["launchctl", "bootout", &name(whose)]);
-    let mut steps = vec![stop, Step::Remove(plist(whose))];
+///
+/// `used` are those a daemon that lives would use.
+pub fn uninstall(whose: &Whose, leftovers: &[PathBuf], used: &[PathBuf]) -> Vec<Step> {
+    let mut steps = vec![Step::attempt(&["launchctl", "bootout", &name(whose)])];
+    steps.extend(used.iter().cloned().map(Step::Unused));
+    steps.push(Step::Remove(plist(whose)));
     steps.extend(leftovers.iter().cloned().map(Step::Clear));
     steps
 }
@@ -128,7 +131,7 @@ mod tests {
         let words = ["launchctl", "bootstrap", "gui/501", place];
         assert_eq!(*bootstrap, Step::run(&words, help));
 
-        let machine = uninstall(&Whose::Machine, &[]);
+        let machine = uninstall(&Whose::Machine, &[], &[]);
         let plist = "/Library/LaunchDaemons/org.beadle.daemon.plist";
         let bootout = ["launchctl", "bootout", "system/org.beadle.daemon"];
         assert_eq!(

@@ -1,7 +1,7 @@
 //! Steps that make a service, or unmake it: carried out one by one, each told before it is taken.
 
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Write};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -10,6 +10,12 @@ use super::MARK;
 
 /// Folders that hold nothing but services, and need not be there.
 const MADE: [&str; 5] = ["system", "user", "systemd", "sysusers.d", "tmpfiles.d"];
+
+/// Whether a daemon holds a file of this name while it lives: `socket.lock` beside its socket, `lock` in its state folder.
+fn is_lock(path: &Path) -> bool {
+    let is_lock = |part: Option<&std::ffi::OsStr>| part.is_some_and(|part| part == "lock");
+    is_lock(path.file_name()) || is_lock(path.extension())
+}
 
 /// One step. Each may be taken again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +29,9 @@ pub enum Step {
     },
     /// A file of ours goes.
     Remove(PathBuf),
-    /// A folder of the daemon's goes, with all that is in it.
+    /// No daemon may be using this folder: else the rest is given up.
+    Unused(PathBuf),
+    /// A folder of the daemon's goes, with all that is in it; not while a daemon uses it.
     Clear(PathBuf),
     /// A command is run.
     Run {
@@ -109,6 +117,30 @@ pub enum ServiceError {
         /// Which.
         path: PathBuf,
     },
+    /// The manager starts something else by our name.
+    #[error(
+        "{} is the {what} that systemd starts, and beadle did not put it there, so it is left alone: {mend}, then try again",
+        unit.display()
+    )]
+    Shadowed {
+        /// The unit.
+        unit: PathBuf,
+        /// What it is.
+        what: &'static str,
+        /// What to do.
+        mend: String,
+    },
+    /// Somebody still watches there.
+    #[error(
+        "a beadle{} still watches and uses {}, which is left as it is: end it (a service by its manager, another where it was \
+         started), then try again", holder.map(|pid| format!(", pid {pid},")).unwrap_or_default(), folder.display()
+    )]
+    Watched {
+        /// Its number, when it said so.
+        holder: Option<u32>,
+        /// What it uses.
+        folder: PathBuf,
+    },
     /// Somebody else could change what root runs.
     #[error(
         "root would run {}, which others may change (see {}): put it where only root writes, say with \
@@ -167,6 +199,7 @@ pub fn take(steps: &[Step], mut tell: impl FnMut(&str)) -> Result<(), ServiceErr
         match step {
             Step::Write { path, text } => write(path, text, &mut tell)?,
             Step::Remove(path) => remove(path, &mut tell)?,
+            Step::Unused(folder) => drop(held(folder)?),
             Step::Clear(folder) => clear(folder, &mut tell)?,
             Step::Run { words, or } => run(words, *or, &mut tell)?,
         }
@@ -260,12 +293,52 @@ fn remove(path: &Path, tell: &mut impl FnMut(&str)) -> Result<(), ServiceError> 
     Ok(())
 }
 
+/// Holds what a daemon that uses this folder would hold (the kernel's locks end with it, so they tell of the living alone): while
+/// it is held, none begins there.
+fn held(folder: &Path) -> Result<Vec<File>, ServiceError> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(ServiceError::io("look into", folder)(error)),
+    };
+    let mut all = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(ServiceError::io("look into", folder))?;
+        let path = entry.path();
+        let kind = entry.file_type();
+        let is_file = kind.map_err(ServiceError::io("look at", &path))?.is_file();
+        if !is_file || !is_lock(&path) {
+            continue;
+        }
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+            .open(&path);
+        let mut file = file.map_err(ServiceError::io("open", &path))?;
+        match file.try_lock() {
+            Ok(()) => all.push(file),
+            Err(TryLockError::WouldBlock) => {
+                let mut said = String::new();
+                let read = (&mut file).take(16).read_to_string(&mut said);
+                return Err(ServiceError::Watched {
+                    holder: read.ok().and_then(|_| said.trim().parse().ok()),
+                    folder: folder.to_owned(),
+                });
+            }
+            Err(TryLockError::Error(error)) => return Err(ServiceError::io("lock", &path)(error)),
+        }
+    }
+    Ok(all)
+}
+
 fn clear(folder: &Path, tell: &mut impl FnMut(&str)) -> Result<(), ServiceError> {
     match folder.symlink_metadata() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(ServiceError::io("look at", folder)(error)),
         Ok(_) => {}
     }
+    let _held = held(folder)?;
     tell(&format!(
         "removing {} and all that is in it",
         folder.display()
@@ -377,6 +450,31 @@ mod tests {
         told(&[Step::Clear(folder.clone())]).unwrap();
         assert!(!folder.exists() && precious.exists());
         assert_eq!(told(&[Step::Clear(folder)]).unwrap(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_a_living_daemon_uses_is_not_cleared_and_nothing_else_is_done() {
+        let dir = tempfile::tempdir().unwrap();
+        let unit = dir.path().join("beadle.service");
+        fs::write(&unit, MARK).unwrap();
+        for lock in ["socket.lock", "lock"] {
+            let folder = dir.path().join("beadle");
+            fs::create_dir(&folder).unwrap();
+            fs::write(folder.join("intent"), "an act").unwrap();
+            let mut daemon = File::create(folder.join(lock)).unwrap();
+            daemon.lock().unwrap();
+            writeln!(daemon, "4711").unwrap();
+            let refused = told(&[Step::Clear(folder.clone())]).unwrap_err();
+            let said = refused.to_string();
+            assert!(said.contains("a beadle, pid 4711, still watches"), "{said}");
+            let steps = [Step::Unused(folder.clone()), Step::Remove(unit.clone())];
+            told(&steps).unwrap_err();
+            assert!(unit.exists() && folder.join("intent").exists());
+            // Whatever way it ends, its hold ends with it.
+            drop(daemon);
+            told(&[Step::Unused(folder.clone()), Step::Clear(folder.clone())]).unwrap();
+            assert!(!folder.exists());
+        }
     }
 
     #[test]

@@ -97,6 +97,69 @@ pub fn is_free(whose: &Whose) -> Result<(), ServiceError> {
     }
 }
 
+/// Makes sure that what systemd has, or would find, by our name is our own. `seen` is what it has loaded, `folders` are those it
+/// reads; what it has may be older than what it would find.
+pub fn is_ours(whose: &Whose, seen: &Seen, folders: &[PathBuf]) -> Result<(), ServiceError> {
+    let ours = unit(whose);
+    let reload = || control(whose, &["daemon-reload"]).join(" ");
+    if seen.load == "masked" {
+        return Err(ServiceError::Shadowed {
+            unit: if seen.file.is_empty() {
+                UNIT.into()
+            } else {
+                seen.file.clone().into()
+            },
+            what: "mask",
+            mend: format!(
+                "`{}` takes it back",
+                control(whose, &["unmask", UNIT]).join(" ")
+            ),
+        });
+    }
+    let found = folders.iter().map(|folder| folder.join(UNIT));
+    let found = found.filter(|unit| unit.symlink_metadata().is_ok());
+    let loaded = Some(PathBuf::from(&seen.file)).filter(|file| file.is_absolute());
+    match loaded
+        .into_iter()
+        .chain(found)
+        .find(|unit| !is_same(unit, &ours))
+    {
+        Some(unit) => Err(ServiceError::Shadowed {
+            unit,
+            what: "unit",
+            mend: format!(
+                "move it away and run `{}`, or keep it and start beadle by it alone",
+                reload()
+            ),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Whether both are one file.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let whole = |path: &Path| path.canonicalize().ok();
+    one == other || whole(one).is_some_and(|path| Some(path) == whole(other))
+}
+
+/// Where systemd reads units: where people put theirs, and what it says itself while it runs. `config` is `$XDG_CONFIG_HOME`.
+pub fn folders(whose: &Whose, config: Option<&Path>) -> Vec<PathBuf> {
+    let mut all: Vec<PathBuf> = match whose {
+        Whose::Machine => vec!["/etc/systemd/system".into(), "/run/systemd/system".into()],
+        Whose::User { .. } => {
+            let own = config.map(|config| config.join("systemd/user"));
+            own.into_iter()
+                .chain(["/etc/systemd/user".into()])
+                .collect()
+        }
+    };
+    let words = control(whose, &["show", "--property", "UnitPath"]);
+    let said = answer(&words).unwrap_or_default();
+    let paths = said.strip_prefix("UnitPath=").unwrap_or_default();
+    all.extend(paths.split_whitespace().map(PathBuf::from));
+    all
+}
+
 /// The version that runs here; 0 where it does not say.
 pub fn version() -> u32 {
     let said = answer(&["systemctl".to_owned(), "--version".to_owned()]).unwrap_or_default();
@@ -148,16 +211,23 @@ pub fn install(whose: &Whose, program: &Path, version: u32) -> Result<Vec<Step>,
 }
 
 /// What it takes to have nothing of it left; `leftovers` are folders of the daemon's own.
-pub fn uninstall(whose: &Whose, kept: Kept, leftovers: &[PathBuf], has_group: bool) -> Vec<Step> {
+///
+/// `used` are those a daemon that lives would use.
+pub fn uninstall(
+    whose: &Whose,
+    kept: Kept,
+    (leftovers, used): (&[PathBuf], &[PathBuf]),
+    has_group: bool,
+) -> Vec<Step> {
     let attempt = |words: &[&str]| {
         let words = control(whose, words);
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         Step::attempt(&words)
     };
-    let mut steps = vec![
-        attempt(&["disable", "--now", UNIT]),
-        Step::Remove(unit(whose)),
-    ];
+    let mut steps = vec![attempt(&["disable", "--now", UNIT])];
+    // It may not have ended, and another may have been started by hand: what it stands on stays.
+    steps.extend(used.iter().cloned().map(Step::Unused));
+    steps.push(Step::Remove(unit(whose)));
     if *whose == Whose::Machine {
         steps.extend(more().map(|(path, _)| Step::Remove(path)));
     }
@@ -252,7 +322,7 @@ mod tests {
     fn commands(steps: &[Step]) -> Vec<String> {
         let words = steps.iter().filter_map(|step| match step {
             Step::Run { words, .. } => Some(words.join(" ")),
-            Step::Write { .. } | Step::Remove(_) | Step::Clear(_) => None,
+            Step::Write { .. } | Step::Remove(_) | Step::Unused(_) | Step::Clear(_) => None,
         });
         words.collect()
     }
@@ -264,7 +334,7 @@ mod tests {
                 let steps = install(&whose, Path::new("/opt/b/beadle"), version).unwrap();
                 let texts = steps.iter().filter_map(|step| match step {
                     Step::Write { text, .. } => Some(text),
-                    Step::Remove(_) | Step::Clear(_) | Step::Run { .. } => None,
+                    Step::Remove(_) | Step::Unused(_) | Step::Clear(_) | Step::Run { .. } => None,
                 });
                 assert!(texts.clone().all(|text| text.contains(MARK)));
                 let unit = texts.clone().next().unwrap();
@@ -309,12 +379,15 @@ mod tests {
     fn all_that_was_written_is_removed() {
         for whose in [Whose::Machine, user()] {
             let written = install(&whose, Path::new(PROGRAM), 252).unwrap();
-            let taken_back = uninstall(&whose, Kept::Stays, &["/run/beadle".into()], true);
+            let folders = ["/run/beadle".into()];
+            let taken_back = uninstall(&whose, Kept::Stays, (&folders, &folders), true);
             for step in written {
                 if let Step::Write { path, .. } = step {
                     assert!(taken_back.contains(&Step::Remove(path)));
                 }
             }
+            // Once it is stopped, and before anything is gone.
+            assert_eq!(taken_back[1], Step::Unused("/run/beadle".into()));
             assert!(taken_back.contains(&Step::Clear("/run/beadle".into())));
             assert!(
                 !commands(&taken_back)
@@ -322,8 +395,54 @@ mod tests {
                     .any(|line| line.contains("groupdel"))
             );
         }
-        let all = uninstall(&Whose::Machine, Kept::Goes, &[], true);
+        let all = uninstall(&Whose::Machine, Kept::Goes, (&[], &[]), true);
         assert_eq!(commands(&all).last().unwrap(), "groupdel beadle");
+    }
+
+    #[test]
+    fn a_unit_of_somebody_elses_is_noticed_wherever_it_was_found() {
+        let loaded = |load: &str, file: &Path| Seen {
+            load: load.to_owned(),
+            file: file.display().to_string(),
+            ..Seen::default()
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let whose = Whose::User {
+            uid: 7,
+            home: dir.path().into(),
+            data: dir.path().join("share"),
+        };
+        let ours = unit(&whose);
+        let etc = dir.path().join("etc");
+        for folder in [ours.parent().unwrap(), &etc] {
+            std::fs::create_dir_all(folder).unwrap();
+        }
+        let folders = [etc.clone(), ours.parent().unwrap().to_owned()];
+        let good = |seen: &Seen| is_ours(&whose, seen, &folders).unwrap();
+        let refused = |seen: &Seen| is_ours(&whose, seen, &folders).unwrap_err().to_string();
+        let none = loaded("not-found", Path::new(""));
+        good(&none);
+        std::fs::write(&ours, MARK).unwrap();
+        good(&loaded("loaded", &ours));
+        // Loaded from elsewhere.
+        let theirs = etc.join(UNIT);
+        let said = refused(&loaded("loaded", &theirs));
+        let begin = format!("{} is the unit that systemd starts", theirs.display());
+        assert!(said.starts_with(&begin), "{said}");
+        assert!(said.contains("systemctl --user daemon-reload"), "{said}");
+        // Ours is loaded still, and at the next reload theirs is.
+        std::fs::write(&theirs, "[Service]").unwrap();
+        assert!(refused(&loaded("loaded", &ours)).starts_with(&begin));
+        assert!(refused(&none).starts_with(&begin));
+        // Another name for our own file.
+        std::fs::remove_file(&theirs).unwrap();
+        std::os::unix::fs::symlink(&ours, &theirs).unwrap();
+        good(&loaded("loaded", &theirs));
+        let said = refused(&loaded("masked", Path::new("")));
+        assert!(
+            said.contains("`systemctl --user unmask beadle.service`"),
+            "{said}"
+        );
     }
 
     #[test]
