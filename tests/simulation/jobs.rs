@@ -361,7 +361,8 @@ impl World {
     /// Whom nobody may end, or can.
     fn is_excused(&self, body: &Body) -> bool {
         let kin = &self.machine.kin[body.id.0];
-        let spared = ["bash", "sshd", "systemd", "kept", "gitlab-runner"];
+        // A multiplexer may be a person's; that a job's own is ended, scenarios show (`label_tmux_of_a_person`).
+        let spared = ["bash", "sshd", "systemd", "kept", "gitlab-runner", "tmux"];
         let mut chain = vec![body.id];
         let mut next = kin.parent;
         while let Some(above) = next {
