@@ -370,37 +370,28 @@ fn each<'a>(
 pub enum Lead {
     /// Some clause, for as long as asked; or the rule has none of which people are only told.
     On,
-    /// Some clause, not for as long as asked; or it is not known of some.
+    /// Some clause, not for as long as asked.
     Lingers,
-    /// None, as far as is known.
+    /// None.
     Nowhere,
 }
 
 /// What leads on.
 pub fn lead(clauses: &[Clause], readings: &[Reading]) -> Lead {
-    let others = || each(clauses, readings).filter(|(clause, _)| !clause.only_tells());
     let any = |wanted: &[Finding]| {
-        others().any(|(_, these)| {
+        let mut others = each(clauses, readings).filter(|(clause, _)| !clause.only_tells());
+        others.any(|(_, these)| {
             let mut these = these.iter().peekable();
             these.peek().is_some() && these.all(|reading| wanted.contains(&reading.finding))
         })
     };
     if !clauses.iter().any(Clause::only_tells) || any(&[Finding::Sustained]) {
         Lead::On
-    } else if any(&[Finding::Sustained, Finding::Breaching])
-        || others().any(|(_, these)| is_unknown(these))
-    {
-        // One look that could not be had takes nothing away.
+    } else if any(&[Finding::Sustained, Finding::Breaching]) {
         Lead::Lingers
     } else {
         Lead::Nowhere
     }
-}
-
-/// Whether it is not known of a clause. One limit of it that is clear makes it clear, whatever the others are.
-fn is_unknown(these: &[Reading]) -> bool {
-    let any = |wanted: Finding| these.iter().any(|reading| reading.finding == wanted);
-    any(Finding::Unknown) && !any(Finding::Clear) && !any(Finding::Waiting)
 }
 
 /// The verdict of clauses, given their limits' findings in order.
@@ -412,11 +403,13 @@ pub fn verdict(clauses: &[Clause], readings: &[Reading]) -> Verdict {
                 .iter()
                 .all(|reading| wanted.contains(&reading.finding))
         };
+        let any = |wanted: Finding| these.iter().any(|reading| reading.finding == wanted);
         if all(&[Finding::Sustained]) {
             return Verdict::Sustained;
         }
         over |= all(&[Finding::Sustained, Finding::Breaching]);
-        unknown |= is_unknown(these);
+        // One limit of a clause that is clear makes the clause clear, whatever the others are.
+        unknown |= any(Finding::Unknown) && !any(Finding::Clear) && !any(Finding::Waiting);
     }
     match (over, unknown) {
         (true, _) => Verdict::Breaching,

@@ -165,46 +165,6 @@ fn a_number_of_instances_leads_nowhere_by_itself() {
 }
 
 #[test]
-fn what_could_not_be_read_does_not_lead_nowhere() {
-    let per = crate::engine::rule::Per::Owner;
-    let limit = |bound| Limit {
-        bound,
-        lasting: None,
-    };
-    let instances = || limit(Bound::Instances { above: 3, per });
-    let idle = || limit(Bound::Leftover(Duration::from_secs(5)));
-    let clauses = [
-        Clause {
-            limits: vec![instances()],
-        },
-        Clause {
-            limits: vec![instances(), idle()],
-        },
-    ];
-    let told = |second: Finding, third: Finding| {
-        let limits = clauses.iter().flat_map(|clause| &clause.limits);
-        let findings = [Finding::Sustained, second, third];
-        let readings: Vec<Reading> = limits
-            .zip(findings)
-            .map(|(limit, finding)| Reading {
-                metric: limit.bound.metric(),
-                now: None,
-                limit: Quantity::Count(0),
-                lasting: None,
-                held: Duration::ZERO,
-                finding,
-            })
-            .collect();
-        lead(&clauses, &readings)
-    };
-    assert_eq!(told(Finding::Sustained, Finding::Unknown), Lead::Lingers);
-    assert_eq!(told(Finding::Unknown, Finding::Breaching), Lead::Lingers);
-    // Where one limit is known to be clear, the others do not matter.
-    assert_eq!(told(Finding::Clear, Finding::Unknown), Lead::Nowhere);
-    assert_eq!(told(Finding::Sustained, Finding::Waiting), Lead::Nowhere);
-}
-
-#[test]
 fn a_share_of_an_unknown_whole_never_fires() {
     let mut gauge = Gauge::new(Limit {
         bound: Bound::Memory {
