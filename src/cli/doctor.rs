@@ -17,7 +17,6 @@ use super::reach::Reach;
 use super::render::doctor;
 use super::{Failure, Surroundings, json, say};
 use crate::control::wire::Safe;
-use crate::engine::process::Uid;
 
 /// Say what works on this machine, what does not, what is lost by it, and what to do
 #[derive(Debug, clap::Args)]
@@ -131,9 +130,4 @@ impl Finding {
             ..self
         }
     }
-}
-
-/// Whether this user's beadle guards everybody.
-fn guards_all(user: Uid) -> bool {
-    user == Uid::ROOT
 }
