@@ -25,7 +25,7 @@ use beadle::sys::signaller::Signaller;
 use super::villain::{Kind, Villain, awake};
 
 /// Longer than anything may take.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A pursuer and what it said.
 pub(crate) struct Desk {
