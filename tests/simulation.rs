@@ -394,15 +394,12 @@ impl Tally {
             let at = seeds
                 .as_ref()
                 .and_then(|it| it.iter().position(|it| *it == seed));
-            match seeds.zip(at) {
-                Some((seeds, at)) => {
-                    seeds.remove(at);
-                    let _ = writeln!(words, "KNOWN AND NOT MENDED: seed {seed}: {kind}");
-                }
-                None => {
-                    let what = format!("seed {seed} is mended: take it off the list");
-                    self.failures.insert("known".to_owned(), (vec![seed], what));
-                }
+            if let Some((seeds, at)) = seeds.zip(at) {
+                seeds.remove(at);
+                let _ = writeln!(words, "KNOWN AND NOT MENDED: seed {seed}: {kind}");
+            } else {
+                let what = format!("seed {seed} is mended: take it off the list");
+                self.failures.insert("known".to_owned(), (vec![seed], what));
             }
         }
         self.failures.retain(|_, (seeds, _)| !seeds.is_empty());
