@@ -330,20 +330,25 @@ impl Judge {
         }
     }
 
+    /// One member is none any more.
+    pub(super) fn let_out(&mut self, id: UnitId, serial: Serial) {
+        if let Some(dossier) = self.dossiers.get_mut(&serial) {
+            dossier.units.retain(|unit| *unit != id);
+            dossier.strike_figures();
+        }
+        if let Some(unit) = self.units.get_mut(&id) {
+            unit.members.remove(&serial);
+            unit.strays.remove(&serial);
+            unit.part();
+        }
+    }
+
     /// A process and all below it leave a unit.
     pub(super) fn leave(&mut self, id: UnitId, top: Serial, out: &mut Vec<Decision>) {
         let mut family = self.forest.below(top);
         family.insert(top);
         for serial in family {
-            if let Some(dossier) = self.dossiers.get_mut(&serial) {
-                dossier.units.retain(|unit| *unit != id);
-                dossier.strike_figures();
-            }
-            if let Some(unit) = self.units.get_mut(&id) {
-                unit.members.remove(&serial);
-                unit.strays.remove(&serial);
-                unit.part();
-            }
+            self.let_out(id, serial);
         }
         self.withdraw(id, out);
         self.review_frozen(id, out);

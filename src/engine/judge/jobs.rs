@@ -354,15 +354,7 @@ impl Judge {
 
     /// A process leaves a job, by itself.
     pub(super) fn leave_alone(&mut self, id: UnitId, serial: Serial, out: &mut Vec<Decision>) {
-        if let Some(dossier) = self.dossiers.get_mut(&serial) {
-            dossier.units.retain(|unit| *unit != id);
-            dossier.strike_figures();
-        }
-        if let Some(unit) = self.units.get_mut(&id) {
-            unit.members.remove(&serial);
-            unit.strays.remove(&serial);
-            unit.part();
-        }
+        self.let_out(id, serial);
         let phase = self.units.get(&id).and_then(|unit| unit.incident.as_ref());
         let acting = phase.is_some_and(|incident| matches!(incident.phase, Phase::Acting(_)));
         // An act under way goes on: the door asks each one what it carries.
