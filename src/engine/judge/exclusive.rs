@@ -160,8 +160,10 @@ impl Judge {
     fn bounds(&self, unit: &Unit, group: &Group, range: Range<Duration>) -> Option<(i64, i64)> {
         let cores = self.machine.cores.max(1);
         let (uncounted, behind) = self.uncounted(unit, group);
-        // What was used by those whose death was heard later shows in the group a little later.
-        let late = self.forest.heard().since(group.at).saturating_mul(cores);
+        // What was used by those whose death was heard later shows in the group a little later, and so does what members
+        // had used at a look of before that has newer figures than this one.
+        let upto = self.forest.heard().max(unit.newest);
+        let late = upto.since(group.at).saturating_mul(cores);
         let soon = group.used.saturating_add(uncounted).saturating_add(late);
         // An upper bound is of the oldest figure, and a figure may be behind. What was used in the group by then is no
         // less than what it showed before, and no less than what can have been used since.
