@@ -30,7 +30,7 @@ impl Judge {
         let effect = match reply {
             Reply::Stop => self.bid(by, id, incident, Deed::Stop)?,
             Reply::Freeze => self.bid(by, id, incident, Deed::Freeze)?,
-            Reply::Extend => self.extend(by, id, incident, out)?,
+            Reply::Extend => self.extend(by, id, incident)?,
             Reply::Allow => self.except(by, id, incident)?,
         };
         let Some(unit) = self.units.get(&id) else {
@@ -44,9 +44,17 @@ impl Judge {
             effect: effect.clone(),
         };
         self.tell(id, What::Answered { by, effect }, out);
-        if reply == Reply::Allow {
-            self.close_what_is_allowed(out);
-            out.push(Decision::Keep(self.exceptions.clone()));
+        match reply {
+            Reply::Stop | Reply::Freeze => {}
+            Reply::Extend => {
+                // Whatever is under way sends nothing more.
+                self.withdraw(id, out);
+                self.thaw(id, out);
+            }
+            Reply::Allow => {
+                self.close_what_is_allowed(out);
+                out.push(Decision::Keep(self.exceptions.clone()));
+            }
         }
         Ok(granted)
     }
@@ -203,16 +211,13 @@ impl Judge {
         })
     }
 
-    /// A person leaves it alone for a while: whatever is under way sends nothing more.
+    /// A person leaves it alone for a while.
     fn extend(
         &mut self,
         by: Uid,
         id: UnitId,
         incident: IncidentId,
-        out: &mut Vec<Decision>,
     ) -> Result<Effect, Declined> {
-        self.withdraw(id, out);
-        self.thaw(id, out);
         let now = self.now;
         let unit = self.units.get_mut(&id);
         let unit = unit.ok_or(Declined::NoIncident(incident))?;
