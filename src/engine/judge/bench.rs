@@ -343,22 +343,6 @@ impl Judge {
         self.let_be(unit).or_else(closed)
     }
 
-    /// What a person said by which a unit is left alone now.
-    pub(super) fn let_be(&self, unit: &Unit) -> Option<Exemption> {
-        let allowed = self.exception_of(unit).map(|found| Exemption::Allowed {
-            number: found.number,
-            by: found.by,
-        });
-        let snoozed = || {
-            let snooze = unit.incident.as_ref()?.snoozing(self.now)?;
-            Some(Exemption::Snoozed {
-                until: snooze.until,
-                by: snooze.by,
-            })
-        };
-        allowed.or_else(snoozed).or_else(|| self.paused(unit))
-    }
-
     /// Whether a gate of a rule is closed, or nobody knows whether it is open.
     pub(super) fn is_closed(&self, rule: &Rule) -> bool {
         !rule.gates.iter().all(|gate| gate.is_open(&self.machine))
@@ -368,18 +352,6 @@ impl Judge {
     pub(super) fn gates(&self, rule: &Rule) -> Vec<GateReading> {
         let gates = rule.gates.iter();
         gates.map(|gate| gate.read(&self.machine)).collect()
-    }
-
-    fn paused(&self, unit: &Unit) -> Option<Exemption> {
-        let pause = self
-            .pauses
-            .iter()
-            .filter(|pause| self.pause_applies(pause, unit))
-            .max_by_key(|pause| pause.until)?;
-        Some(Exemption::Paused {
-            until: pause.until,
-            by: pause.by,
-        })
     }
 
     /// What a unit measures now, counting only the members that `counts` lets through.
