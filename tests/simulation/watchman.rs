@@ -355,6 +355,17 @@ impl Watchman {
         {
             return Ok(());
         }
+        // What a person bids needs no figures of ours, and waits for nothing.
+        if let What::Signal {
+            bidden: Some(_), ..
+        } = notice.what
+        {
+            return Ok(());
+        }
+        let bidden = self.replies.has_bidden(notice.incident.0);
+        if let (What::Withheld { .. }, true) = (&notice.what, bidden) {
+            return Ok(());
+        }
         if let What::Nudge { .. } | What::Opened | What::Withheld { .. } = notice.what {
             self.not_too_soon(now, &evidence.rule)?;
             self.gates.was_open(evidence)?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::Judge;
 use super::dossier::{Dossier, Learning, Met};
 use super::unit::{Unit, UnitId};
-use crate::engine::decision::{Closing, Decision, Hearing};
+use crate::engine::decision::{Decision, Hearing};
 use crate::engine::evidence::{Evidence, Exemption, UnitKey, Verdict};
 use crate::engine::facts::{Hangup, Read};
 use crate::engine::forest::{FirstSign, Serial};
@@ -274,7 +274,7 @@ impl Judge {
             unit.verdict = Verdict::Exempt(exemption);
             self.thaw(id, out);
             if allowed {
-                self.close(id, Closing::Answered, out);
+                self.close_answered(id, out);
             }
         } else if let Some((since, incident)) = unit.exempt.take().zip(unit.incident.as_mut()) {
             incident.stand(since, now);

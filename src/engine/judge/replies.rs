@@ -264,8 +264,14 @@ impl Judge {
         let allowed = self.units.iter().filter(|(_, unit)| allowed(unit));
         let allowed: Vec<UnitId> = allowed.map(|(id, _)| *id).collect();
         for id in allowed {
-            self.close(id, Closing::Answered, out);
+            self.close_answered(id, out);
         }
+    }
+
+    /// A person has said that a unit's incident is none. Of an act under way nothing is waited for any more.
+    pub(super) fn close_answered(&mut self, id: UnitId, out: &mut Vec<Decision>) {
+        self.close(id, Closing::Answered, out);
+        self.close_if_empty(id, out);
     }
 
     /// The exception that covers a unit.

@@ -26,8 +26,8 @@ pub struct Replies {
     snoozed: BTreeMap<u64, Mono>,
     /// What no rule may mind.
     pub allowed: Vec<Exception>,
-    /// What was bidden, and is in force.
-    bidden: BTreeMap<u64, Bidding>,
+    /// What was bidden, and is in force: by each who did.
+    bidden: BTreeMap<u64, Vec<Bidding>>,
     /// When TERM was asked for, by bidding.
     asked: BTreeMap<u64, Mono>,
     /// The answer that the judge is being told, and how incidents stand before it.
@@ -83,7 +83,7 @@ impl Watchman {
                 let owner = stands.get(&incident.id.0).and_then(|stand| stand.owner);
                 let theirs = answer.by == Uid::ROOT || owner == Some(answer.by);
                 if theirs && rule.as_ref().is_none_or(|rule| *rule == case.rule.name) {
-                    self.replies.bidden.remove(&incident.id.0);
+                    self.replies.take_back(incident.id.0);
                 }
             }
         }
@@ -182,7 +182,10 @@ impl Watchman {
             rule.mode
         );
         ensure!(
-            self.replies.bidden.get(&incident) == Some(&bidding),
+            self.replies
+                .bidden
+                .get(&incident)
+                .is_some_and(|all| all.contains(&bidding)),
             "nobody has bidden this: {name} {bidding:?}"
         );
         self.not_paused(scene, &warrant.evidence)?;
@@ -221,8 +224,7 @@ impl Replies {
         let deed = match effect {
             Effect::Extended { until, .. } => {
                 self.snoozed.insert(incident, *until);
-                self.bidden.remove(&incident);
-                return;
+                return self.take_back(incident);
             }
             Effect::Allowed(_) => return,
             Effect::Stops => Deed::Stop,
@@ -230,13 +232,17 @@ impl Replies {
         };
         self.snoozed.remove(&incident);
         // What is under way goes on, for whoever bade it first.
-        let under_way = self.bidden.get(&incident).is_some_and(|bidden| {
-            bidden.deed == deed && (deed == Deed::Freeze || self.asked.contains_key(&incident))
-        });
-        if !under_way {
+        let bidden = self.bidden.entry(incident).or_default();
+        if bidden.iter().any(|bidding| bidding.deed != deed) {
+            bidden.clear();
             self.asked.remove(&incident);
-            self.bidden.insert(incident, Bidding { by, deed });
         }
+        bidden.push(Bidding { by, deed });
+    }
+
+    fn take_back(&mut self, incident: u64) {
+        self.bidden.remove(&incident);
+        self.asked.remove(&incident);
     }
 
     /// Whether an incident goes by what somebody has bidden.
