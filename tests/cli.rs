@@ -59,7 +59,8 @@ fn golden(name: &str, text: &str) {
 fn help_is_a_page_for_every_command() {
     let commands = [
         "", "watch", "status", "ps", "why", "history", "show", "pause", "resume", "check", "try",
-        "rules", "schema", "doctor", "demo", "service", "stop", "extend", "allow", "freeze", "forget",
+        "rules", "schema", "doctor", "demo", "service", "stop", "extend", "allow", "freeze",
+        "forget",
     ];
     for command in commands {
         let args: Vec<&str> = [command, "--help"]
@@ -394,12 +395,19 @@ fn what_came_of_an_answer_is_printed_with_what_to_do_next() {
         ] {
             let words: Vec<&str> = args.iter().copied().chain(["--socket", place]).collect();
             let output = run(&words);
-            assert_eq!((code(&output), err(&output)), (0, String::new()), "{args:?}");
+            assert_eq!(
+                (code(&output), err(&output)),
+                (0, String::new()),
+                "{args:?}"
+            );
             page += &format!("$ beadle {}\n{}", args.join(" "), out(&output));
         }
         let output = run(&["extend", "3", "--json", "--socket", place]);
         let object: serde_json::Value = serde_json::from_str(&out(&output)).unwrap();
-        assert_eq!((&object["reply"], &object["left"]), (&"extend".into(), &1800.0.into()));
+        assert_eq!(
+            (&object["reply"], &object["left"]),
+            (&"extend".into(), &1800.0.into())
+        );
         // Whichever is meant is said so on the wire.
         for args in [["stop", "--incident", "3"], ["stop", "--pid", "3"]] {
             let words: Vec<&str> = args.into_iter().chain(["--socket", place]).collect();

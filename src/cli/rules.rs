@@ -100,8 +100,7 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<(), Failure> {
 
 /// Asks the daemon: it alone knows what is in force.
 fn list_exceptions(args: &Args, around: &Surroundings) -> Result<(), Failure> {
-    let Answer::Exceptions { exceptions: found } =
-        args.reach.ask(&Question::Exceptions, around)?
+    let Answer::Exceptions { exceptions: found } = args.reach.ask(&Question::Exceptions, around)?
     else {
         return Err(astray());
     };

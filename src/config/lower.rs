@@ -276,12 +276,7 @@ impl RuleDraft {
     }
 
     /// A built-in rule: it never does more than nudge.
-    fn built_in(
-        self,
-        pack: &'static str,
-        terms: &Terms,
-        findings: &mut Findings,
-    ) -> Option<Rule> {
+    fn built_in(self, pack: &'static str, terms: &Terms, findings: &mut Findings) -> Option<Rule> {
         let name = self.name.clone()?;
         let origin = Origin::Builtin { pack };
         let mut rule = self.settle(&name, origin, terms.mode, terms, findings)?;

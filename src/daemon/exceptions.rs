@@ -163,7 +163,9 @@ impl Exceptions {
             // Whoever asked has gone: nobody needs the answer.
             let _ = reply.send(answer);
         }
-        kept.map_err(|why| format!("{why}; what people allowed or forgot of late holds until beadle ends"))
+        kept.map_err(|why| {
+            format!("{why}; what people allowed or forgot of late holds until beadle ends")
+        })
     }
 }
 

@@ -83,7 +83,9 @@ pub enum StartError {
     #[error("{}", .0.render(config::Paint::Plain))]
     Rules(Refusal),
     /// What people have allowed cannot be read.
-    #[error("{0}; it says what is to be left alone, so nothing begins without it: mend the file, or move it away")]
+    #[error(
+        "{0}; it says what is to be left alone, so nothing begins without it: mend the file, or move it away"
+    )]
     Exceptions(StoreError),
     /// The socket cannot be had.
     #[error(transparent)]

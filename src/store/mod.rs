@@ -12,8 +12,8 @@
 //! | [`legacy`] | what is left to the next beadle of this boot |
 //! | `folder` | folders of our own |
 
-mod folder;
 pub mod exceptions;
+mod folder;
 pub mod history;
 pub mod intent;
 pub mod legacy;

@@ -9,7 +9,7 @@ use super::daemon::{Daemon, Watch};
 use super::in_both_tiers;
 use super::launch::{Order, Started, state};
 use super::report::{Tier, cannot_show};
-use super::stage::{OTHER_STRANGER, User, open_to_all, root};
+use super::stage::{OTHER_STRANGER, User, root};
 use super::wait::wait_until;
 
 in_both_tiers!(the_owner_stops_what_beadle_only_tells_of);
@@ -35,22 +35,36 @@ rules:
     )
 }
 
-/// Root's daemon, and somebody's villain.
-fn scene(name: &str, tier: Tier, mode: &str, ladder: &str) -> (Case, Daemon, Started, String) {
-    let mut case = Case::of(name, tier, User::Stranger);
-    let program = case.program(name);
-    let folder = case.path("root");
-    fs::create_dir(&folder).unwrap();
-    open_to_all(&folder);
-    let daemon = Watch::new(&case.beadle(), &folder, User::Me)
-        .tier(tier)
-        .leash(std::process::id())
-        .rules(&rules(&program, mode, ladder))
-        .start();
-    let villain = case.start(Order::new(&program, "ignore"));
-    let nudge = daemon.log.about(villain.pid, "nudge");
-    let incident = nudge.says["incident"].to_string();
-    (case, daemon, villain, incident)
+/// Somebody's villain, and root's daemon in a folder of root's.
+struct Scene {
+    daemon: Daemon,
+    case: Case,
+    villain: Started,
+    incident: String,
+    _root: Case,
+}
+
+impl Scene {
+    fn set(name: &str, tier: Tier, mode: &str, ladder: &str) -> Self {
+        let root = Case::new(&format!("{name}-root"), tier);
+        let mut case = Case::of(name, tier, User::Stranger);
+        let program = case.program(name);
+        let daemon = Watch::new(&case.beadle(), &root.path(""), User::Me)
+            .tier(tier)
+            .leash(std::process::id())
+            .rules(&rules(&program, mode, ladder))
+            .start();
+        let villain = case.start(Order::new(&program, "ignore"));
+        let nudge = daemon.log.about(villain.pid, "nudge");
+        let incident = nudge.says["incident"].to_string();
+        Self {
+            daemon,
+            case,
+            villain,
+            incident,
+            _root: root,
+        }
+    }
 }
 
 fn refused(daemon: &Daemon, uid: u32, words: &[&str], because: &str) {
@@ -68,9 +82,18 @@ fn taken(daemon: &Daemon, uid: u32, words: &[&str]) -> String {
 
 fn the_owner_stops_what_beadle_only_tells_of(tier: Tier) {
     if !root() {
-        return cannot_show("somebody else's answer", "only root can become another user");
+        return cannot_show(
+            "somebody else's answer",
+            "only root can become another user",
+        );
     }
-    let (case, daemon, villain, incident) = scene("stopped", tier, "nudge", "[nudge]");
+    let Scene {
+        daemon,
+        case,
+        villain,
+        incident,
+        _root,
+    } = Scene::set("stopped", tier, "nudge", "[nudge]");
     let owner = User::Stranger.uid();
     refused(&daemon, OTHER_STRANGER, &["stop", &incident], "not yours");
     let pid = villain.pid.to_string();
@@ -91,11 +114,17 @@ fn the_owner_stops_what_beadle_only_tells_of(tier: Tier) {
     }
     // Nobody else was meant.
     let targets = daemon.log.targets();
-    assert!(targets.iter().all(|(pid, _)| *pid == villain.pid), "{targets:?}");
+    assert!(
+        targets.iter().all(|(pid, _)| *pid == villain.pid),
+        "{targets:?}"
+    );
     let story = taken(&daemon, owner, &["show", &incident]);
     let whose = format!("as user {owner} said: stop");
     assert!(story.contains(&whose), "{story}");
-    assert!(story.contains(&format!("Answered by user {owner}")), "{story}");
+    assert!(
+        story.contains(&format!("Answered by user {owner}")),
+        "{story}"
+    );
     let story = daemon.ask_json(&["show", &incident]);
     for certificate in story["certificates"].as_array().unwrap() {
         assert_eq!(certificate["bidden"]["user"], owner, "{certificate}");
@@ -104,16 +133,29 @@ fn the_owner_stops_what_beadle_only_tells_of(tier: Tier) {
 
 fn the_owner_extends_and_freezes_and_root_allows(tier: Tier) {
     if !root() {
-        return cannot_show("somebody else's answer", "only root can become another user");
+        return cannot_show(
+            "somebody else's answer",
+            "only root can become another user",
+        );
     }
     let ladder = "[ nudge, { after: 4s, signal: TERM }, { after: 2s, signal: KILL } ]";
-    let (case, daemon, villain, incident) = scene("answered", tier, "enforce", ladder);
+    let Scene {
+        daemon,
+        case,
+        villain,
+        incident,
+        _root,
+    } = Scene::set("answered", tier, "enforce", ladder);
     let owner = User::Stranger.uid();
     let said = taken(&daemon, owner, &["extend", &incident]);
     assert!(said.contains("left alone for 30 min"), "{said}");
     refused(&daemon, OTHER_STRANGER, &["freeze", &incident], "not yours");
     refused(&daemon, owner, &["allow", &incident], "ask root");
-    for view in [vec!["status"], vec!["ps"], vec!["why", &villain.pid.to_string()]] {
+    for view in [
+        vec!["status"],
+        vec!["ps"],
+        vec!["why", &villain.pid.to_string()],
+    ] {
         let said = taken(&daemon, owner, &view);
         assert!(said.contains("snoozed for another"), "{view:?}: {said}");
     }
@@ -125,7 +167,12 @@ fn the_owner_extends_and_freezes_and_root_allows(tier: Tier) {
     wait_until("it to stand still", || state(villain.pid) == Some('T'));
     taken(&daemon, owner, &["extend", &incident]);
     wait_until("it to go on", || state(villain.pid) != Some('T'));
-    refused(&daemon, owner, &["extend", &incident], "extended twice already");
+    refused(
+        &daemon,
+        owner,
+        &["extend", &incident],
+        "extended twice already",
+    );
     let said = taken(&daemon, 0, &["allow", &incident]);
     assert!(said.contains("exception 1"), "{said}");
     assert!(!said.contains("could not be kept"), "{said}");
@@ -170,5 +217,8 @@ fn what_was_allowed_outlives_the_daemon(tier: Tier) {
     fs::write(&file, text.replace("\"rule\"", "\"role\"")).unwrap();
     let (code, said) = case.watch().rules(&rules).refused();
     assert_eq!(code, Some(78), "{said}");
-    assert!(said.contains("exceptions.json") && said.contains("mend"), "{said}");
+    assert!(
+        said.contains("exceptions.json") && said.contains("mend"),
+        "{said}"
+    );
 }

@@ -451,7 +451,9 @@ impl Theater {
     /// `1` is an incident, `cc` a process by its name in the story, `?4` whichever the number means.
     fn meant(&self, word: &str) -> Result<Whom, String> {
         if let Some(number) = word.strip_prefix('?') {
-            return Ok(Whom::Number(u64::from(number.parse::<u32>().map_err(|_| "no number")?)));
+            return Ok(Whom::Number(u64::from(
+                number.parse::<u32>().map_err(|_| "no number")?,
+            )));
         }
         if let Ok(incident) = word.parse() {
             return Ok(Whom::Incident(IncidentId(incident)));

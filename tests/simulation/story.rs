@@ -19,9 +19,9 @@ use crate::world::rules::secs;
 use crate::world::senses::{Parts, Units};
 use crate::world::shells::{Records, Ways};
 use ladders::conduct;
-use replies::{ANSWERS, answer_some, replies};
 pub use ladders::{count_some, freeze_some, make_rules};
 pub use replies::Asker;
+use replies::{ANSWERS, answer_some, replies};
 
 /// Gates come of a chance of their own, so that the stories without them stay what they were.
 pub const GATES: u64 = 0x9a7e;

@@ -135,7 +135,9 @@ pub(super) fn deed(event: &Event, case: &Case) -> String {
                 ("stop", _) => "is to be stopped now: SIGTERM, and SIGKILL after 10 s".to_owned(),
                 ("freeze", _) => "is to be frozen, until somebody says more".to_owned(),
                 ("extend", _) => snoozed(until.as_ref(), *left, *extensions),
-                (_, Some(exception)) => format!("never minded again: {}", words::exception(exception)),
+                (_, Some(exception)) => {
+                    format!("never minded again: {}", words::exception(exception))
+                }
                 (reply, None) => reply.to_owned(),
             };
             format!("{what}. Answered by {}.", words::person(by))

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::control::wire::{
-    Act, Bidden, Evidence, Exception, Figure, Finding, Gate, Incident, Next, Peers, Person, Reading,
-    Rest, Safe, Snooze, Subject, Unit,
+    Act, Bidden, Evidence, Exception, Figure, Finding, Gate, Incident, Next, Peers, Person,
+    Reading, Rest, Safe, Snooze, Subject, Unit,
 };
 use crate::engine::evidence::Quantity;
 use crate::engine::gate::{self, Stands};

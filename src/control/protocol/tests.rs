@@ -301,7 +301,13 @@ fn exceptions_are_told_to_their_owner_and_to_whoever_gave_them() {
         exception(ANN, BOB),
         exception(WATCHER, ANN),
     ];
-    for (peer, seen) in [(ANN, 3), (BOB, 1), (Uid(5), 0), (Uid::ROOT, 3), (WATCHER, 3)] {
+    for (peer, seen) in [
+        (ANN, 3),
+        (BOB, 1),
+        (Uid(5), 0),
+        (Uid::ROOT, 3),
+        (WATCHER, 3),
+    ] {
         let exceptions = all.clone();
         let told = Answer::Exceptions { exceptions }.for_peer(peer, WATCHER);
         let Answer::Exceptions { exceptions } = told else {

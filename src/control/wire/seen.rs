@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{
     Above, Act, Bidden, Daemon, Evidence, Exception, Figure, Finding, Gate, Incident, Judged, Next,
-    Pause, Peers, Person, Ps, Reading, Relation, Replied, Rest, Rule, RuleWhy, Safe, Snooze, Status,
-    Subject, Unit, Why,
+    Pause, Peers, Person, Ps, Reading, Relation, Replied, Rest, Rule, RuleWhy, Safe, Snooze,
+    Status, Subject, Unit, Why,
 };
 use crate::engine::answer::{self, Bidding, Effect, Granted};
 use crate::engine::decision::{

@@ -128,7 +128,13 @@ impl Watch {
     }
 
     /// An answer to an incident, or an exception taken back.
-    fn reply(&mut self, by: Uid, what: Wish, to: oneshot::Sender<protocol::Answer>, inbox: &mut Inbox) {
+    fn reply(
+        &mut self,
+        by: Uid,
+        what: Wish,
+        to: oneshot::Sender<protocol::Answer>,
+        inbox: &mut Inbox,
+    ) {
         let answer = match self.is_not_for(by) {
             Some(refusal) => refusal.into(),
             None => self.come_of(by, what, inbox),
@@ -144,13 +150,15 @@ impl Watch {
     }
 
     fn come_of(&mut self, by: Uid, what: Wish, inbox: &mut Inbox) -> protocol::Answer {
+        // As it was when it was given: 30 minutes are 30 minutes.
+        let now = self.shells.now();
         let came = self.take_in(Input::Answer(Answer { by, what }), inbox);
         match came {
             Some(Ok(Granted::Forgotten(gone))) => protocol::Answer::Forgotten {
                 exceptions: gone.iter().map(wire::Exception::from).collect(),
                 unkept: None,
             },
-            Some(Ok(granted)) => match wire::Replied::seen(&granted, self.shells.now()) {
+            Some(Ok(granted)) => match wire::Replied::seen(&granted, now) {
                 Some(replied) => protocol::Answer::Replied(replied),
                 None => nothing_came().into(),
             },

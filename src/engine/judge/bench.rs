@@ -339,7 +339,8 @@ impl Judge {
     /// nothing that a person bids.
     fn exemption(&self, unit: &Unit) -> Option<Exemption> {
         let bidden = unit.incident.as_ref().and_then(Incident::bidding);
-        let closed = || (bidden.is_none() && self.is_closed(&unit.rule)).then_some(Exemption::Closed);
+        let closed =
+            || (bidden.is_none() && self.is_closed(&unit.rule)).then_some(Exemption::Closed);
         self.let_be(unit).or_else(closed)
     }
 

@@ -74,7 +74,11 @@ impl Judge {
         else {
             return false;
         };
-        match incident.stages(&unit.rule).get(incident.next).map(|stage| &stage.act) {
+        match incident
+            .stages(&unit.rule)
+            .get(incident.next)
+            .map(|stage| &stage.act)
+        {
             Some(StageAct::Exec(_) | StageAct::Stop) => {
                 !self.errands.has_room() || self.errands.is_busy_for(incident.id)
             }

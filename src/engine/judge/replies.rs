@@ -212,12 +212,7 @@ impl Judge {
     }
 
     /// A person leaves it alone for a while.
-    fn extend(
-        &mut self,
-        by: Uid,
-        id: UnitId,
-        incident: IncidentId,
-    ) -> Result<Effect, Declined> {
+    fn extend(&mut self, by: Uid, id: UnitId, incident: IncidentId) -> Result<Effect, Declined> {
         let now = self.now;
         let unit = self.units.get_mut(&id);
         let unit = unit.ok_or(Declined::NoIncident(incident))?;
@@ -232,12 +227,7 @@ impl Judge {
     }
 
     /// A person makes it an exception.
-    fn except(
-        &mut self,
-        by: Uid,
-        id: UnitId,
-        incident: IncidentId,
-    ) -> Result<Effect, Declined> {
+    fn except(&mut self, by: Uid, id: UnitId, incident: IncidentId) -> Result<Effect, Declined> {
         let unit = self.units.get(&id).ok_or(Declined::NoIncident(incident))?;
         let subject = &unit.subject;
         let placed = subject.owner.zip(subject.cwd.clone());
@@ -298,8 +288,7 @@ impl Judge {
         which: &[Which],
         out: &mut Vec<Decision>,
     ) -> Result<Granted, Declined> {
-        let theirs =
-            |it: &Exception| by == Uid::ROOT || it.owner == by || it.by == by;
+        let theirs = |it: &Exception| by == Uid::ROOT || it.owner == by || it.by == by;
         for one in which {
             if !self.exceptions.iter().any(|it| theirs(it) && one.names(it)) {
                 return Err(match one {
