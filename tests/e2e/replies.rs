@@ -184,7 +184,10 @@ fn the_owner_extends_and_freezes_and_root_allows(tier: Tier) {
     assert!(!listed.contains("villain"), "{listed}");
     refused(&daemon, OTHER_STRANGER, &["forget", "1"], "yours to forget");
     taken(&daemon, owner, &["forget", "1"]);
-    // It is judged again, and ended.
+    // It is judged again: the same case, which is still snoozed, until somebody says otherwise.
+    wait_until("it to be judged again", || {
+        daemon.ask_as(owner, &["stop", &incident]).status.success()
+    });
     daemon.log.signal(villain.pid, "KILL");
     wait_until("an empty stage", || case.survivors() == 0);
 }
