@@ -22,6 +22,8 @@ mod doctor;
 #[cfg(target_os = "linux")]
 mod guardian;
 mod history;
+#[cfg(target_os = "linux")]
+mod notify;
 mod pause;
 mod ps;
 mod reach;
@@ -88,6 +90,9 @@ enum Command {
     #[cfg(target_os = "linux")]
     #[command(hide = true)]
     Guardian(guardian::Args),
+    #[cfg(target_os = "linux")]
+    #[command(hide = true)]
+    Notify(notify::Args),
 }
 
 /// What the command line knows of where it was started.
@@ -183,6 +188,8 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
         Some(Command::Service(args)) => service::run(args, &around),
         #[cfg(target_os = "linux")]
         Some(Command::Guardian(args)) => guardian::run(args),
+        #[cfg(target_os = "linux")]
+        Some(Command::Notify(args)) => notify::run(args),
         None => {
             say(&Cli::command().render_help().to_string());
             Ok(())

@@ -4,6 +4,7 @@
 //! behind a bounded queue, and what does not fit is dropped and counted. A sink never decides who is told or
 //! what: it gets a [`Message`], which is plain data.
 
+pub mod desktop;
 pub mod journal;
 pub mod stream;
 pub mod tty;

@@ -1,0 +1,328 @@
+//! The desktop: notifications in the sessions of those who are told, and what they answer.
+//!
+//! ```text
+//! the loop ──[ Desktop ]── a messenger (a thread) ──pipes── `beadle notify`, as that user ──bus── their notification server
+//! ```
+//!
+//! **Invariants.** Nothing here waits: all that may wait is the messenger's, which is there for one user and only while something is
+//! to be shown. Who answers is known by whose notifier it is. Where something is broken it is left alone for a while, longer each
+//! time, and what is to be said then is said elsewhere.
+
+mod board;
+mod markup;
+pub mod messenger;
+pub mod notifier;
+mod session;
+mod wire;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use self::board::Board;
+pub use self::board::Bill;
+use self::messenger::{Messenger, Tiding};
+pub use self::session::{Own, logged_in};
+use self::wire::{Order, Show};
+pub use self::wire::Server;
+use super::tty::Line;
+use crate::engine::evidence::IncidentId;
+use crate::engine::process::Uid;
+use crate::engine::units::Mono;
+use crate::sys::message::{Card, Reply};
+
+/// How long a desktop that is broken is left alone, at first and at last.
+const REST: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(1800));
+
+/// Something heard of a user's desktop.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// Whose.
+    pub whose: Uid,
+    /// By which of the messengers that were ever sent to them.
+    round: u64,
+    /// What.
+    tiding: Tiding,
+}
+
+/// What is to be done about what was heard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Upshot {
+    /// Nothing.
+    Nothing,
+    /// It could not be shown: it is to be said on terminals.
+    Elsewhere(Vec<Line>),
+    /// A person answered.
+    Answer {
+        /// Who.
+        by: Uid,
+        /// Of which incident.
+        incident: IncidentId,
+        /// What.
+        reply: Reply,
+    },
+}
+
+/// How a user's desktop is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Whose.
+    pub whose: Uid,
+    /// How many notifications are on the screen.
+    pub shown: usize,
+    /// Who showed one last.
+    pub server: Option<Server>,
+    /// What is wrong.
+    pub trouble: Option<String>,
+}
+
+/// All desktops that something was shown on.
+pub struct Desktop {
+    own: Own,
+    deliver: Arc<dyn Fn(Heard) + Send + Sync>,
+    people: BTreeMap<Uid, Person>,
+    rounds: u64,
+}
+
+/// One user's.
+#[derive(Debug, Default)]
+struct Person {
+    board: Board,
+    messenger: Option<(u64, Messenger)>,
+    server: Option<Server>,
+    trouble: Option<Trouble>,
+}
+
+#[derive(Clone, Debug)]
+struct Trouble {
+    text: String,
+    until: Mono,
+    rest: Duration,
+}
+
+impl fmt::Debug for Desktop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Desktop")
+            .field("people", &self.people)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Desktop {
+    /// No desktop so far. What is heard of them goes through `deliver`, and comes back by [`Desktop::hear`].
+    pub fn new(own: Own, deliver: impl Fn(Heard) + Send + Sync + 'static) -> Self {
+        Self {
+            own,
+            deliver: Arc::new(deliver),
+            people: BTreeMap::new(),
+            rounds: 0,
+        }
+    }
+
+    /// Shows a nudge to a user, if there is a chance that they see it; whether there is. `line` is for their terminal, should it
+    /// not come to that.
+    pub fn nudge(&mut self, whose: Uid, bill: Bill, line: Option<Line>, now: Mono) -> bool {
+        let person = self.people.entry(whose).or_default();
+        let rests = person.trouble.as_ref();
+        let rests = rests.is_some_and(|trouble| now < trouble.until);
+        if rests || !self.own.may_reach(whose) {
+            return false;
+        }
+        let orders = person.board.nudge(bill, line);
+        self.carry(whose, orders);
+        true
+    }
+
+    /// Shows what became of an incident, where it is shown.
+    pub fn moves(&mut self, whose: Uid, bill: Bill) {
+        if let Some(person) = self.people.get_mut(&whose) {
+            let orders = person.board.moves(bill);
+            self.carry(whose, orders);
+        }
+    }
+
+    /// Takes an incident from the screen.
+    pub fn over(&mut self, whose: Uid, bill: &Bill) {
+        if let Some(person) = self.people.get_mut(&whose) {
+            let orders = person.board.over(bill);
+            self.carry(whose, orders);
+        }
+    }
+
+    fn carry(&mut self, whose: Uid, orders: Vec<Order>) {
+        for order in orders {
+            if let Err(error) = self.give(whose, order) {
+                let text = format!("cannot send for a notifier: {error}");
+                let tiding = Tiding::Broken(text);
+                let round = self.round_of(whose);
+                // By the same way as all else, so that what is told is told once.
+                (self.deliver)(Heard {
+                    whose,
+                    round,
+                    tiding,
+                });
+                return;
+            }
+        }
+    }
+
+    fn give(&mut self, whose: Uid, order: Order) -> io::Result<()> {
+        let person = self.people.entry(whose).or_default();
+        let order = match &person.messenger {
+            Some((_, messenger)) => match messenger.give(order) {
+                Ok(()) => return Ok(()),
+                Err(order) => order,
+            },
+            None => order,
+        };
+        if let Order::Close { .. } = order {
+            // Whoever has left has taken everything away.
+            return Ok(());
+        }
+        self.rounds = self.rounds.saturating_add(1);
+        let round = self.rounds;
+        let own = self.own.clone();
+        let deliver = Arc::clone(&self.deliver);
+        let tell = move |tiding| {
+            deliver(Heard {
+                whose,
+                round,
+                tiding,
+            });
+        };
+        let messenger = Messenger::send(move || own.session(whose), tell)?;
+        let given = messenger.give(order);
+        person.messenger = Some((round, messenger));
+        given.map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn round_of(&self, whose: Uid) -> u64 {
+        let person = self.people.get(&whose);
+        let messenger = person.and_then(|person| person.messenger.as_ref());
+        messenger.map_or(0, |(round, _)| *round)
+    }
+
+    /// Takes in what was heard.
+    pub fn hear(&mut self, heard: Heard, now: Mono) -> Upshot {
+        let current = self.round_of(heard.whose) == heard.round;
+        let Some(person) = self.people.get_mut(&heard.whose).filter(|_| current) else {
+            // Of a messenger that another has followed: what it had on the screen is gone.
+            return Upshot::Nothing;
+        };
+        match heard.tiding {
+            Tiding::Shown { tag, server, .. } => {
+                person.board.shown(tag);
+                person.server = Some(server);
+                person.trouble = None;
+                Upshot::Nothing
+            }
+            Tiding::Gone { tag } => {
+                person.board.gone(tag);
+                Upshot::Nothing
+            }
+            Tiding::Answered { tag, reply } => match person.board.answered(tag, reply) {
+                Some(incident) => Upshot::Answer {
+                    by: heard.whose,
+                    incident,
+                    reply,
+                },
+                None => Upshot::Nothing,
+            },
+            Tiding::NoSession => {
+                person.messenger = None;
+                person.trouble = None;
+                Upshot::Elsewhere(person.board.lost())
+            }
+            Tiding::Broken(text) => {
+                person.messenger = None;
+                person.breaks(text, now);
+                Upshot::Elsewhere(person.board.lost())
+            }
+        }
+    }
+
+    /// How each desktop is doing that something was shown on. Who has logged out since is forgotten.
+    pub fn standings(&mut self) -> Vec<Standing> {
+        let own = &self.own;
+        self.people
+            .retain(|whose, person| person.messenger.is_some() || own.may_reach(*whose));
+        let standing = |(whose, person): (&Uid, &Person)| Standing {
+            whose: *whose,
+            shown: person.board.count(),
+            server: person.server.clone(),
+            trouble: person.trouble.as_ref().map(|it| it.text.clone()),
+        };
+        self.people.iter().map(standing).collect()
+    }
+
+    /// Takes everything from all screens; for each that takes its time, waits at most so long.
+    pub fn finish(self, patience: Duration) {
+        for person in self.people.into_values() {
+            if let Some((_, messenger)) = person.messenger {
+                messenger.finish(patience);
+            }
+        }
+    }
+}
+
+impl Person {
+    fn breaks(&mut self, text: String, now: Mono) {
+        let before = self.trouble.as_ref().map(|trouble| trouble.rest);
+        let rest = before.map_or(REST.0, |rest| (rest * 2).min(REST.1));
+        self.trouble = Some(Trouble {
+            text,
+            until: now.after(rest),
+            rest,
+        });
+    }
+}
+
+/// What came of a trial.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trial {
+    /// The server's number of what it showed.
+    pub id: u32,
+    /// Who shows it.
+    pub server: Server,
+    /// Whether its button was pressed, or it was taken away.
+    pub answered: Option<bool>,
+}
+
+/// Shows a card to a user, and waits at most so long for an answer. The error says why it cannot be shown; `None` is that there is no
+/// session.
+pub fn try_out(own: &Own, whose: Uid, card: &Card, patience: Duration) -> Result<Option<Trial>, String> {
+    let own = own.clone();
+    let (send, tidings) = std::sync::mpsc::channel();
+    let tell = move |tiding| {
+        // Whoever waited has gone.
+        let _ = send.send(tiding);
+    };
+    let messenger = Messenger::send(move || own.session(whose), tell)
+        .map_err(|error| format!("cannot send for a notifier: {error}"))?;
+    if messenger.give(Order::Show(Show::of(1, card))).is_err() {
+        return Err("cannot send for a notifier".to_owned());
+    }
+    // The messenger has a deadline of its own for everything.
+    let (id, server) = match tidings.recv() {
+        Ok(Tiding::Shown { id, server, .. }) => (id, server),
+        Ok(Tiding::NoSession) => return Ok(None),
+        Ok(Tiding::Broken(text)) => return Err(text),
+        Ok(Tiding::Answered { .. } | Tiding::Gone { .. }) | Err(_) => {
+            return Err("the notifier fell silent".to_owned());
+        }
+    };
+    let answered = match tidings.recv_timeout(patience) {
+        Ok(Tiding::Answered { .. }) => Some(true),
+        Ok(Tiding::Gone { .. }) => Some(false),
+        Ok(Tiding::Broken(text)) => return Err(text),
+        Ok(Tiding::Shown { .. } | Tiding::NoSession) | Err(_) => None,
+    };
+    messenger.finish(Duration::from_secs(5));
+    Ok(Some(Trial {
+        id,
+        server,
+        answered,
+    }))
+}
