@@ -102,6 +102,8 @@ pub struct Surroundings {
     pub uid: Uid,
     /// `$XDG_RUNTIME_DIR`, where it is a full path.
     pub runtime: Option<PathBuf>,
+    /// `$DBUS_SESSION_BUS_ADDRESS`.
+    pub bus: Option<String>,
     /// `$XDG_CONFIG_HOME`, or `~/.config`.
     pub config_home: Option<PathBuf>,
     /// `$XDG_STATE_HOME`, or `~/.local/state`.
@@ -228,6 +230,9 @@ impl Surroundings {
         Self {
             uid: Uid(rustix::process::geteuid().as_raw()),
             runtime: folder("XDG_RUNTIME_DIR"),
+            bus: std::env::var("DBUS_SESSION_BUS_ADDRESS")
+                .ok()
+                .filter(|address| !address.is_empty()),
             config_home: folder("XDG_CONFIG_HOME")
                 .or_else(|| Some(folder("HOME")?.join(".config"))),
             state_home: folder("XDG_STATE_HOME")

@@ -209,6 +209,8 @@ impl Answer {
                 status.incidents.retain(your_unit);
                 status.incidents.truncate(MOST_UNITS);
                 status.pauses.retain(your_pause);
+                let desktops = &mut status.daemon.desktops;
+                desktops.retain(|desktop| yours(Some(desktop.user)));
                 Self::Status(status)
             }
             Self::Ps(mut ps) => {
@@ -301,7 +303,7 @@ pub fn decode<T: DeserializeOwned>(line: &[u8]) -> Result<T, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::wire::{Daemon, Evidence, Finding, Kept, State, Subject};
+    use crate::control::wire::{Daemon, Desktop, Evidence, Finding, Kept, State, Subject};
 
     const ANN: Uid = Uid(1000);
     const BOB: Uid = Uid(1001);
@@ -334,6 +336,16 @@ mod tests {
         }
     }
 
+    fn desktop(whose: Uid) -> Desktop {
+        Desktop {
+            user: whose.0,
+            shown: 0,
+            server: None,
+            buttons: None,
+            trouble: None,
+        }
+    }
+
     fn pause(by: Uid) -> Pause {
         Pause {
             by: by.0,
@@ -349,6 +361,7 @@ mod tests {
     fn status() -> Answer {
         Answer::Status(Status {
             daemon: Daemon {
+                desktops: [ANN, BOB].map(desktop).to_vec(),
                 version: Safe::word("0"),
                 pid: 1,
                 owner: WATCHER.0,
@@ -406,6 +419,7 @@ mod tests {
             };
             assert_eq!(status.incidents.len(), seen, "{peer}");
             assert_eq!(status.pauses.len(), seen.min(2), "{peer}");
+            assert_eq!(status.daemon.desktops.len(), seen.min(2), "{peer}");
         }
     }
 

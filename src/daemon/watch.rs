@@ -38,6 +38,7 @@ use super::tidy::Tidy;
 use super::unfinished::Unfinished;
 use super::voice::Voice;
 
+mod desktop;
 mod reload;
 mod standing;
 
@@ -172,6 +173,7 @@ impl Watch {
             Mail::Heard(heard) => self.hear(heard, inbox),
             Mail::Ask(ask) => self.answer(ask, inbox),
             Mail::Reserved(reserved) => self.reserved(reserved, inbox),
+            Mail::Desktop(heard) => self.desktop(heard, inbox),
             Mail::History(Ok(())) => self.works(Part::History),
             Mail::History(Err(text)) => self.fault(Part::History, &text),
             Mail::Reload => self.reload(inbox),
@@ -419,6 +421,8 @@ impl Watch {
         let answer = match ask.question {
             Question::Status => {
                 self.check_unfinished();
+                // Who has logged out since has no trouble with a desktop any more.
+                self.check_desktops();
                 protocol::Answer::Status(wire::Status::seen(&self.judge.view(), self.itself()))
             }
             Question::Ps => protocol::Answer::Ps(wire::Ps::from(&self.judge.view())),

@@ -79,7 +79,12 @@ enum State {
 impl Board {
     /// People are told: by the notification of the tree. `line` is for the terminal, should that not work.
     pub(super) fn nudge(&mut self, bill: Bill, line: Option<Line>) -> Vec<Order> {
-        let room = self.sheets.values().filter(|it| it.pinned.is_some()).count() < MOST;
+        let room = self
+            .sheets
+            .values()
+            .filter(|it| it.pinned.is_some())
+            .count()
+            < MOST;
         let tree = bill.tree;
         let known = self.sheets.contains_key(&tree);
         let tag = (room && !known).then(|| self.tag());

@@ -125,7 +125,9 @@ impl Messenger {
             .spawn(move || {
                 let _end = end;
                 let last = match find() {
-                    Ok(Some(session)) => attend(&session, &carried, &tell).map_or_else(Some, |()| None),
+                    Ok(Some(session)) => {
+                        attend(&session, &carried, &tell).map_or_else(Some, |()| None)
+                    }
                     Ok(None) => {
                         carried.look().left = true;
                         return tell(Tiding::NoSession);
@@ -184,7 +186,8 @@ impl Bag {
 
 /// Starts a notifier and carries until there is nothing more to be carried; what went wrong.
 fn attend(session: &Session, bag: &Bag, tell: &impl Fn(Tiding)) -> Result<(), String> {
-    let mut round = Round::start(session).map_err(|why| format!("cannot start a notifier: {why}"))?;
+    let mut round =
+        Round::start(session).map_err(|why| format!("cannot start a notifier: {why}"))?;
     let came = round.go(bag, tell);
     let status = round.dismiss();
     came.map_err(|why| match (why, status) {
@@ -234,8 +237,7 @@ impl Round {
             ("HOME", session.home.display().to_string()),
         ];
         let start = Start {
-            // Our own program, whatever has become of its file since.
-            program: Path::new("/proc/self/exe"),
+            program: &session.program,
             name: Path::new("beadle"),
             args: &[COMMAND.to_owned()],
             environment: &environment,

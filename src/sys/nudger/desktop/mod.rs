@@ -21,12 +21,12 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::board::Board;
 pub use self::board::Bill;
+use self::board::Board;
 use self::messenger::{Messenger, Tiding};
 pub use self::session::{Own, logged_in};
-use self::wire::{Order, Show};
 pub use self::wire::Server;
+use self::wire::{Order, Show};
 use super::tty::Line;
 use crate::engine::evidence::IncidentId;
 use crate::engine::process::Uid;
@@ -243,11 +243,15 @@ impl Desktop {
         }
     }
 
-    /// How each desktop is doing that something was shown on. Who has logged out since is forgotten.
-    pub fn standings(&mut self) -> Vec<Standing> {
+    /// Forgets who has logged out since.
+    pub fn tidy(&mut self) {
         let own = &self.own;
         self.people
             .retain(|whose, person| person.messenger.is_some() || own.may_reach(*whose));
+    }
+
+    /// How each desktop is doing that something was shown on.
+    pub fn standings(&self) -> Vec<Standing> {
         let standing = |(whose, person): (&Uid, &Person)| Standing {
             whose: *whose,
             shown: person.board.count(),
@@ -292,7 +296,12 @@ pub struct Trial {
 
 /// Shows a card to a user, and waits at most so long for an answer. The error says why it cannot be shown; `None` is that there is no
 /// session.
-pub fn try_out(own: &Own, whose: Uid, card: &Card, patience: Duration) -> Result<Option<Trial>, String> {
+pub fn try_out(
+    own: &Own,
+    whose: Uid,
+    card: &Card,
+    patience: Duration,
+) -> Result<Option<Trial>, String> {
     let own = own.clone();
     let (send, tidings) = std::sync::mpsc::channel();
     let tell = move |tiding| {

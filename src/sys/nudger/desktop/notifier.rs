@@ -51,7 +51,9 @@ pub fn run() -> io::Result<()> {
         .name("orders".to_owned())
         .stack_size(256 << 10)
         .spawn(move || {
-            read_orders(io::stdin().lock(), |order| send.blocking_send(order).is_ok());
+            read_orders(io::stdin().lock(), |order| {
+                send.blocking_send(order).is_ok()
+            });
             drop(send);
             let _ = done.recv_timeout(LAST);
             // SAFETY: nothing of ours is to be done at the end of the process, and nothing of others' is kept from them.
@@ -180,12 +182,7 @@ impl Screen {
     }
 
     /// Puts it on the screen, in place of what stands there under its tag.
-    async fn put(
-        &mut self,
-        show: Show,
-        text: &str,
-        fold: Fold,
-    ) -> Result<(u32, Server), String> {
+    async fn put(&mut self, show: Show, text: &str, fold: Fold) -> Result<(u32, Server), String> {
         let server = match &self.server {
             Some(server) => server.clone(),
             None => self.server.insert(meet().await?).clone(),

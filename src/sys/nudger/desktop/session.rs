@@ -19,6 +19,8 @@ pub struct Own {
     pub address: Option<String>,
     /// `$XDG_RUNTIME_DIR`.
     pub runtime: Option<PathBuf>,
+    /// Our own program, which is the notifier too.
+    pub program: PathBuf,
 }
 
 /// A session bus, as somebody of that session reaches it.
@@ -29,6 +31,8 @@ pub(super) struct Session {
     pub(super) home: PathBuf,
     /// User and group to become first; none where we are that user.
     pub(super) ids: Option<(u32, u32)>,
+    /// The notifier.
+    pub(super) program: PathBuf,
 }
 
 impl Own {
@@ -53,20 +57,23 @@ impl Own {
                 None => return Ok(None),
             },
         };
-        let users = Users::default();
-        let unknown = || format!("nobody knows user {}", whose.0);
         let ids = if whose == self.user {
             None
         } else if self.user == Uid::ROOT {
-            Some((whose.0, users.group_of(whose.0).ok_or_else(unknown)?))
+            // Whoever logs people in makes the folder theirs and their first group's.
+            let folder = fs::symlink_metadata(&runtime)
+                .map_err(|error| format!("cannot look at {}: {error}", runtime.display()))?;
+            Some((whose.0, folder.gid()))
         } else {
             return Ok(None);
         };
+        let home = Users::default().home_of(whose.0);
         Ok(Some(Session {
             address,
             runtime,
-            home: users.home_of(whose.0).unwrap_or_else(|| "/".into()),
+            home: home.unwrap_or_else(|| "/".into()),
             ids,
+            program: self.program.clone(),
         }))
     }
 
@@ -132,6 +139,7 @@ mod tests {
             user: Uid(7),
             address: Some("unix:path=/x".to_owned()),
             runtime: None,
+            program: PathBuf::from("/proc/self/exe"),
         };
         assert!(own.may_reach(Uid(7)));
         assert!(!own.may_reach(Uid(8)));

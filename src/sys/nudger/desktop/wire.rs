@@ -4,6 +4,8 @@
 //! the notifier runs as somebody else, who may have taken it over. Who answers is known by whose notifier it is, never by
 //! what it writes.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::sys::message::{Button, Card, Reply};
@@ -111,6 +113,12 @@ pub struct Server {
     pub buttons: bool,
     /// All that it says it can do.
     pub abilities: Vec<String>,
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.name, self.version)
+    }
 }
 
 impl Show {

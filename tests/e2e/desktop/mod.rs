@@ -1,0 +1,405 @@
+//! Nudges on desktops: a real message bus for each user, a notification server of our own on it, and the real notifier.
+//!
+//! As root the daemon lives in a mount namespace where `/run/user` is the test's. Without privileges it is told of its own
+//! session as any program is: by `XDG_RUNTIME_DIR`.
+
+mod session;
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use self::session::{Server, Session, Sessions, has_bus};
+use super::case::Case;
+use super::daemon::{Daemon, Watch};
+use super::launch::Order;
+use super::report::{Tier, cannot_show};
+use super::stage::{OTHER_STRANGER, User, open_to_all, root};
+use super::wait::wait_until;
+
+/// Whether this machine can show it; says so where it cannot.
+fn shows(what: &str) -> bool {
+    let has = has_bus();
+    if !has {
+        cannot_show(what, "dbus-daemon is not installed");
+    }
+    has
+}
+
+/// The same for what needs several users.
+fn shows_as_root(what: &str) -> bool {
+    if !root() {
+        cannot_show(what, "only root can become another user");
+        return false;
+    }
+    shows(what)
+}
+
+/// A ladder that waits `after` before its TERM.
+fn rules(program: &Path, after: &str) -> String {
+    let program = program.file_name().unwrap().to_str().unwrap();
+    format!(
+        "version: 1
+mode: enforce
+interval: 500ms
+builtin: none
+nudge: {{ journal: false }}
+rules:
+  - name: villain
+    about: <b>never</b> ends & stays
+    match: {{ exe: {program} }}
+    limits: {{ cpu_time: 300ms }}
+    ladder: [ nudge, {{ after: {after}, signal: TERM }}, {{ after: 3s, signal: KILL }} ]
+"
+    )
+}
+
+/// A stage where the daemon runs as whoever tests, and the villains as whoever is told.
+struct Theater {
+    case: Case,
+    sessions: Sessions,
+    audience: u32,
+    /// The daemon's own folder: root reads no rules that others may change.
+    folder: tempfile::TempDir,
+}
+
+impl Theater {
+    fn new(name: &str) -> Self {
+        let user = if root() { User::Stranger } else { User::Me };
+        Self::of(name, user)
+    }
+
+    fn of(name: &str, user: User) -> Self {
+        let case = Case::of(name, Tier::Events, user);
+        let folder = tempfile::tempdir().unwrap();
+        open_to_all(folder.path());
+        let sessions = Sessions::new(folder.path().join("sessions"), &case.villain());
+        Self {
+            case,
+            sessions,
+            audience: User::Stranger.uid(),
+            folder,
+        }
+    }
+
+    /// A daemon that looks for sessions here.
+    fn watch(&self, own: Option<&Session>) -> Watch {
+        let watch = Watch::new(&self.case.beadle(), self.folder.path(), User::Me)
+            .tier(Tier::Events)
+            .leash(self.case.leash());
+        match own {
+            Some(own) if !root() => watch.variable("XDG_RUNTIME_DIR", own.folder()),
+            Some(_) | None if root() => {
+                let before = self.sessions.before();
+                let before: Vec<&str> = before.iter().map(String::as_str).collect();
+                watch.under(&before)
+            }
+            Some(_) | None => watch,
+        }
+    }
+
+    /// The session of whoever is told.
+    fn log_in(&self) -> Session {
+        let me = rustix::process::geteuid().as_raw();
+        self.sessions.open(if root() { self.audience } else { me })
+    }
+}
+
+/// The first notification that was ordered, now or soon.
+fn first(server: &Server) -> Value {
+    server
+        .asked
+        .wait("a notification", |says| says["call"] == "Notify")
+        .says
+}
+
+fn titled(server: &Server, words: &str) -> Value {
+    server
+        .asked
+        .wait(words, |says| {
+            says["title"].as_str().is_some_and(|it| it.contains(words))
+        })
+        .says
+}
+
+fn desktop(daemon: &Daemon) -> Value {
+    daemon.ask_json(&["status"])["daemon"]["desktops"][0].clone()
+}
+
+fn fault(daemon: &Daemon) -> Option<String> {
+    let status = daemon.ask_json(&["status"]);
+    let faults = status["daemon"]["faults"].as_array()?;
+    let desktop = faults.iter().find(|fault| fault["part"] == "desktop")?;
+    Some(desktop["text"].as_str()?.to_owned())
+}
+
+#[test]
+fn one_notification_follows_an_incident_and_goes_with_it() {
+    if !shows("a nudge on a desktop") {
+        return;
+    }
+    let mut theater = Theater::new("bubble");
+    let program = theater.case.program("bubble");
+    let session = theater.log_in();
+    let server = session.serve("buttons");
+    let daemon = theater
+        .watch(Some(&session))
+        .rules(&rules(&program, "3s"))
+        .start();
+    let villain = theater.case.start(Order::new(&program, "obey"));
+    let nudge = first(&server);
+    let id = nudge["id"].as_u64().unwrap();
+    assert_eq!(
+        (&nudge["app"], &nudge["replaces"]),
+        (&"beadle".into(), &0.into())
+    );
+    let title = nudge["title"].as_str().unwrap();
+    assert!(
+        title.contains(&format!("[{}] is over its limits", villain.pid)),
+        "{nudge}"
+    );
+    let body = nudge["body"].as_str().unwrap();
+    assert!(body.contains("CPU time"), "{nudge}");
+    // What a rule or a process says is text, whatever it looks like.
+    assert!(
+        body.contains("(&lt;b&gt;never&lt;/b&gt; ends &amp; stays)"),
+        "{nudge}"
+    );
+    assert_eq!(
+        nudge["actions"],
+        serde_json::json!([
+            "stop",
+            "Stop now",
+            "extend",
+            "30 min more",
+            "details",
+            "Details"
+        ])
+    );
+    wait_until("status to tell of it", || desktop(&daemon)["shown"] == 1);
+    assert_eq!(desktop(&daemon)["server"], "beadle's test 1.0");
+    let told = daemon.log.about(villain.pid, "nudge").says;
+    assert_eq!(told["by"], serde_json::json!(["desktop"]), "{told}");
+    let asked = titled(&server, "is asked to leave");
+    let ended = titled(&server, "was ended");
+    for later in [&asked, &ended] {
+        assert_eq!((&later["replaces"], &later["id"]), (&id.into(), &id.into()));
+        assert_eq!(
+            later["actions"],
+            serde_json::json!([]),
+            "nothing is left to be said"
+        );
+    }
+    server.asked.wait("it to be taken away", |says| {
+        says["call"] == "CloseNotification" && says["id"] == id
+    });
+    daemon.log.about(villain.pid, "close");
+    assert_eq!(fault(&daemon), None);
+    assert_eq!(daemon.log.all("fault").len(), 0, "{}", daemon.log.text());
+}
+
+#[test]
+fn only_who_is_meant_is_told() {
+    if !shows_as_root("two users' desktops") {
+        return;
+    }
+    let mut theater = Theater::new("audience");
+    let program = theater.case.program("audience");
+    let (mine, others) = (theater.log_in(), theater.sessions.open(OTHER_STRANGER));
+    let (server, other) = (mine.serve("buttons"), others.serve("buttons"));
+    let daemon = theater.watch(None).rules(&rules(&program, "1s")).start();
+    let villain = theater.case.start(Order::new(&program, "obey"));
+    first(&server);
+    daemon.log.about(villain.pid, "close");
+    titled(&server, "was ended");
+    assert_eq!(other.shown(), Vec::<Value>::new());
+    let desktops = daemon.ask_json(&["status"])["daemon"]["desktops"].clone();
+    assert_eq!(desktops.as_array().unwrap().len(), 1, "{desktops}");
+    assert_eq!(desktops[0]["user"], theater.audience, "{desktops}");
+}
+
+#[test]
+fn who_runs_something_as_root_is_told_and_not_root() {
+    if !shows_as_root("somebody who runs something as root") {
+        return;
+    }
+    let mut theater = Theater::of("sudo", User::Me);
+    let (person, program) = (theater.case.program("person"), theater.case.program("made"));
+    let (mine, roots) = (theater.log_in(), theater.sessions.open(0));
+    let (server, other) = (mine.serve("buttons"), roots.serve("buttons"));
+    let daemon = theater.watch(None).rules(&rules(&program, "1s")).start();
+    let order = Order::new(&person, "elevated").other(program.to_str().unwrap());
+    let _person = theater.case.start(order.number(theater.audience));
+    let nudge = daemon.log.event("nudge").says;
+    assert_eq!(nudge["owner"], 0, "{nudge}");
+    assert_eq!(nudge["audience"], theater.audience, "{nudge}");
+    first(&server);
+    titled(&server, "was ended");
+    assert_eq!(other.shown(), Vec::<Value>::new());
+}
+
+#[test]
+fn a_server_without_buttons_says_what_to_type() {
+    if !shows("a notification server without buttons") {
+        return;
+    }
+    let mut theater = Theater::new("plain");
+    let program = theater.case.program("plain");
+    let session = theater.log_in();
+    let server = session.serve("plain");
+    let daemon = theater
+        .watch(Some(&session))
+        .rules(&rules(&program, "60s"))
+        .start();
+    let villain = theater.case.start(Order::new(&program, "obey"));
+    let nudge = first(&server);
+    assert_eq!(nudge["actions"], serde_json::json!([]));
+    let incident = daemon.log.about(villain.pid, "nudge").says["incident"].clone();
+    let body = nudge["body"].as_str().unwrap();
+    for words in [
+        format!("Stop now: beadle stop {incident}"),
+        format!("beadle show {incident}"),
+        format!("beadle why {}", villain.pid),
+    ] {
+        assert!(body.contains(&words), "{words}: {body}");
+    }
+    wait_until("status to tell of it", || {
+        desktop(&daemon)["buttons"] == false
+    });
+    assert_eq!(fault(&daemon), None);
+}
+
+#[test]
+fn a_server_that_never_answers_holds_nothing_up() {
+    if !shows("a notification server that never answers") {
+        return;
+    }
+    let mut theater = Theater::new("mute");
+    let program = theater.case.program("mute");
+    let session = theater.log_in();
+    let server = session.serve("mute");
+    let daemon = theater
+        .watch(Some(&session))
+        .rules(&rules(&program, "1s"))
+        .start();
+    let villain = theater.case.start(Order::new(&program, "ignore"));
+    first(&server);
+    // The ladder goes on while nobody answers there.
+    daemon.log.signal(villain.pid, "KILL");
+    let close = daemon.log.about(villain.pid, "close");
+    let told = daemon.log.wait("a fault", |says| {
+        says["event"] == "fault" && says["part"] == "desktop"
+    });
+    assert!(
+        close.says["mono"].as_f64() < told.says["mono"].as_f64(),
+        "it was ended before"
+    );
+    let text = fault(&daemon).unwrap();
+    assert!(text.contains("did not answer in 5 s"), "{text}");
+    assert_eq!(desktop(&daemon)["trouble"].is_string(), true);
+    // It is told once, and the desktop is left alone for now.
+    let again = theater.case.start(Order::new(&program, "ignore"));
+    let nudge = daemon.log.about(again.pid, "nudge").says;
+    assert_eq!(nudge["by"], Value::Null, "{nudge}");
+    daemon.log.about(again.pid, "close");
+    assert_eq!(daemon.log.all("fault").len(), 1, "{}", daemon.log.text());
+}
+
+#[test]
+fn without_a_server_the_terminal_is_told() {
+    if !shows("a session without a notification server") {
+        return;
+    }
+    let mut theater = Theater::new("serverless");
+    let (emulator, job) = (
+        theater.case.program("emulator"),
+        theater.case.program("job"),
+    );
+    let session = theater.log_in();
+    let daemon = theater
+        .watch(Some(&session))
+        .rules(&rules(&job, "2s"))
+        .start();
+    let done = theater.case.path("done");
+    let order = Order::new(&emulator, "terminal")
+        .other(job.to_str().unwrap())
+        .file(&done);
+    let _emulator = theater.case.start(order);
+    let nudge = daemon.log.event("nudge").says;
+    let screen = || std::fs::read_to_string(theater.case.path("villains.log")).unwrap_or_default();
+    wait_until("the terminal to be told", || {
+        screen().contains("beadle: job") && screen().contains("CPU time")
+    });
+    let text = fault(&daemon).unwrap();
+    assert!(
+        text.contains("no notification server runs in the session"),
+        "{text}"
+    );
+    let root = u32::try_from(nudge["root"].as_u64().unwrap()).unwrap();
+    let close = daemon.log.about(root, "close").says;
+    assert_eq!(close["how"], "ended", "{close}");
+}
+
+#[test]
+fn without_a_session_the_terminal_is_told_and_nothing_is_wrong() {
+    let mut theater = Theater::new("sessionless");
+    let (emulator, job) = (
+        theater.case.program("emulator"),
+        theater.case.program("job"),
+    );
+    let daemon = theater.watch(None).rules(&rules(&job, "2s")).start();
+    let done = theater.case.path("done");
+    let order = Order::new(&emulator, "terminal")
+        .other(job.to_str().unwrap())
+        .file(&done);
+    let _emulator = theater.case.start(order);
+    let nudge = daemon.log.event("nudge").says;
+    assert!(
+        nudge["by"][0]
+            .as_str()
+            .is_some_and(|it| it.starts_with("/dev/pts/")),
+        "{nudge}"
+    );
+    let screen = || std::fs::read_to_string(theater.case.path("villains.log")).unwrap_or_default();
+    wait_until("the terminal to be told", || {
+        screen().contains("beadle: job")
+    });
+    assert_eq!(fault(&daemon), None);
+}
+
+#[test]
+fn details_are_shown_in_the_same_place() {
+    if !shows("what else there is to know, on a desktop") {
+        return;
+    }
+    let mut theater = Theater::new("details");
+    let program = theater.case.program("details");
+    let session = theater.log_in();
+    let mut server = session.serve("buttons");
+    let daemon = theater
+        .watch(Some(&session))
+        .rules(&rules(&program, "60s"))
+        .start();
+    let villain = theater.case.start(Order::new(&program, "obey"));
+    let nudge = first(&server);
+    let id = nudge["id"].as_u64().unwrap();
+    daemon.log.about(villain.pid, "nudge");
+    wait_until("it to be on the screen", || desktop(&daemon)["shown"] == 1);
+    server.press(id, "details");
+    wait_until("the rest", || server.shown().len() == 2);
+    let whole = server.shown().remove(1);
+    assert_eq!(whole["replaces"], id, "{whole}");
+    let body = whole["body"].as_str().unwrap();
+    assert!(
+        body.contains("CPU time") && body.contains("Command: "),
+        "{body}"
+    );
+    let buttons = serde_json::json!(["stop", "Stop now", "extend", "30 min more"]);
+    assert_eq!(whole["actions"], buttons, "{whole}");
+    // Nothing was answered by looking.
+    assert!(villain.lives());
+    server.dismiss(id);
+    wait_until("it to be gone", || desktop(&daemon)["shown"] == 0);
+    assert!(villain.lives());
+    assert_eq!(fault(&daemon), None);
+}
