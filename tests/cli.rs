@@ -4,10 +4,12 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use beadle::control::protocol::{Answer, Question, Refusal};
+use beadle::control::protocol::{Answer, Question, Refusal, ReplyWord, Whom};
 use beadle::control::server::{Ask, serve};
 use beadle::control::socket::{Access, Claim};
-use beadle::control::wire::{Pause, Ps, Safe, Why};
+use beadle::control::wire::{Exception, Pause, Ps, Replied, Safe, Why};
+use beadle::engine::answer::Declined;
+use beadle::engine::evidence::IncidentId;
 use beadle::engine::process::Uid;
 
 fn beadle(args: &[&str]) -> Command {
@@ -237,6 +239,41 @@ fn a_reader_that_leaves_is_no_trouble() {
     assert_eq!(err(&output), "");
 }
 
+fn exception() -> Exception {
+    Exception {
+        number: 1,
+        rule: Safe::word("pytest"),
+        owner: 1000,
+        program: Safe::word("pytest"),
+        cwd: Safe::word("/home/ann/src"),
+        by: 1000,
+        since: Some(Safe::word("2026-11-22T14:03:07.000+00:00")),
+    }
+}
+
+/// What comes of an answer to incident 3, of which the exception cannot be kept.
+fn replied(reply: ReplyWord) -> Replied {
+    let of = |word, then: Option<f64>| (Safe::word(word), then);
+    let (word, left) = match reply {
+        ReplyWord::Stop => of("stop", None),
+        ReplyWord::Extend => of("extend", Some(1800.0)),
+        ReplyWord::Allow => of("allow", None),
+        ReplyWord::Freeze => of("freeze", None),
+    };
+    let allowed = reply == ReplyWord::Allow;
+    Replied {
+        incident: 3,
+        rule: Safe::word("pytest"),
+        root: 4711,
+        program: Safe::word("pytest"),
+        reply: word,
+        left,
+        extensions: left.map(|_| 1),
+        exception: allowed.then(exception),
+        unkept: allowed.then(|| Safe::word("no room")),
+    }
+}
+
 /// A daemon that knows one process, 4711, and one rule, `pytest`.
 fn answer(ask: Ask) {
     let answer = match ask.question {
@@ -266,6 +303,19 @@ fn answer(ask: Ask) {
         },
         Question::Resume { .. } => Answer::Pauses { pauses: vec![] },
         Question::Show { incident } => Refusal::no_incident(incident).into(),
+        Question::Reply {
+            reply,
+            whom: Whom::Number(3),
+        } => Answer::Replied(replied(reply)),
+        Question::Reply { .. } => Refusal::from(&Declined::NoIncident(IncidentId(9))).into(),
+        Question::Forget { which } if which == ["1"] => Answer::Forgotten {
+            exceptions: vec![exception()],
+            unkept: None,
+        },
+        Question::Forget { .. } => Refusal::from(&Declined::NoException(9)).into(),
+        Question::Exceptions => Answer::Exceptions {
+            exceptions: vec![exception()],
+        },
         Question::Ps | Question::Status | Question::History(_) => Answer::Ps(Ps {
             units: vec![],
             more: 0,

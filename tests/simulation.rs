@@ -13,7 +13,8 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use beadle::engine::decision::{Answer, Decision, Input, Wish};
+use beadle::engine::answer::{Answer, Wish};
+use beadle::engine::decision::{Decision, Input};
 use beadle::engine::judge::{Judge, Settings};
 use beadle::engine::process::Uid;
 use beadle::engine::steward::Managers;

@@ -12,7 +12,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::wire::{History, Judged, Pause, Ps, Safe, Status, Story, Why};
+use super::wire::{Exception, History, Judged, Pause, Ps, Replied, Safe, Status, Story, Why};
+use crate::engine::answer::{Declined, Reply};
 use crate::engine::process::Uid;
 
 /// The version spoken here.
@@ -58,6 +59,21 @@ pub enum Question {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         rule: Option<String>,
     },
+    /// An answer to an incident.
+    Reply {
+        /// What.
+        reply: ReplyWord,
+        /// To which.
+        #[serde(flatten)]
+        whom: Whom,
+    },
+    /// Take exceptions back: all of these, or none.
+    Forget {
+        /// Numbers of exceptions, or names of rules.
+        which: Vec<String>,
+    },
+    /// What do rules never mind, because a person said so?
+    Exceptions,
     /// What became of incidents?
     History(Search),
     /// What is the whole story of one?
@@ -65,6 +81,43 @@ pub enum Question {
         /// Its number.
         incident: u64,
     },
+}
+
+/// The answers to an incident.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReplyWord {
+    /// Stop it now: TERM, and KILL after 10 s.
+    Stop,
+    /// Leave it alone for 30 minutes.
+    Extend,
+    /// Never mind it again.
+    Allow,
+    /// Have it stand still until somebody says more.
+    Freeze,
+}
+
+impl From<ReplyWord> for Reply {
+    fn from(word: ReplyWord) -> Self {
+        match word {
+            ReplyWord::Stop => Self::Stop,
+            ReplyWord::Extend => Self::Extend,
+            ReplyWord::Allow => Self::Allow,
+            ReplyWord::Freeze => Self::Freeze,
+        }
+    }
+}
+
+/// Which incident is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Whom {
+    /// The one of this number.
+    Incident(u64),
+    /// The one whose tree this process belongs to.
+    Pid(u32),
+    /// Whichever of the two this number means; where it may mean both, neither.
+    Number(u64),
 }
 
 /// Which incidents are asked for. What is absent does not matter.
@@ -98,6 +151,21 @@ pub enum Answer {
     Pauses {
         /// Those.
         pauses: Vec<Pause>,
+    },
+    /// To `reply`.
+    Replied(Replied),
+    /// To `forget`: those that are gone.
+    Forgotten {
+        /// Those.
+        exceptions: Vec<Exception>,
+        /// Why they are back once beadle ends; absent where that is kept.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unkept: Option<Safe>,
+    },
+    /// To `exceptions`.
+    Exceptions {
+        /// All there are.
+        exceptions: Vec<Exception>,
     },
     /// To `history`.
     History(History),
@@ -136,6 +204,8 @@ pub enum RefusalKind {
     Stopping,
     /// History cannot be kept, or read.
     NoHistory,
+    /// The answer is not taken, and why.
+    Declined,
 }
 
 impl Refusal {
@@ -169,6 +239,29 @@ impl Refusal {
             RefusalKind::NotFound,
             format!("no rule is called `{rule}`: `beadle status` lists them"),
         )
+    }
+}
+
+impl From<&Declined> for Refusal {
+    fn from(declined: &Declined) -> Self {
+        let kind = match declined {
+            Declined::NoIncident(_)
+            | Declined::NoCase(_)
+            | Declined::Nothing(_)
+            | Declined::NoException(_)
+            | Declined::NoneOf(_) => RefusalKind::NotFound,
+            Declined::NotYours(_) => RefusalKind::NotYours,
+            Declined::Either(_)
+            | Declined::Several { .. }
+            | Declined::NotAllowed { .. }
+            | Declined::Enough { .. }
+            | Declined::Observes { .. }
+            | Declined::Paused { .. }
+            | Declined::Protected(_)
+            | Declined::Unplaced(_)
+            | Declined::TooMany => RefusalKind::Declined,
+        };
+        Self::new(kind, declined.to_string())
     }
 }
 
@@ -237,6 +330,13 @@ impl Answer {
             Self::Pauses { mut pauses } => {
                 pauses.retain(your_pause);
                 Self::Pauses { pauses }
+            }
+            // Who may answer and forget, the judge has seen to.
+            Self::Replied(replied) => Self::Replied(replied),
+            Self::Forgotten { exceptions, unkept } => Self::Forgotten { exceptions, unkept },
+            Self::Exceptions { mut exceptions } => {
+                exceptions.retain(|it| yours(Some(it.owner)) || yours(Some(it.by)));
+                Self::Exceptions { exceptions }
             }
             Self::History(mut history) => {
                 history.incidents.retain(|kept| yours(kept.owner));
@@ -328,6 +428,8 @@ mod tests {
             finding: Finding {
                 verdict: Safe::word("clear"),
                 paused: None,
+                snoozed: None,
+                exception: None,
                 when: Vec::new(),
             },
             nearness: 0.5,

@@ -21,6 +21,7 @@ use crate::store::legacy::Shelf;
 use crate::store::numbers::{Block, Numbers};
 use crate::sys::clock::Clock;
 
+use super::exceptions::Exceptions;
 use super::faults::Part;
 use super::historian::Place;
 use super::inbox::{Mail, Post};
@@ -84,6 +85,8 @@ pub(super) struct Opened {
     pub(super) unfinished: Vec<Record>,
     /// Where history is kept, if it can be.
     pub(super) history: Option<Place>,
+    /// What people said that rules never mind, unless that cannot be read.
+    pub(super) exceptions: Result<Exceptions, StoreError>,
     /// What an earlier beadle of this boot left.
     pub(super) legacy: Option<Legacy>,
 }
@@ -133,6 +136,13 @@ impl Keeper {
             }),
             None => Err(NO_PLACE.to_owned()),
         };
+        let place = places.state.clone().map(|folder| Place {
+            folder,
+            mode: places.mode,
+        });
+        // Whoever has the numbers has the folder.
+        let trouble = opened.as_ref().err().map(String::as_str);
+        let exceptions = Exceptions::open(place.as_ref(), trouble, post);
         let (numbers, block) = match opened {
             Ok((numbers, block)) => (Some(Arc::new(numbers)), block),
             Err(why) => {
@@ -187,6 +197,7 @@ impl Keeper {
             faults,
             unfinished,
             history,
+            exceptions,
             legacy,
         }
     }

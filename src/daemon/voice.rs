@@ -3,6 +3,7 @@
 //! **Invariants.** Nothing here blocks: every sink has a thread of its own behind a bounded queue, and what does not
 //! fit is counted and said. Every line is rendered from the same entry, whatever sink it goes to.
 
+use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,7 +13,9 @@ use jiff::tz::TimeZone;
 
 use crate::cli::render::{Entry, Paint, card, line, message};
 use crate::control::wire::Safe;
+use crate::engine::answer::Reply;
 use crate::engine::decision::{Notice, What};
+use crate::engine::evidence::IncidentId;
 use crate::engine::process::Uid;
 use crate::engine::rule::{Channels, Mode};
 use crate::engine::warrant::{Report, Warrant};
@@ -39,6 +42,8 @@ pub(super) struct Voice {
     nudger: Nudger,
     /// Losses that were told of already, by sink.
     told: Vec<(&'static str, u64)>,
+    /// What those are called who have answered.
+    people: BTreeMap<u32, String>,
 }
 
 impl Voice {
@@ -74,6 +79,7 @@ impl Voice {
             log,
             nudger,
             told: Vec::new(),
+            people: BTreeMap::new(),
         })
     }
 
@@ -83,18 +89,29 @@ impl Voice {
         let _missing = self.nudger.switch(wanted(self.form, channels));
     }
 
+    /// Somebody who is about to answer is called so.
+    pub(super) fn meet(&mut self, Uid(user): Uid, name: Option<String>) {
+        match name {
+            Some(name) => drop(self.people.insert(user, name)),
+            None => drop(self.people.remove(&user)),
+        }
+    }
+
     /// The wall clock, for text.
     pub(super) fn wall(&self) -> Zoned {
         self.clock.wall().to_zoned(TimeZone::system())
     }
 
     /// Tells what the judge wants told; what was told, and how.
-    pub(super) fn notice(&mut self, notice: &Notice, wall: &Zoned) -> Entry {
-        let mut entry = Entry::notice(notice, wall);
+    /// `may` is what people may answer.
+    pub(super) fn notice(&mut self, notice: &Notice, may: &[Reply], wall: &Zoned) -> Entry {
+        let entry = Entry::notice(notice, wall);
+        let name = |user: u32| self.people.get(&user).map(|name| Safe::word(name));
+        let mut entry = entry.named(name);
         // In `observe` nobody is told; it is recorded that they would have been.
         if let (What::Nudge { .. }, Mode::Nudge | Mode::Enforce) = (&notice.what, notice.mode) {
             let mut by: Vec<Safe> = self.nudger.recorder().map(Safe::word).into_iter().collect();
-            by.extend(self.tap(notice, &entry));
+            by.extend(self.tap(notice, may, &entry));
             entry = entry.told(by);
         } else {
             self.follow(notice, &entry);
@@ -104,7 +121,7 @@ impl Voice {
     }
 
     /// Tells whoever is meant, on their desktop or else at the tree's terminal; by which.
-    fn tap(&mut self, notice: &Notice, entry: &Entry) -> Vec<Safe> {
+    fn tap(&mut self, notice: &Notice, may: &[Reply], entry: &Entry) -> Vec<Safe> {
         let now = self.clock.now();
         let subject = &notice.evidence.subject;
         let Some(audience) = subject.audience else {
@@ -116,7 +133,7 @@ impl Voice {
             audience,
             text,
         });
-        let bill = bill(notice, entry);
+        let bill = bill(notice, may, entry);
         let shown = bill.is_some_and(|bill| self.nudger.show(audience, bill, line.as_ref(), now));
         let tapped = line.is_some_and(|line| self.nudger.tap(line, shown, now));
         let desktop = shown.then(|| Safe::word("desktop"));
@@ -127,7 +144,7 @@ impl Voice {
     /// Shows what became of an incident that people were told of on their desktop.
     fn follow(&mut self, notice: &Notice, entry: &Entry) {
         let audience: Option<Uid> = notice.evidence.subject.audience;
-        let Some((audience, bill)) = audience.zip(bill(notice, entry)) else {
+        let Some((audience, bill)) = audience.zip(bill(notice, &[], entry)) else {
             return;
         };
         match notice.what {
@@ -139,6 +156,11 @@ impl Voice {
     /// Takes in what was heard of somebody's desktop.
     pub(super) fn hear(&mut self, heard: Heard) -> Upshot {
         self.nudger.hear(heard, self.clock.now())
+    }
+
+    /// What was answered on a desktop cannot be: says why, there.
+    pub(super) fn declined(&mut self, whose: Uid, incident: IncidentId, why: &Safe) {
+        self.nudger.declined(whose, incident, why.as_str());
     }
 
     /// How each desktop is doing that something was shown on.
@@ -228,8 +250,8 @@ impl Voice {
 }
 
 /// What is shown of it on a desktop; nothing, where there is nothing to be shown.
-fn bill(notice: &Notice, entry: &Entry) -> Option<Bill> {
-    let card = card::card(entry)?;
+fn bill(notice: &Notice, may: &[Reply], entry: &Entry) -> Option<Bill> {
+    let card = card::card(entry, may)?;
     Some(Bill {
         incident: notice.incident,
         tree: notice.evidence.subject.key,

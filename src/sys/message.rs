@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::engine::answer::Reply;
+
 /// What kind of thing is told; each has its own `MESSAGE_ID` in the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
@@ -11,6 +13,8 @@ pub enum Kind {
     Nudge,
     /// A signal is sent.
     Signal,
+    /// A person has answered.
+    Answer,
     /// What came of it.
     Outcome,
     /// Others are set to work.
@@ -85,23 +89,12 @@ pub struct Card {
 /// A button of a notification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Button {
-    /// What is answered by it.
-    pub reply: Reply,
+    /// What is answered by it; `None` that it was seen, of a trial.
+    pub reply: Option<Reply>,
     /// What stands on it.
     pub label: String,
     /// What to type in its place.
     pub command: String,
-}
-
-/// What a person answers a notification with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Reply {
-    /// End it now.
-    Stop,
-    /// Leave it alone for half an hour.
-    Extend,
-    /// It was seen: the answer to a trial.
-    Seen,
 }
 
 impl Kind {
@@ -111,6 +104,7 @@ impl Kind {
             Self::Incident => "incident",
             Self::Nudge => "nudge",
             Self::Signal => "signal",
+            Self::Answer => "answer",
             Self::Outcome => "outcome",
             Self::Run => "run",
             Self::Ran => "ran",

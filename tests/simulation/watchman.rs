@@ -315,7 +315,9 @@ impl Watchman {
                 | Decision::Account(_)
                 | Decision::Learn(_)
                 | Decision::Measure(_)
-                | Decision::Prepare(_) => {}
+                | Decision::Prepare(_)
+                | Decision::Reply(_)
+                | Decision::Keep(_) => {}
             }
         }
         self.gates.nobody_waits(scene, self.worked)?;
@@ -409,6 +411,8 @@ impl Watchman {
             }
             // What is taken back was right when it was done.
             What::Signal { signal, .. } if *signal == Signal::Cont => {}
+            // What a person says needs no figures.
+            What::Answered { .. } => {}
             What::Opened
             | What::Signal { .. }
             | What::Run { .. }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::entry::{Case, Entry, Event};
 use super::line::{deed, figures, name, rule};
 use super::words;
-use crate::sys::message::{Button, Card, Reply};
+use crate::engine::answer::Reply;
+use crate::sys::message::{Button, Card};
 
 /// How long the end of what we ended stays on the screen.
 const LAST: Duration = Duration::from_secs(10);
@@ -14,19 +15,26 @@ const LAST: Duration = Duration::from_secs(10);
 const SHORT: usize = 100;
 
 /// What is shown; `None` where the entry is nothing that people are shown.
-pub fn card(entry: &Entry) -> Option<Card> {
+///
+/// `may` is what people may answer.
+pub fn card(entry: &Entry, may: &[Reply]) -> Option<Card> {
     let case = entry.case.as_ref()?;
     let event = &entry.event;
     let title = format!("{} {}", name(case), fate(event)?);
-    let body = format!("Rule{}: {}", &rule(event, case)[4..], deed(event, case));
+    let rule = rule(event, case).replacen('r', "R", 1);
+    let body = format!("{rule}: {}", deed(event, case));
     let over = matches!(event, Event::Close { .. });
     Some(Card {
         title,
         body,
-        details: if over { String::new() } else { details(case) },
-        buttons: buttons(event, case),
+        details: if over {
+            String::new()
+        } else {
+            details(case, may)
+        },
+        buttons: buttons(case, may),
         urgent: urgent(event),
-        linger: is_ours(event).then_some(LAST),
+        linger: is_last(event).then_some(LAST),
     })
 }
 
@@ -59,6 +67,12 @@ fn fate(event: &Event) -> Option<&'static str> {
             "denied" => "could not be ended",
             _ => "is settled",
         },
+        Event::Answer { reply, .. } => match reply.as_str() {
+            "stop" => "is to be stopped",
+            "freeze" => "is to be frozen",
+            "allow" => "is never minded again",
+            _ => "is left alone for now",
+        },
         Event::Incident
         | Event::Outcome { .. }
         | Event::Run { .. }
@@ -78,33 +92,45 @@ const fn urgent(event: &Event) -> bool {
     )
 }
 
-/// The end of what we did ourselves: nobody could see it elsewhere.
-fn is_ours(event: &Event) -> bool {
-    let Event::Close { how, .. } = event else {
-        return false;
-    };
-    matches!(how.as_str(), "ended" | "denied")
-}
-
-/// What can be answered.
-fn buttons(event: &Event, case: &Case) -> Vec<Button> {
-    let incident = case.incident;
-    let button = |reply, label: &str, command: &str| Button {
-        reply,
-        label: label.to_owned(),
-        command: format!("beadle {command} {incident}"),
-    };
+/// Whether there is nothing more to come, but something to be seen: the end of what we did ourselves, and what people are granted.
+fn is_last(event: &Event) -> bool {
     match event {
-        Event::Nudge { .. } => vec![
-            button(Reply::Stop, "Stop now", "stop"),
-            button(Reply::Extend, "30 min more", "extend"),
-        ],
-        _ => Vec::new(),
+        Event::Close { how, .. } => matches!(how.as_str(), "ended" | "denied"),
+        Event::Answer { reply, .. } => matches!(reply.as_str(), "extend" | "allow"),
+        Event::Incident
+        | Event::Nudge { .. }
+        | Event::Signal { .. }
+        | Event::Outcome { .. }
+        | Event::Run { .. }
+        | Event::Ran { .. }
+        | Event::Withheld { .. }
+        | Event::Fault { .. }
+        | Event::Reload { .. }
+        | Event::Start(_)
+        | Event::Stop { .. } => false,
     }
 }
 
+/// What can be answered by a button: the two that are undone by themselves, or are what people want at once.
+fn buttons(case: &Case, may: &[Reply]) -> Vec<Button> {
+    let button = |(reply, label): (Reply, &str)| Button {
+        reply: Some(reply),
+        label: label.to_owned(),
+        command: command(reply, case),
+    };
+    [(Reply::Stop, "Stop now"), (Reply::Extend, "30 min more")]
+        .into_iter()
+        .filter(|(reply, _)| may.contains(reply))
+        .map(button)
+        .collect()
+}
+
+fn command(reply: Reply, case: &Case) -> String {
+    format!("beadle {} {}", reply.word(), case.incident)
+}
+
 /// What else there is to know, a line each.
-fn details(case: &Case) -> String {
+fn details(case: &Case, may: &[Reply]) -> String {
     let subject = &case.subject;
     let mut lines = vec![format!("Command: {}", subject.command)];
     let place = subject.cwd.as_ref().map(|cwd| format!("Folder: {cwd}"));
@@ -119,6 +145,13 @@ fn details(case: &Case) -> String {
         "Processes: {}",
         words::grouped(u64::from(case.evidence.members))
     ));
+    let others = [
+        (Reply::Freeze, "Have it stand still"),
+        (Reply::Allow, "Never mind it again"),
+    ];
+    for (reply, what) in others.into_iter().filter(|(it, _)| may.contains(it)) {
+        lines.push(format!("{what}: {}", command(reply, case)));
+    }
     lines.push(format!(
         "More: beadle show {}, beadle why {}",
         case.incident, subject.root

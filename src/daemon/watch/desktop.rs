@@ -1,6 +1,9 @@
 //! What people answer on their desktops, and how these are doing.
 
+use crate::control::protocol::Refusal;
 use crate::control::wire::{self, Safe};
+use crate::engine::answer::{Answer, Whom, Wish};
+use crate::engine::decision::Input;
 use crate::sys::nudger::desktop::{Heard, Standing, Upshot};
 
 use super::super::faults::Part;
@@ -9,10 +12,24 @@ use super::Watch;
 
 impl Watch {
     /// Takes in what was heard of somebody's desktop.
-    pub(super) fn desktop(&mut self, heard: Heard, _inbox: &mut Inbox) {
+    pub(super) fn desktop(&mut self, heard: Heard, inbox: &mut Inbox) {
         match self.voice.hear(heard) {
             Upshot::Nothing | Upshot::Elsewhere(_) => {}
-            Upshot::Answer { .. } => {}
+            Upshot::Answer {
+                by,
+                incident,
+                reply,
+                name,
+            } => {
+                self.voice.meet(by, name);
+                let whom = Whom::Incident(incident);
+                let what = Wish::Reply { whom, reply };
+                if let Some(Err(declined)) = self.take_in(Input::Answer(Answer { by, what }), inbox)
+                {
+                    let why = Refusal::from(&declined).text;
+                    self.voice.declined(by, incident, &why);
+                }
+            }
         }
         self.check_desktops();
     }

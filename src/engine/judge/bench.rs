@@ -7,11 +7,12 @@ use std::time::Duration;
 use super::Judge;
 use super::dossier::{Dossier, Learning, Met};
 use super::unit::{Unit, UnitId};
-use crate::engine::decision::{Decision, Hearing};
+use crate::engine::decision::{Closing, Decision, Hearing};
 use crate::engine::evidence::{Evidence, Exemption, UnitKey, Verdict};
 use crate::engine::facts::{Hangup, Read};
 use crate::engine::forest::{FirstSign, Serial};
 use crate::engine::gate::GateReading;
+use crate::engine::incident::Incident;
 use crate::engine::measures::{Measures, Stands};
 use crate::engine::process::{Pid, StartTicks};
 use crate::engine::rule::Rule;
@@ -269,8 +270,12 @@ impl Judge {
         unit.gates = gates;
         if let Some(exemption) = exemption {
             unit.exempt.get_or_insert(now);
+            let allowed = matches!(exemption, Exemption::Allowed { .. });
             unit.verdict = Verdict::Exempt(exemption);
             self.thaw(id, out);
+            if allowed {
+                self.close(id, Closing::Answered, out);
+            }
         } else if let Some((since, incident)) = unit.exempt.take().zip(unit.incident.as_mut()) {
             incident.stand(since, now);
         }
@@ -330,10 +335,29 @@ impl Judge {
         both.unwrap_or_default()
     }
 
-    /// Why a unit is not judged now: what a person said goes first.
+    /// Why a unit is not judged now: what a person said goes first. A gate holds up what is done of our own accord, and
+    /// nothing that a person bids.
     fn exemption(&self, unit: &Unit) -> Option<Exemption> {
-        let closed = || self.is_closed(&unit.rule).then_some(Exemption::Closed);
-        self.paused(unit).or_else(closed)
+        let bidden = unit.incident.as_ref().and_then(Incident::bidding);
+        let closed =
+            || (bidden.is_none() && self.is_closed(&unit.rule)).then_some(Exemption::Closed);
+        self.let_be(unit).or_else(closed)
+    }
+
+    /// What a person said by which a unit is left alone now.
+    pub(super) fn let_be(&self, unit: &Unit) -> Option<Exemption> {
+        let allowed = self.exception_of(unit).map(|found| Exemption::Allowed {
+            number: found.number,
+            by: found.by,
+        });
+        let snoozed = || {
+            let snooze = unit.incident.as_ref()?.snoozing(self.now)?;
+            Some(Exemption::Snoozed {
+                until: snooze.until,
+                by: snooze.by,
+            })
+        };
+        allowed.or_else(snoozed).or_else(|| self.paused(unit))
     }
 
     /// Whether a gate of a rule is closed, or nobody knows whether it is open.

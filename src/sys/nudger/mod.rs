@@ -19,6 +19,7 @@ use self::desktop::{Bill, Desktop, Heard, Own, Standing, Upshot};
 use self::journal::Journal;
 use self::tty::{Line, Terminals};
 use super::message::Message;
+use crate::engine::evidence::IncidentId;
 use crate::engine::process::Uid;
 use crate::engine::rule::Channels;
 use crate::engine::units::Mono;
@@ -110,6 +111,11 @@ impl Nudger {
     /// An incident is over.
     pub fn over(&mut self, whose: Uid, bill: &Bill) {
         self.desktop.over(whose, bill);
+    }
+
+    /// What was answered cannot be: says why, where it was answered.
+    pub fn declined(&mut self, whose: Uid, incident: IncidentId, why: &str) {
+        self.desktop.declined(whose, incident, why);
     }
 
     /// Takes in what was heard of a desktop; what to do about it, the terminals done.

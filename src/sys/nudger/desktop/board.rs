@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 
 use super::super::tty::Line;
 use super::wire::{Order, Show};
+use crate::engine::answer::Reply;
 use crate::engine::evidence::IncidentId;
 use crate::engine::process::ProcKey;
-use crate::sys::message::{Card, Reply};
+use crate::sys::message::Card;
 
 /// Trees with a notification of their own, at a time.
 const MOST: usize = 3;
@@ -187,12 +188,27 @@ impl Board {
         let mut sheets = self.sheets.values_mut();
         let sheet = sheets.find(|sheet| sheet.pinned.is_some_and(this))?;
         let case = sheet.cases.get(&sheet.head)?;
-        let offered = case.card.buttons.iter().any(|it| it.reply == reply);
+        let offered = case.card.buttons.iter().any(|it| it.reply == Some(reply));
         if !offered {
             return None;
         }
         sheet.pinned.as_mut()?.state = State::Answered;
         Some(sheet.head)
+    }
+
+    /// What was answered cannot be: why, in the place where it was answered.
+    pub(super) fn declined(&mut self, incident: IncidentId, why: &str) -> Vec<Order> {
+        let has = |sheet: &&mut Sheet| sheet.cases.contains_key(&incident);
+        let Some(sheet) = self.sheets.values_mut().find(has) else {
+            return Vec::new();
+        };
+        let mut card = sheet.card();
+        card.body = format!("{why}\n\n{}", card.body);
+        let Some(pinned) = &mut sheet.pinned else {
+            return Vec::new();
+        };
+        pinned.state = State::Ordered;
+        vec![Order::Show(Show::of(pinned.tag, &card))]
     }
 
     /// Nothing is on the screen any more: what is still to be said elsewhere.
@@ -325,7 +341,7 @@ mod tests {
 
     fn bill(incident: u64, root: u32, text: &str) -> Bill {
         let button = Button {
-            reply: Reply::Stop,
+            reply: Some(Reply::Stop),
             label: "Stop now".to_owned(),
             command: format!("beadle stop {incident}"),
         };
@@ -451,6 +467,19 @@ mod tests {
         assert_eq!(board.answered(first.tag, Reply::Stop), Some(IncidentId(1)));
         board.gone(first.tag);
         assert_eq!(show(board.moves(bill(1, 10, "asked"))).tag, first.tag);
+    }
+
+    #[test]
+    fn who_answers_in_vain_hears_why() {
+        let mut board = Board::default();
+        let first = show(board.nudge(bill(1, 10, "nudged"), None));
+        assert_eq!(board.answered(first.tag, Reply::Stop), Some(IncidentId(1)));
+        let again = show(board.declined(IncidentId(1), "no"));
+        assert_eq!(
+            (again.tag, again.body.as_str()),
+            (first.tag, "no\n\nnudged")
+        );
+        assert_eq!(board.declined(IncidentId(2), "no"), vec![]);
     }
 
     #[test]

@@ -19,11 +19,11 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
 use super::session::Session;
 use super::wire::{LONGEST, Order, Server, Word, cut};
+use crate::engine::answer::Reply;
 use crate::engine::process::Pid;
 use crate::engine::units::Mono;
 use crate::sys::child::{Manner, Start, never_wait};
 use crate::sys::clock::Clock;
-use crate::sys::message::Reply;
 use crate::sys::pidfd::{Life, PidFd};
 use crate::sys::signaller::end_own;
 
@@ -61,8 +61,10 @@ pub enum Tiding {
     Answered {
         /// Of which.
         tag: u64,
-        /// What it means.
-        reply: Reply,
+        /// What it means; `None` that it was seen, of a trial.
+        reply: Option<Reply>,
+        /// What the user is called.
+        name: Option<String>,
     },
     /// It is not on the screen any more.
     Gone {
@@ -227,6 +229,8 @@ struct Round {
     stirred: Mono,
     /// Words since when.
     words: (u32, Mono),
+    /// What the user is called.
+    name: Option<String>,
 }
 
 impl Round {
@@ -267,6 +271,7 @@ impl Round {
             shown: BTreeSet::new(),
             stirred: now,
             words: (0, now),
+            name: session.name.clone(),
         })
     }
 
@@ -401,8 +406,8 @@ impl Round {
             }
             Word::Answered { tag, key } => {
                 if self.shown.remove(&tag) {
-                    let reply = key.reply();
-                    tell(Tiding::Answered { tag, reply });
+                    let (reply, name) = (key.reply(), self.name.clone());
+                    tell(Tiding::Answered { tag, reply, name });
                 }
             }
             Word::Failed { text, .. } => return Err(Trouble::Said(cut(&text, 300))),

@@ -28,10 +28,11 @@ pub use self::session::{Own, logged_in};
 pub use self::wire::Server;
 use self::wire::{Order, Show};
 use super::tty::Line;
+use crate::engine::answer::Reply;
 use crate::engine::evidence::IncidentId;
 use crate::engine::process::Uid;
 use crate::engine::units::Mono;
-use crate::sys::message::{Card, Reply};
+use crate::sys::message::Card;
 
 /// How long a desktop that is broken is left alone, at first and at last.
 const REST: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(1800));
@@ -62,6 +63,8 @@ pub enum Upshot {
         incident: IncidentId,
         /// What.
         reply: Reply,
+        /// What they are called.
+        name: Option<String>,
     },
 }
 
@@ -151,6 +154,14 @@ impl Desktop {
         }
     }
 
+    /// What was answered cannot be: says why, where it was answered.
+    pub fn declined(&mut self, whose: Uid, incident: IncidentId, why: &str) {
+        if let Some(person) = self.people.get_mut(&whose) {
+            let orders = person.board.declined(incident, why);
+            self.carry(whose, orders);
+        }
+    }
+
     fn carry(&mut self, whose: Uid, orders: Vec<Order>) {
         for order in orders {
             if let Err(error) = self.give(whose, order) {
@@ -222,14 +233,18 @@ impl Desktop {
                 person.board.gone(tag);
                 Upshot::Nothing
             }
-            Tiding::Answered { tag, reply } => match person.board.answered(tag, reply) {
-                Some(incident) => Upshot::Answer {
+            Tiding::Answered { tag, reply, name } => {
+                let answered = reply.and_then(|reply| {
+                    let incident = person.board.answered(tag, reply)?;
+                    Some((incident, reply))
+                });
+                answered.map_or(Upshot::Nothing, |(incident, reply)| Upshot::Answer {
                     by: heard.whose,
                     incident,
                     reply,
-                },
-                None => Upshot::Nothing,
-            },
+                    name,
+                })
+            }
             Tiding::NoSession => {
                 person.messenger = None;
                 person.trouble = None;

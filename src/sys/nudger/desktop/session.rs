@@ -31,6 +31,8 @@ pub(super) struct Session {
     pub(super) home: PathBuf,
     /// User and group to become first; none where we are that user.
     pub(super) ids: Option<(u32, u32)>,
+    /// What the user is called.
+    pub(super) name: Option<String>,
     /// The notifier.
     pub(super) program: PathBuf,
 }
@@ -67,12 +69,14 @@ impl Own {
         } else {
             return Ok(None);
         };
-        let home = Users::default().home_of(whose.0);
+        let users = Users::default();
+        let home = users.home_of(whose.0);
         Ok(Some(Session {
             address,
             runtime,
             home: home.unwrap_or_else(|| "/".into()),
             ids,
+            name: users.name_of(whose.0),
             program: self.program.clone(),
         }))
     }

@@ -8,7 +8,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::sys::message::{Button, Card, Reply};
+use crate::engine::answer::Reply;
+use crate::sys::message::{Button, Card};
 
 /// The longest line that is read, in bytes.
 pub(super) const LONGEST: usize = 32 << 10;
@@ -64,6 +65,10 @@ pub(super) enum Key {
     Stop,
     /// Leave it alone for half an hour.
     Extend,
+    /// Never mind it again.
+    Allow,
+    /// Have it stand still.
+    Freeze,
     /// It was seen: of a trial.
     Seen,
 }
@@ -147,30 +152,30 @@ impl Choice {
 }
 
 impl Key {
-    const fn of(reply: Reply) -> Self {
+    const fn of(reply: Option<Reply>) -> Self {
         match reply {
-            Reply::Stop => Self::Stop,
-            Reply::Extend => Self::Extend,
-            Reply::Seen => Self::Seen,
+            Some(Reply::Stop) => Self::Stop,
+            Some(Reply::Extend) => Self::Extend,
+            Some(Reply::Allow) => Self::Allow,
+            Some(Reply::Freeze) => Self::Freeze,
+            None => Self::Seen,
         }
     }
 
-    /// What the person wants.
-    pub(super) const fn reply(self) -> Reply {
+    /// What the person wants; `None` nothing, of a trial.
+    pub(super) const fn reply(self) -> Option<Reply> {
         match self {
-            Self::Stop => Reply::Stop,
-            Self::Extend => Reply::Extend,
-            Self::Seen => Reply::Seen,
+            Self::Stop => Some(Reply::Stop),
+            Self::Extend => Some(Reply::Extend),
+            Self::Allow => Some(Reply::Allow),
+            Self::Freeze => Some(Reply::Freeze),
+            Self::Seen => None,
         }
     }
 
     /// The key that the notification server gets.
-    pub(super) const fn word(self) -> &'static str {
-        match self {
-            Self::Stop => "stop",
-            Self::Extend => "extend",
-            Self::Seen => "seen",
-        }
+    pub(super) fn word(self) -> &'static str {
+        self.reply().map_or("seen", Reply::word)
     }
 }
 
