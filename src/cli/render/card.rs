@@ -23,11 +23,11 @@ pub fn card(entry: &Entry, may: &[Reply]) -> Option<Card> {
     let title = format!("{} {}", name(case), fate(event)?);
     let rule = rule(event, case).replacen('r', "R", 1);
     let body = format!("{rule}: {}", deed(event, case));
-    let over = matches!(event, Event::Close { .. });
+    let last = is_last(event) || matches!(event, Event::Close { .. });
     Some(Card {
         title,
         body,
-        details: if over {
+        details: if last {
             String::new()
         } else {
             details(case, may)

@@ -6,13 +6,14 @@
 mod session;
 
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
 use self::session::{Server, Session, Sessions, has_bus};
 use super::case::Case;
-use super::daemon::{Daemon, Watch};
-use super::launch::Order;
+use super::daemon::{Daemon, Watch, plain};
+use super::launch::{Order, Started};
 use super::report::{Tier, cannot_show};
 use super::stage::{OTHER_STRANGER, User, open_to_all, root};
 use super::wait::wait_until;
@@ -182,13 +183,10 @@ fn one_notification_follows_an_incident_and_goes_with_it() {
     assert_eq!(told["by"], serde_json::json!(["desktop"]), "{told}");
     let asked = titled(&server, "is asked to leave");
     let ended = titled(&server, "was ended");
-    for later in [&asked, &ended] {
+    for (later, buttons) in [(&asked, vec!["details", "Details"]), (&ended, vec![])] {
         assert_eq!((&later["replaces"], &later["id"]), (&id.into(), &id.into()));
-        assert_eq!(
-            later["actions"],
-            serde_json::json!([]),
-            "nothing is left to be said"
-        );
+        let buttons = serde_json::json!(buttons);
+        assert_eq!(later["actions"], buttons, "{later}");
     }
     server.asked.wait("it to be taken away", |says| {
         says["call"] == "CloseNotification" && says["id"] == id
@@ -196,6 +194,127 @@ fn one_notification_follows_an_incident_and_goes_with_it() {
     daemon.log.about(villain.pid, "close");
     assert_eq!(fault(&daemon), None);
     assert_eq!(daemon.log.all("fault").len(), 0, "{}", daemon.log.text());
+    // With nothing to show, nobody waits to show it.
+    wait_until("the notifier to go", || notifier(&daemon).is_none());
+}
+
+/// The notifier of a daemon.
+fn notifier(daemon: &Daemon) -> Option<u32> {
+    let (parent, theirs) = (daemon.pid().to_string(), b"beadle\0notify\0");
+    let all = std::fs::read_dir("/proc").unwrap().flatten();
+    let mut numbers = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    numbers.find(|pid: &u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let after = stat.rsplit(')').next().unwrap_or_default();
+        let is_child = after.split_whitespace().nth(1) == Some(parent.as_str());
+        let words = || std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        is_child && words() == theirs
+    })
+}
+
+#[test]
+fn a_notifier_is_nobodys_to_judge_and_its_death_holds_nothing_up() {
+    if !shows("a notifier that dies") {
+        return;
+    }
+    let mut theater = Theater::new("notifier");
+    let program = theater.case.program("notifier");
+    let session = theater.log_in();
+    let server = session.serve("buttons");
+    // It only tells: other tests have notifiers too.
+    let rules = rules(&program, "4s")
+        + "  - name: own
+    mode: nudge
+    match: { exe: beadle, args: [notify] }
+    limits: { age: 1s }
+";
+    let daemon = theater.watch(Some(&session)).rules(&rules).start();
+    let villain = theater.case.start(Order::new(&program, "obey"));
+    first(&server);
+    wait_until("it to be on the screen", || desktop(&daemon)["shown"] == 1);
+    let notifier = notifier(&daemon).unwrap();
+    let status = std::fs::read_to_string(format!("/proc/{notifier}/status")).unwrap();
+    let user = format!("Uid:\t{0}\t{0}\t{0}\t{0}", told(&theater));
+    assert!(status.contains(&user), "{status}");
+    assert!(status.contains("NoNewPrivs:\t1"), "{status}");
+    let why = || {
+        let words = ["why", "--json", &notifier.to_string()];
+        String::from_utf8_lossy(&daemon.ask(&words).stdout).into_owned()
+    };
+    wait_until("it to be known", || why().contains("started by beadle"));
+    let held = Started::hold(notifier);
+    drop(held);
+    let told = daemon.log.wait("a fault", |says| {
+        says["event"] == "fault" && says["part"] == "desktop"
+    });
+    let text = told.says["text"].as_str().unwrap();
+    assert!(text.contains("the notifier ended: signal: 9"), "{text}");
+    let close = daemon.log.about(villain.pid, "close").says;
+    assert_eq!(close["how"], "ended", "{close}");
+    let judged = daemon.log.lines().into_iter().map(|line| line.says);
+    let judged: Vec<_> = judged.filter(|says| says["root"] == notifier).collect();
+    assert_eq!(judged, Vec::<Value>::new());
+}
+
+#[test]
+fn the_doctor_shows_a_notification_and_hears_its_button() {
+    if !shows("a trial of a desktop") {
+        return;
+    }
+    let theater = Theater::new("doctor");
+    let session = theater.log_in();
+    let mut server = session.serve("buttons");
+    let user = told(&theater).to_string();
+    let ask = |words: &[&str]| {
+        let mut line = if root() {
+            theater.sessions.before()
+        } else {
+            Vec::new()
+        };
+        line.push(theater.case.beadle().to_str().unwrap().to_owned());
+        line.extend(words.iter().map(|&word| word.to_owned()));
+        let mut command = Command::new(&line[0]);
+        plain(command.args(&line[1..]), theater.folder.path());
+        let folder = session.folder();
+        command
+            .env("XDG_RUNTIME_DIR", folder)
+            .stdout(Stdio::piped());
+        command.stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let doctor = ask(&["doctor", "--json", "--notify", &user]);
+    let shown = first(&server);
+    let id = shown["id"].as_u64().unwrap();
+    // It hears what is pressed a moment after it is shown.
+    let pressed = std::cell::Cell::new(0);
+    let mut doctor = doctor;
+    wait_until("the doctor to end", || {
+        pressed.set(pressed.get() + 1);
+        if pressed.get() % 50 == 1 {
+            server.press(id, "seen");
+        }
+        doctor.try_wait().unwrap().is_some()
+    });
+    let output = doctor.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let finding = &found["findings"][0];
+    assert_eq!(finding["state"], "well", "{found}");
+    let notified = &finding["notified"];
+    assert_eq!(notified["user"].to_string(), user, "{found}");
+    assert_eq!(notified["id"], id, "{found}");
+    assert_eq!(notified["server"], "beadle's test", "{found}");
+    assert_eq!(notified["answered"], true, "{found}");
+    drop(server);
+    let output = ask(&["doctor", "--notify", &user])
+        .wait_with_output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let words = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        words.contains("no notification server runs in the session"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -310,12 +310,13 @@ pub struct Trial {
 }
 
 /// Shows a card to a user, and waits at most so long for an answer. The error says why it cannot be shown; `None` is that there is no
-/// session.
+/// session. `shown` is told as soon as it is.
 pub fn try_out(
     own: &Own,
     whose: Uid,
     card: &Card,
     patience: Duration,
+    shown: impl FnOnce(&Server),
 ) -> Result<Option<Trial>, String> {
     let own = own.clone();
     let (send, tidings) = std::sync::mpsc::channel();
@@ -337,6 +338,13 @@ pub fn try_out(
             return Err("the notifier fell silent".to_owned());
         }
     };
+    shown(&server);
+    // Without a button there is nothing to wait for, but to be seen.
+    let patience = if server.buttons {
+        patience
+    } else {
+        patience / 4
+    };
     let answered = match tidings.recv_timeout(patience) {
         Ok(Tiding::Answered { .. }) => Some(true),
         Ok(Tiding::Gone { .. }) => Some(false),
@@ -349,4 +357,68 @@ pub fn try_out(
         server,
         answered,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::sync::mpsc::channel;
+
+    use super::*;
+    use crate::engine::process::{Mark, Pid, ProcKey};
+
+    const ANN: Uid = Uid(4_000_000_017);
+
+    fn bill() -> Bill {
+        Bill {
+            incident: IncidentId(1),
+            tree: ProcKey::new(Pid::new(10).unwrap(), Mark::Inode(1)),
+            card: Card::default(),
+            short: String::new(),
+        }
+    }
+
+    fn line() -> Line {
+        Line {
+            device: PathBuf::from("/dev/pts/0"),
+            audience: ANN,
+            text: "told".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_desktop_that_is_broken_is_left_alone_for_longer_each_time() {
+        let own = Own {
+            user: ANN,
+            address: Some("unix:path=/nowhere".to_owned()),
+            runtime: None,
+            program: PathBuf::from("/bin/false"),
+        };
+        let (send, heard) = channel();
+        let send = std::sync::Mutex::new(send);
+        let deliver = move |what| send.lock().unwrap().send(what).unwrap();
+        let mut desktop = Desktop::new(own, deliver);
+        let mut now = Mono::from_secs(100);
+        for rest in [30, 60, 120] {
+            assert!(desktop.nudge(ANN, bill(), Some(line()), now));
+            let broken = heard.recv().unwrap();
+            assert_eq!(
+                desktop.hear(broken.clone(), now),
+                Upshot::Elsewhere(vec![line()])
+            );
+            assert_eq!(desktop.hear(broken, now), Upshot::Nothing, "told once");
+            let standing = desktop.standings().remove(0);
+            assert_eq!(
+                standing.trouble.as_deref(),
+                Some("the notifier ended: exit status: 1")
+            );
+            now = now.after(Duration::from_secs(rest - 1));
+            assert!(!desktop.nudge(ANN, bill(), Some(line()), now), "{rest}");
+            now = now.after(Duration::from_secs(1));
+        }
+        assert!(
+            !desktop.nudge(Uid(ANN.0 + 1), bill(), Some(line()), now),
+            "not ours"
+        );
+    }
 }
