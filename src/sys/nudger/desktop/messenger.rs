@@ -188,8 +188,7 @@ impl Bag {
 
 /// Starts a notifier and carries until there is nothing more to be carried; what went wrong.
 fn attend(session: &Session, bag: &Bag, tell: &impl Fn(Tiding)) -> Result<(), String> {
-    let mut round =
-        Round::start(session).map_err(|why| format!("cannot start a notifier: {why}"))?;
+    let mut round = Round::start(session).map_err(|why| unstarted(&why, session))?;
     let came = round.go(bag, tell);
     let status = round.dismiss();
     came.map_err(|why| match (why, status) {
@@ -197,6 +196,16 @@ fn attend(session: &Session, bag: &Bag, tell: &impl Fn(Tiding)) -> Result<(), St
         (Trouble::Ended, None) => "the notifier fell silent".to_owned(),
         (Trouble::Said(text), _) => text,
     })
+}
+
+/// Why there is no notifier.
+fn unstarted(why: &io::Error, session: &Session) -> String {
+    match session.ids {
+        Some((user, _)) if why.kind() == io::ErrorKind::PermissionDenied => format!(
+            "cannot become user {user} to show a notification: it takes CAP_SETUID and CAP_SETGID (systemd/beadle.service.d/desktop.conf)"
+        ),
+        Some(_) | None => format!("cannot start a notifier: {why}"),
+    }
 }
 
 /// Why a notifier is done without.
