@@ -59,7 +59,8 @@ fn golden(name: &str, text: &str) {
 fn help_is_a_page_for_every_command() {
     let commands = [
         "", "watch", "status", "ps", "why", "history", "show", "pause", "resume", "check", "try",
-        "rules", "schema", "doctor", "demo", "service",
+        "rules", "schema", "doctor", "demo", "service", "stop", "extend", "allow", "freeze",
+        "forget",
     ];
     for command in commands {
         let args: Vec<&str> = [command, "--help"]
@@ -86,7 +87,13 @@ fn beadle_alone_prints_help() {
 
 #[test]
 fn bad_use_is_2_and_names_the_nearest_word() {
-    let wrong: [&[&str]; 15] = [
+    let wrong: [&[&str]; 21] = [
+        &["stop"],
+        &["stop", "cc1plus"],
+        &["extend", "3", "--pid", "4711"],
+        &["freeze", "--incident", "3", "--pid", "4711"],
+        &["forget"],
+        &["rules", "dev-servers", "--exceptions"],
         &["service", "instal"],
         &["service", "install", "--purge"],
         &["stats"],
@@ -371,6 +378,47 @@ fn a_daemon_is_asked_and_its_answer_printed() {
         assert_eq!(out(&output), "Nothing is paused.\n");
         let output = run(&["ps", "--socket", place]);
         assert!(out(&output).contains("no living process matches a rule"));
+    });
+}
+
+#[test]
+fn what_came_of_an_answer_is_printed_with_what_to_do_next() {
+    served(|place| {
+        let mut page = String::new();
+        for args in [
+            &["stop", "3"][..],
+            &["extend", "3"],
+            &["allow", "3"],
+            &["freeze", "3"],
+            &["rules", "--exceptions"],
+            &["forget", "1"],
+        ] {
+            let words: Vec<&str> = args.iter().copied().chain(["--socket", place]).collect();
+            let output = run(&words);
+            assert_eq!(
+                (code(&output), err(&output)),
+                (0, String::new()),
+                "{args:?}"
+            );
+            page += &format!("$ beadle {}\n{}", args.join(" "), out(&output));
+        }
+        let output = run(&["extend", "3", "--json", "--socket", place]);
+        let object: serde_json::Value = serde_json::from_str(&out(&output)).unwrap();
+        assert_eq!(
+            (&object["reply"], &object["left"]),
+            (&"extend".into(), &1800.0.into())
+        );
+        // Whichever is meant is said so on the wire.
+        for args in [["stop", "--incident", "3"], ["stop", "--pid", "3"]] {
+            let words: Vec<&str> = args.into_iter().chain(["--socket", place]).collect();
+            let output = run(&words);
+            assert_eq!(code(&output), 1, "{args:?}");
+            assert!(err(&output).contains("incident 9 is not open"), "{args:?}");
+        }
+        let output = run(&["forget", "2", "--socket", place]);
+        assert_eq!(code(&output), 1);
+        assert!(err(&output).contains("no exception 9 is yours to forget"));
+        golden("answers.txt", &page);
     });
 }
 

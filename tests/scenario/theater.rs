@@ -111,12 +111,25 @@ fn load(yaml: &str) -> Result<Arc<RuleSet>, String> {
         .map_err(|refusal| config::render(&refusal.problems, config::Paint::Plain))
 }
 
+/// The same rules, under which people may extend so often.
+fn bounded(mut rules: Arc<RuleSet>, most: Option<u32>) -> Arc<RuleSet> {
+    for rule in &mut Arc::make_mut(&mut rules).rules {
+        Arc::make_mut(rule).replies.extensions = most;
+    }
+    rules
+}
+
 impl Theater {
     pub fn new(script: &Script) -> Result<Self, String> {
         let files: BTreeMap<String, Arc<RuleSet>> = script
             .rules
             .iter()
-            .map(|(name, yaml)| Ok((name.clone(), load(yaml)?)))
+            .map(|(name, yaml)| {
+                let rules = load(yaml)?;
+                // Of an administrator: `extensions=2`.
+                let most = script.world.named("extensions").map(number).transpose()?;
+                Ok((name.clone(), bounded(rules, most)))
+            })
             .collect::<Result<_, String>>()?;
         let world = &script.world;
         let hearing = match world.named("tier") {

@@ -81,6 +81,13 @@
 //! | a program run for a closing that was not | `errands`: a closing runs its program twice | 7 |
 //! | a program run twice for a stage | `incident`: that it was run is forgotten; not seen in 700 seeds; the unit tests of `incident` catch it | |
 //!
+//! | signal while snoozed | ANSWERS1 | |
+//! | signal to what is an exception | ANSWERS2 | |
+//! | KILL by bidding without TERM, or within the grace | ANSWERS3 | |
+//! | a stranger's answer is taken | ANSWERS4 | |
+//! | a refused answer moves something | ANSWERS5 | |
+//! | nobody has bidden this | ANSWERS6 | |
+//!
 //! Waiting for a paused inner rule, for one that cannot be read, and of two trees for each other is told by scenarios
 //! (`inner_paused`, `inner_stands_still`, `one_within_the_other`): chance makes them too rarely. A root whose image is
 //! another every moment, and TERM after a merging, are not made often enough either. That cooldowns, and who was
@@ -96,6 +103,7 @@ mod evidence;
 mod gates;
 mod instances;
 mod progress;
+mod replies;
 mod restarts;
 mod signals;
 mod standing;
@@ -122,6 +130,7 @@ use evidence::{evidence_holds, truth};
 use gates::{Gates, Mark, Moment};
 use instances::Instances;
 use progress::Progress;
+pub use replies::{Replies, STRANGER};
 use restarts::Restarts;
 use standing::Standing;
 
@@ -201,6 +210,7 @@ pub struct Watchman {
     instances: Instances,
     restarts: Restarts,
     errands: Errands,
+    pub replies: Replies,
 }
 
 /// A tree that was ended.
@@ -320,6 +330,7 @@ impl Watchman {
                 | Decision::Keep(_) => {}
             }
         }
+        self.answered(scene, decisions)?;
         self.gates.nobody_waits(scene, self.worked)?;
         self.restarts.look(scene, self.worked)?;
         let mut progress = std::mem::take(&mut self.progress);
@@ -342,6 +353,17 @@ impl Watchman {
         }
         | What::Withheld { targets: 0, .. } = notice.what
         {
+            return Ok(());
+        }
+        // What a person bids needs no figures of ours, and waits for nothing.
+        if let What::Signal {
+            bidden: Some(_), ..
+        } = notice.what
+        {
+            return Ok(());
+        }
+        let bidden = self.replies.has_bidden(notice.incident.0);
+        if let (What::Withheld { .. }, true) = (&notice.what, bidden) {
             return Ok(());
         }
         if let What::Nudge { .. } | What::Opened | What::Withheld { .. } = notice.what {
@@ -387,7 +409,8 @@ impl Watchman {
             What::Closed { how, .. } => {
                 *self.closings.entry(how.word()).or_default() += 1;
                 self.spoken.remove(&root);
-                if how.certainty().is_some() {
+                // What people have stopped was not ended of our own accord.
+                if how.certainty().is_some() && !self.replies.has_bidden(notice.incident.0) {
                     self.endings.push(Ending {
                         at: now,
                         rule: evidence.rule.clone(),

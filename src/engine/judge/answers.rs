@@ -8,6 +8,7 @@ use super::shelf::Filing;
 use super::unit::{Unit, UnitId};
 use crate::engine::answer::{Answer, Granted, Wish};
 use crate::engine::decision::{Closing, Decision, PauseView};
+use crate::engine::evidence::Exemption;
 use crate::engine::forest::{Life, Serial};
 use crate::engine::process::Uid;
 use crate::engine::rule::{RuleName, RuleSet};
@@ -61,6 +62,34 @@ impl Judge {
             .as_ref()
             .is_none_or(|rule| *rule == unit.rule.name);
         theirs && this && pause.until > self.now
+    }
+
+    /// What a person said by which a unit is left alone now.
+    pub(super) fn let_be(&self, unit: &Unit) -> Option<Exemption> {
+        let allowed = self.exception_of(unit).map(|found| Exemption::Allowed {
+            number: found.number,
+            by: found.by,
+        });
+        let snoozed = || {
+            let snooze = unit.incident.as_ref()?.snoozing(self.now)?;
+            Some(Exemption::Snoozed {
+                until: snooze.until,
+                by: snooze.by,
+            })
+        };
+        allowed.or_else(snoozed).or_else(|| self.paused(unit))
+    }
+
+    fn paused(&self, unit: &Unit) -> Option<Exemption> {
+        let pause = self
+            .pauses
+            .iter()
+            .filter(|pause| self.pause_applies(pause, unit))
+            .max_by_key(|pause| pause.until)?;
+        Some(Exemption::Paused {
+            until: pause.until,
+            by: pause.by,
+        })
     }
 
     pub(super) fn look_at_all_now(&mut self) {

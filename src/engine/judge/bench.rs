@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::Judge;
 use super::dossier::{Dossier, Learning, Met};
 use super::unit::{Unit, UnitId};
-use crate::engine::decision::{Closing, Decision, Hearing};
+use crate::engine::decision::{Decision, Hearing};
 use crate::engine::evidence::{Evidence, Exemption, UnitKey, Verdict};
 use crate::engine::facts::{Hangup, Read};
 use crate::engine::forest::{FirstSign, Serial};
@@ -274,7 +274,7 @@ impl Judge {
             unit.verdict = Verdict::Exempt(exemption);
             self.thaw(id, out);
             if allowed {
-                self.close(id, Closing::Answered, out);
+                self.close_answered(id, out);
             }
         } else if let Some((since, incident)) = unit.exempt.take().zip(unit.incident.as_mut()) {
             incident.stand(since, now);
@@ -344,22 +344,6 @@ impl Judge {
         self.let_be(unit).or_else(closed)
     }
 
-    /// What a person said by which a unit is left alone now.
-    pub(super) fn let_be(&self, unit: &Unit) -> Option<Exemption> {
-        let allowed = self.exception_of(unit).map(|found| Exemption::Allowed {
-            number: found.number,
-            by: found.by,
-        });
-        let snoozed = || {
-            let snooze = unit.incident.as_ref()?.snoozing(self.now)?;
-            Some(Exemption::Snoozed {
-                until: snooze.until,
-                by: snooze.by,
-            })
-        };
-        allowed.or_else(snoozed).or_else(|| self.paused(unit))
-    }
-
     /// Whether a gate of a rule is closed, or nobody knows whether it is open.
     pub(super) fn is_closed(&self, rule: &Rule) -> bool {
         !rule.gates.iter().all(|gate| gate.is_open(&self.machine))
@@ -369,18 +353,6 @@ impl Judge {
     pub(super) fn gates(&self, rule: &Rule) -> Vec<GateReading> {
         let gates = rule.gates.iter();
         gates.map(|gate| gate.read(&self.machine)).collect()
-    }
-
-    fn paused(&self, unit: &Unit) -> Option<Exemption> {
-        let pause = self
-            .pauses
-            .iter()
-            .filter(|pause| self.pause_applies(pause, unit))
-            .max_by_key(|pause| pause.until)?;
-        Some(Exemption::Paused {
-            until: pause.until,
-            by: pause.by,
-        })
     }
 
     /// What a unit measures now, counting only the members that `counts` lets through.

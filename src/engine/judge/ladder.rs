@@ -265,8 +265,11 @@ impl Judge {
         let over = matches!(unit.verdict, Verdict::Sustained | Verdict::Breaching);
         let rests =
             matches!(incident.phase, Phase::Resting(_)) || incident.due(&unit.rule).is_none();
+        // What is bidden goes on behind a closed gate and right after waking; nobody is reminded of it then.
         if over
             && rests
+            && !self.is_closed(&unit.rule)
+            && self.now >= self.quiet_until
             && incident
                 .told
                 .is_some_and(|told| self.now.since(told) >= pace)

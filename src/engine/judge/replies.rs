@@ -30,7 +30,7 @@ impl Judge {
         let effect = match reply {
             Reply::Stop => self.bid(by, id, incident, Deed::Stop)?,
             Reply::Freeze => self.bid(by, id, incident, Deed::Freeze)?,
-            Reply::Extend => self.extend(by, id, incident, out)?,
+            Reply::Extend => self.extend(by, id, incident)?,
             Reply::Allow => self.except(by, id, incident)?,
         };
         let Some(unit) = self.units.get(&id) else {
@@ -44,9 +44,17 @@ impl Judge {
             effect: effect.clone(),
         };
         self.tell(id, What::Answered { by, effect }, out);
-        if reply == Reply::Allow {
-            self.close_what_is_allowed(out);
-            out.push(Decision::Keep(self.exceptions.clone()));
+        match reply {
+            Reply::Stop | Reply::Freeze => {}
+            Reply::Extend => {
+                // Whatever is under way sends nothing more.
+                self.withdraw(id, out);
+                self.thaw(id, out);
+            }
+            Reply::Allow => {
+                self.close_what_is_allowed(out);
+                out.push(Decision::Keep(self.exceptions.clone()));
+            }
         }
         Ok(granted)
     }
@@ -219,16 +227,8 @@ impl Judge {
         })
     }
 
-    /// A person leaves it alone for a while: whatever is under way sends nothing more.
-    fn extend(
-        &mut self,
-        by: Uid,
-        id: UnitId,
-        incident: IncidentId,
-        out: &mut Vec<Decision>,
-    ) -> Result<Effect, Declined> {
-        self.withdraw(id, out);
-        self.thaw(id, out);
+    /// A person leaves it alone for a while.
+    fn extend(&mut self, by: Uid, id: UnitId, incident: IncidentId) -> Result<Effect, Declined> {
         let now = self.now;
         let unit = self.units.get_mut(&id);
         let unit = unit.ok_or(Declined::NoIncident(incident))?;
@@ -270,8 +270,14 @@ impl Judge {
         let allowed = self.units.iter().filter(|(_, unit)| allowed(unit));
         let allowed: Vec<UnitId> = allowed.map(|(id, _)| *id).collect();
         for id in allowed {
-            self.close(id, Closing::Answered, out);
+            self.close_answered(id, out);
         }
+    }
+
+    /// A person has said that a unit's incident is none. Of an act under way nothing is waited for any more.
+    pub(super) fn close_answered(&mut self, id: UnitId, out: &mut Vec<Decision>) {
+        self.close(id, Closing::Answered, out);
+        self.close_if_empty(id, out);
     }
 
     /// The exception that covers a unit.
