@@ -106,13 +106,12 @@ pub(super) struct Findings {
 }
 
 pub(super) fn run(args: &Args, around: &Surroundings) -> Result<(), Failure> {
-    let findings = match &args.notify {
-        Some(user) => desktop::findings(user, around)?,
-        None => {
-            let mut findings = machine::findings(around.uid);
-            findings.extend(home::findings(args, around));
-            findings
-        }
+    let findings = if let Some(user) = &args.notify {
+        desktop::findings(user, around)?
+    } else {
+        let mut findings = machine::findings(around.uid);
+        findings.extend(home::findings(args, around));
+        findings
     };
     let found = Findings {
         version: env!("CARGO_PKG_VERSION"),

@@ -70,18 +70,11 @@ fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
     // With fewer files we hold fewer processes at a time: slower, never wrong.
     let _limit = ourselves::raise_file_limit();
     let (post, mut inbox) = Inbox::new();
-    let own = Own {
-        user,
-        address: options.bus.clone(),
-        runtime: options.runtime.clone(),
-        // Whatever has become of its file since.
-        program: PathBuf::from("/proc/self/exe"),
-    };
     let voice = Voice::open(
         options.log,
         loaded.rules.channels,
         options.paint,
-        own,
+        own(options, user),
         &post,
     )?;
     let pursuer = start_pursuer(options.tier, records(options.accounting), &post)?;
@@ -152,6 +145,17 @@ fn ourselves_spared() -> Result<Arc<Spare>, StartError> {
         keys: ourselves::lineage(&procfs),
         bystanders: Vec::new(),
     }))
+}
+
+/// What we know of our own session.
+fn own(options: &Options, user: Uid) -> Own {
+    Own {
+        user,
+        address: options.bus.clone(),
+        runtime: options.runtime.clone(),
+        // Whatever has become of its file since.
+        program: PathBuf::from("/proc/self/exe"),
+    }
 }
 
 /// Where to listen.

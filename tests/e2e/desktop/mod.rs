@@ -415,7 +415,7 @@ fn a_server_that_never_answers_holds_nothing_up() {
     );
     let text = fault(&daemon).unwrap();
     assert!(text.contains("did not answer in 5 s"), "{text}");
-    assert_eq!(desktop(&daemon)["trouble"].is_string(), true);
+    assert!(desktop(&daemon)["trouble"].is_string());
     // It is told once, and the desktop is left alone for now.
     let again = theater.case.start(Order::new(&program, "ignore"));
     let nudge = daemon.log.about(again.pid, "nudge").says;

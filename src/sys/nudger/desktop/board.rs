@@ -364,12 +364,12 @@ mod tests {
         bill
     }
 
-    fn line(text: &str) -> Option<Line> {
-        Some(Line {
+    fn line(text: &str) -> Line {
+        Line {
             device: PathBuf::from("/dev/pts/0"),
             audience: Uid(1000),
             text: text.to_owned(),
-        })
+        }
     }
 
     /// The one notification that is ordered.
@@ -421,7 +421,7 @@ mod tests {
         for number in 1..=3 {
             show(board.nudge(bill(u64::from(number), number, "own"), None));
         }
-        let sum = show(board.nudge(bill(4, 4, "x"), line("four")));
+        let sum = show(board.nudge(bill(4, 4, "x"), Some(line("four"))));
         assert!(sum.title.starts_with("One more"), "{sum:?}");
         assert!(sum.body.starts_with("short 4\n"), "{sum:?}");
         assert_eq!(sum.buttons, vec![]);
@@ -493,12 +493,12 @@ mod tests {
     #[test]
     fn what_never_was_on_the_screen_is_said_elsewhere() {
         let mut board = Board::default();
-        let first = show(board.nudge(bill(1, 10, "x"), line("one")));
-        show(board.nudge(bill(2, 11, "x"), line("two")));
+        let first = show(board.nudge(bill(1, 10, "x"), Some(line("one"))));
+        show(board.nudge(bill(2, 11, "x"), Some(line("two"))));
         board.shown(first.tag);
         assert_eq!(board.count(), 1);
         let lost = board.lost();
-        assert_eq!(lost, line("two").into_iter().collect::<Vec<_>>());
+        assert_eq!(lost, vec![line("two")]);
         assert_eq!((board.count(), board.lost()), (0, vec![]));
     }
 }

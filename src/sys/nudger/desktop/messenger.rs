@@ -144,16 +144,16 @@ impl Messenger {
         Ok(Self { bag, over })
     }
 
-    /// Gives it an order; gives it back where the messenger has left. Never waits.
-    pub(super) fn give(&self, order: Order) -> Result<(), Order> {
+    /// Gives it an order; it comes back where the messenger has left. Never waits.
+    pub(super) fn give(&self, order: Order) -> Option<Order> {
         let mut waiting = self.bag.look();
         if waiting.left || waiting.orders.len() >= MOST {
-            return Err(order);
+            return Some(order);
         }
         waiting.orders.push_back(order);
         drop(waiting);
         self.bag.ring();
-        Ok(())
+        None
     }
 
     /// Has all taken from the screen, and waits for that at most so long.
@@ -499,7 +499,7 @@ mod tests {
             let (send, tidings) = channel();
             let tell = move |tiding| send.send(tiding).unwrap();
             let messenger = Messenger::send(move || Ok(Some(session)), tell).unwrap();
-            messenger.give(Order::Show(show(1))).unwrap();
+            assert_eq!(messenger.give(Order::Show(show(1))), None);
             Self {
                 _folder: folder,
                 messenger,
@@ -515,7 +515,7 @@ mod tests {
                 match strange.tidings.recv().unwrap() {
                     Tiding::Broken(text) => {
                         // Who has left takes no more.
-                        assert!(strange.messenger.give(Order::Close { tag: 1 }).is_err());
+                        assert!(strange.messenger.give(Order::Close { tag: 1 }).is_some());
                         return (before, text);
                     }
                     tiding => before.push(tiding),

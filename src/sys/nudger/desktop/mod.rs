@@ -183,8 +183,8 @@ impl Desktop {
         let person = self.people.entry(whose).or_default();
         let order = match &person.messenger {
             Some((_, messenger)) => match messenger.give(order) {
-                Ok(()) => return Ok(()),
-                Err(order) => order,
+                None => return Ok(()),
+                Some(order) => order,
             },
             None => order,
         };
@@ -206,7 +206,7 @@ impl Desktop {
         let messenger = Messenger::send(move || own.session(whose), tell)?;
         let given = messenger.give(order);
         person.messenger = Some((round, messenger));
-        given.map_err(|_| io::ErrorKind::BrokenPipe.into())
+        given.map_or(Ok(()), |_| Err(io::ErrorKind::BrokenPipe.into()))
     }
 
     fn round_of(&self, whose: Uid) -> u64 {
@@ -326,7 +326,7 @@ pub fn try_out(
     };
     let messenger = Messenger::send(move || own.session(whose), tell)
         .map_err(|error| format!("cannot send for a notifier: {error}"))?;
-    if messenger.give(Order::Show(Show::of(1, card))).is_err() {
+    if messenger.give(Order::Show(Show::of(1, card))).is_some() {
         return Err("cannot send for a notifier".to_owned());
     }
     // The messenger has a deadline of its own for everything.

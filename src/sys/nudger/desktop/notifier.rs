@@ -376,7 +376,9 @@ fn notification(
 fn instead(show: &Show, more: bool) -> String {
     let mut text = String::new();
     for choice in &show.buttons {
-        text.push_str(&format!("\n{}: {}", choice.label, choice.command));
+        for part in ["\n", &choice.label, ": ", &choice.command] {
+            text.push_str(part);
+        }
     }
     if more {
         text.push('\n');
