@@ -511,6 +511,7 @@ fn every_key_of_the_schema_is_a_key_of_the_decoder() {
         let frame = match name.as_str() {
             "beadle" => "{ KEY: ~ }",
             "nudge" => "{ nudge: { KEY: ~ } }",
+            "desktop" => "{ nudge: { desktop: { KEY: ~ } } }",
             "breaker" => "{ breaker: { KEY: ~ } }",
             "store" => "{ store: { KEY: ~ } }",
             "defaults" => "{ defaults: { KEY: ~ } }",

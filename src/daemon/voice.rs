@@ -114,7 +114,7 @@ impl Voice {
             by.extend(self.tap(notice, may, &entry));
             entry = entry.told(by);
         } else {
-            self.follow(notice, &entry);
+            self.follow(notice, may, &entry);
         }
         self.say(&entry);
         entry
@@ -142,9 +142,9 @@ impl Voice {
     }
 
     /// Shows what became of an incident that people were told of on their desktop.
-    fn follow(&mut self, notice: &Notice, entry: &Entry) {
+    fn follow(&mut self, notice: &Notice, may: &[Reply], entry: &Entry) {
         let audience: Option<Uid> = notice.evidence.subject.audience;
-        let Some((audience, bill)) = audience.zip(bill(notice, &[], entry)) else {
+        let Some((audience, bill)) = audience.zip(bill(notice, may, entry)) else {
             return;
         };
         match notice.what {

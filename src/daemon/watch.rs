@@ -291,8 +291,8 @@ impl Watch {
         self.shells.keeper.used(notice.incident);
         let wall = self.voice.wall();
         let may = match (&notice.what, notice.evidence.subject.audience) {
-            (What::Nudge { .. }, Some(audience)) => self.judge.offers(audience, notice.incident),
-            (_, _) => Vec::new(),
+            (What::Closed { .. }, _) | (_, None) => Vec::new(),
+            (_, Some(audience)) => self.judge.offers(audience, notice.incident),
         };
         let entry = self.voice.notice(notice, &may, &wall);
         let tree = match notice.what {

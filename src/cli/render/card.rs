@@ -32,7 +32,11 @@ pub fn card(entry: &Entry, may: &[Reply]) -> Option<Card> {
         } else {
             details(case, may)
         },
-        buttons: buttons(case, may),
+        buttons: if last {
+            Vec::new()
+        } else {
+            buttons(event, case, may)
+        },
         urgent: urgent(event),
         linger: is_last(event).then_some(LAST),
     })
@@ -112,7 +116,12 @@ fn is_last(event: &Event) -> bool {
 }
 
 /// What can be answered by a button: the two that are undone by themselves, or are what people want at once.
-fn buttons(case: &Case, may: &[Reply]) -> Vec<Button> {
+fn buttons(event: &Event, case: &Case, may: &[Reply]) -> Vec<Button> {
+    let stops = match event {
+        Event::Signal { signal, .. } => signal.as_str() != "STOP",
+        Event::Answer { reply, .. } => reply.as_str() == "stop",
+        _ => false,
+    };
     let button = |(reply, label): (Reply, &str)| Button {
         reply: Some(reply),
         label: label.to_owned(),
@@ -120,7 +129,8 @@ fn buttons(case: &Case, may: &[Reply]) -> Vec<Button> {
     };
     [(Reply::Stop, "Stop now"), (Reply::Extend, "30 min more")]
         .into_iter()
-        .filter(|(reply, _)| may.contains(reply))
+        // Nobody has to ask for what is under way.
+        .filter(|(reply, _)| may.contains(reply) && !(stops && *reply == Reply::Stop))
         .map(button)
         .collect()
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::card::{card, short};
-use super::entry::{Entry, Event};
+use super::entry::Entry;
 use super::message::{message, tap};
 use super::trial::{Leads, Trial, TrialRule, trial};
 use super::{Paint, line, ps, status, status_line, why};
@@ -82,12 +82,7 @@ fn what_stands_on_notifications() {
     let may = [Reply::Stop, Reply::Extend, Reply::Allow, Reply::Freeze];
     let mut text = String::new();
     for entry in all() {
-        // Only a nudge can be answered.
-        let may = match entry.event {
-            Event::Nudge { .. } => &may[..],
-            _ => &[],
-        };
-        let Some(card) = card(&entry, may) else {
+        let Some(card) = card(&entry, &may) else {
             continue;
         };
         assert!(!card.title.contains('\n'), "{}", card.title);

@@ -183,7 +183,9 @@ fn one_notification_follows_an_incident_and_goes_with_it() {
     assert_eq!(told["by"], serde_json::json!(["desktop"]), "{told}");
     let asked = titled(&server, "is asked to leave");
     let ended = titled(&server, "was ended");
-    for (later, buttons) in [(&asked, vec!["details", "Details"]), (&ended, vec![])] {
+    // What is under way can be held off, and what is over cannot be answered.
+    let hold = vec!["extend", "30 min more", "details", "Details"];
+    for (later, buttons) in [(&asked, hold), (&ended, vec![])] {
         assert_eq!((&later["replaces"], &later["id"]), (&id.into(), &id.into()));
         let buttons = serde_json::json!(buttons);
         assert_eq!(later["actions"], buttons, "{later}");

@@ -36,8 +36,6 @@ const PATIENCE: Duration = Duration::from_secs(14);
 const IDLE: Duration = Duration::from_secs(20);
 /// How long the end may take: longer than the notifier takes to end by itself.
 const GOES: Duration = Duration::from_secs(4);
-/// Orders that wait to be carried.
-const MOST: usize = 64;
 /// So many words in [`SPELL`] are too many.
 const WORDS: u32 = 200;
 /// The time in which words are counted.
@@ -147,27 +145,33 @@ impl Messenger {
     /// Gives it an order; it comes back where the messenger has left. Never waits.
     pub(super) fn give(&self, order: Order) -> Option<Order> {
         let mut waiting = self.bag.look();
-        if waiting.left || waiting.orders.len() >= MOST {
+        if waiting.left {
             return Some(order);
         }
+        // Of one place on the screen only the last word counts: so few can wait.
+        waiting.orders.retain(|other| other.tag() != order.tag());
         waiting.orders.push_back(order);
         drop(waiting);
         self.bag.ring();
         None
     }
 
-    /// Has all taken from the screen, and waits for that at most so long.
-    pub(super) fn finish(self, patience: Duration) {
+    /// Has all taken from the screen. Never waits.
+    pub(super) fn dismiss(&self) {
         self.bag.look().dismissed = true;
         self.bag.ring();
+    }
+
+    /// The same, and waits for it at most so long.
+    pub(super) fn finish(self, patience: Duration) {
+        self.dismiss();
         let _ = self.over.recv_timeout(patience);
     }
 }
 
 impl Drop for Messenger {
     fn drop(&mut self) {
-        self.bag.look().dismissed = true;
-        self.bag.ring();
+        self.dismiss();
     }
 }
 
@@ -329,8 +333,7 @@ impl Round {
             if self.asked.is_empty() && self.unsent.is_empty() {
                 self.stirred = Clock.now();
             }
-            let (Order::Show(super::wire::Show { tag, .. }) | Order::Close { tag }) = &order;
-            self.asked.insert(*tag);
+            self.asked.insert(order.tag());
             // Our own types: nothing that can fail.
             self.unsent
                 .extend(serde_json::to_vec(&order).unwrap_or_default());
@@ -467,152 +470,4 @@ fn until_dead(hold: Option<&PidFd>, child: &mut Child, by: Mono) -> Option<ExitS
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::PathBuf;
-    use std::process::Command;
-    use std::sync::mpsc::{Receiver, channel};
-
-    use tempfile::TempDir;
-
-    use super::super::wire::{Choice, Key, Show};
-    use super::*;
-
-    /// A notifier that is not ours: a script.
-    struct Strange {
-        _folder: TempDir,
-        messenger: Messenger,
-        tidings: Receiver<Tiding>,
-    }
-
-    impl Strange {
-        fn send(script: &str) -> Self {
-            let folder = tempfile::tempdir().unwrap();
-            let program = write(folder.path().join("notifier"), script);
-            let session = Session {
-                address: "unix:path=/nowhere".to_owned(),
-                runtime: "/nowhere".into(),
-                home: "/".into(),
-                ids: None,
-                name: Some("ann".to_owned()),
-                program,
-            };
-            let (send, tidings) = channel();
-            let tell = move |tiding| send.send(tiding).unwrap();
-            let messenger = Messenger::send(move || Ok(Some(session)), tell).unwrap();
-            assert_eq!(messenger.give(Order::Show(show(1))), None);
-            Self {
-                _folder: folder,
-                messenger,
-                tidings,
-            }
-        }
-
-        /// What is told before it breaks, and how it breaks.
-        fn breaks(script: &str) -> (Vec<Tiding>, String) {
-            let strange = Self::send(script);
-            let mut before = Vec::new();
-            loop {
-                match strange.tidings.recv().unwrap() {
-                    Tiding::Broken(text) => {
-                        // Who has left takes no more.
-                        assert!(strange.messenger.give(Order::Close { tag: 1 }).is_some());
-                        return (before, text);
-                    }
-                    tiding => before.push(tiding),
-                }
-            }
-        }
-    }
-
-    /// Not by our own hand: a child that another test forks meanwhile would keep the file open for writing.
-    fn write(path: PathBuf, script: &str) -> PathBuf {
-        let line = "printf '#!/bin/sh\\n%s\\n' \"$2\" > \"$1\" && chmod 755 \"$1\"";
-        let status = Command::new("sh")
-            .args(["-c", line, "sh"])
-            .arg(&path)
-            .arg(script)
-            .status();
-        assert!(status.unwrap().success());
-        path
-    }
-
-    fn show(tag: u64) -> Show {
-        let stop = Choice {
-            key: Key::Stop,
-            label: "Stop now".to_owned(),
-            command: String::new(),
-        };
-        Show {
-            tag,
-            title: String::new(),
-            body: String::new(),
-            details: String::new(),
-            buttons: vec![stop],
-            urgent: false,
-            linger: None,
-        }
-    }
-
-    const SHOWN: &str = "read -r order; echo '{\"said\":\"shown\",\"tag\":1,\"id\":7,\"server\":{\"name\":\"s\",\"version\":\"1\",\
-         \"buttons\":true,\"abilities\":[]}}'\n";
-
-    #[test]
-    fn what_a_notifier_says_is_told_and_its_end_comes_with_ours() {
-        let script = format!(
-            "{SHOWN} echo '{{\"said\":\"answered\",\"tag\":1,\"key\":\"stop\"}}'; read -r more; exit 0"
-        );
-        let strange = Strange::send(&script);
-        let Tiding::Shown { tag: 1, id: 7, .. } = strange.tidings.recv().unwrap() else {
-            panic!("something else");
-        };
-        let answered = Tiding::Answered {
-            tag: 1,
-            reply: Some(Reply::Stop),
-            name: Some("ann".to_owned()),
-        };
-        assert_eq!(strange.tidings.recv().unwrap(), answered);
-        strange.messenger.finish(Duration::from_secs(10));
-        assert!(strange.tidings.recv().is_err(), "it went as it should");
-    }
-
-    #[test]
-    fn only_what_is_shown_can_be_answered() {
-        let script = "echo '{\"said\":\"answered\",\"tag\":1,\"key\":\"stop\"}'
-            echo '{\"said\":\"gone\",\"tag\":9}'
-            echo '{\"said\":\"answered\",\"tag\":9,\"key\":\"stop\"}'; exit 3";
-        let (before, text) = Strange::breaks(script);
-        assert_eq!(before, vec![]);
-        assert_eq!(text, "the notifier ended: exit status: 3");
-    }
-
-    #[test]
-    fn a_notifier_that_says_too_much_is_ended() {
-        let flood = "while :; do echo '{\"said\":\"gone\",\"tag\":1}'; done";
-        assert_eq!(
-            Strange::breaks(flood),
-            (vec![], "the notifier says too much".to_owned())
-        );
-    }
-
-    #[test]
-    fn a_notifier_that_says_something_else_is_ended() {
-        let strange = "the notifier does not speak as it should".to_owned();
-        let odd = "echo '{\"said\":\"kill\",\"pid\":1}'; sleep 60";
-        assert_eq!(Strange::breaks(odd), (vec![], strange.clone()));
-        let endless = "head -c 1000000 /dev/zero | tr '\\0' x; sleep 60";
-        assert_eq!(Strange::breaks(endless), (vec![], strange));
-    }
-
-    #[test]
-    fn a_notifier_that_says_nothing_is_ended() {
-        let (before, text) = Strange::breaks("trap '' TERM; sleep 60");
-        assert_eq!(before, vec![]);
-        assert_eq!(text, "the notifier said nothing for 14 s");
-    }
-
-    #[test]
-    fn what_it_fails_in_is_told() {
-        let script = "echo '{\"said\":\"failed\",\"tag\":1,\"text\":\"why\"}'; read -r more";
-        assert_eq!(Strange::breaks(script), (vec![], "why".to_owned()));
-    }
-}
+mod tests;

@@ -32,6 +32,7 @@ use crate::engine::answer::Reply;
 use crate::engine::evidence::IncidentId;
 use crate::engine::process::Uid;
 use crate::engine::units::Mono;
+use crate::sys::clock::Clock;
 use crate::sys::message::Card;
 
 /// How long a desktop that is broken is left alone, at first and at last.
@@ -276,12 +277,16 @@ impl Desktop {
         self.people.iter().map(standing).collect()
     }
 
-    /// Takes everything from all screens; for each that takes its time, waits at most so long.
+    /// Takes everything from all screens; where that takes its time, waits at most so long for all of them.
     pub fn finish(self, patience: Duration) {
-        for person in self.people.into_values() {
-            if let Some((_, messenger)) = person.messenger {
-                messenger.finish(patience);
-            }
+        let people = self.people.into_values();
+        let messengers: Vec<_> = people.filter_map(|person| person.messenger).collect();
+        for (_, messenger) in &messengers {
+            messenger.dismiss();
+        }
+        let by = Clock.now().after(patience);
+        for (_, messenger) in messengers {
+            messenger.finish(by.since(Clock.now()));
         }
     }
 }

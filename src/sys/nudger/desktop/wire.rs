@@ -126,6 +126,16 @@ impl fmt::Display for Server {
     }
 }
 
+impl Order {
+    /// Which place on the screen it is about.
+    pub(super) const fn tag(&self) -> u64 {
+        match self {
+            Self::Show(show) => show.tag,
+            Self::Close { tag } => *tag,
+        }
+    }
+}
+
 impl Show {
     /// A card as an order.
     pub(super) fn of(tag: u64, card: &Card) -> Self {
