@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use beadle::engine::decision::Hearing;
 use beadle::engine::event::{Event, Happening};
-use beadle::engine::label::Label;
+use beadle::engine::label::{Badge, Label};
 use beadle::engine::process::{Mark, Pid, ProcKey, Text, Uid};
 use beadle::engine::pursuit::Glimpse;
 use beadle::engine::rule::Signal;
@@ -370,8 +370,10 @@ fn a_jobs_warrant_reaches_nobody_who_does_not_carry_its_label() {
             desk.flush();
             let mut job = warrant(order, forest.targets(), desk.upto);
             job.label = Some(Label {
-                name: "BEADLE_LABEL".into(),
-                value: Text::from("7"),
+                badge: Badge::Variable {
+                    name: "BEADLE_LABEL".into(),
+                    value: Text::from("7"),
+                },
                 owner: Uid(rustix::process::geteuid().as_raw()),
             });
             let report = desk.carry(job);

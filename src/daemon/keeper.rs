@@ -73,6 +73,15 @@ impl Places {
     }
 }
 
+impl Places {
+    /// The folder of what outlives a reboot, and how it is made.
+    fn state(&self) -> Option<Place> {
+        let folder = self.state.clone()?;
+        let mode = self.mode;
+        Some(Place { folder, mode })
+    }
+}
+
 /// What was found where things are kept.
 #[derive(Debug)]
 pub(super) struct Opened {
@@ -122,10 +131,7 @@ impl Keeper {
     pub(super) fn open(places: &Places, boot: &str, post: &Post) -> Opened {
         let mut faults = Vec::new();
         let otherwise = wall_number(Clock.wall());
-        let mut history = places.state.clone().map(|folder| Place {
-            folder,
-            mode: places.mode,
-        });
+        let mut history = places.state();
         let opened = match &places.state {
             Some(folder) => Numbers::open(folder, places.mode, otherwise).map_err(|error| {
                 if let StoreError::Busy { .. } | StoreError::Foreign { .. } = error {
@@ -136,13 +142,9 @@ impl Keeper {
             }),
             None => Err(NO_PLACE.to_owned()),
         };
-        let place = places.state.clone().map(|folder| Place {
-            folder,
-            mode: places.mode,
-        });
         // Whoever has the numbers has the folder.
         let trouble = opened.as_ref().err().map(String::as_str);
-        let exceptions = Exceptions::open(place.as_ref(), trouble, post);
+        let exceptions = Exceptions::open(places.state().as_ref(), trouble, post);
         let (numbers, block) = match opened {
             Ok((numbers, block)) => (Some(Arc::new(numbers)), block),
             Err(why) => {

@@ -38,7 +38,7 @@ use super::service::Service;
 use super::shells::Shells;
 use super::unfinished::Unfinished;
 use super::voice::Voice;
-use super::watch::{Standing, Watch};
+use super::watch::{Records, Standing, Watch};
 
 /// Watches until told to stop.
 pub fn watch(options: &Options) -> Result<(), StartError> {
@@ -91,7 +91,10 @@ fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
     let exceptions = exceptions.map_err(StartError::Exceptions)?;
     inbox.defer(Input::Exceptions(exceptions.all()));
     let keeping = loaded.rules.keeping;
-    let historian = Historian::new(history, keeping, &boot, options.only_under, &post);
+    let records = Records {
+        historian: Historian::new(history, keeping, &boot, options.only_under, &post),
+        exceptions,
+    };
     let groups = groups(options.accounting);
     let clients = clients(options, user);
     let managers = clients.managers();
@@ -127,9 +130,7 @@ fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
         boot: boot.trim().to_owned(),
     };
     let service = Service::new(&options.service, standing.began);
-    let mut watch = Watch::new(
-        judge, shells, voice, historian, exceptions, service, standing, post,
-    );
+    let mut watch = Watch::new(judge, shells, voice, records, service, standing, post);
     watch.remember(faults, Unfinished::look(&unfinished, &frozen));
     watch.hear_changes(&loaded.watch);
     Ok((watch, inbox))

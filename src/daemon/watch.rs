@@ -55,6 +55,13 @@ pub(super) struct Standing {
     pub(super) boot: String,
 }
 
+/// What is kept for later.
+#[derive(Debug)]
+pub(super) struct Records {
+    pub(super) historian: Historian,
+    pub(super) exceptions: Exceptions,
+}
+
 /// What came of a person's answer.
 type Came = Result<Granted, Declined>;
 
@@ -92,12 +99,15 @@ impl Watch {
         judge: Judge,
         shells: Shells,
         voice: Voice,
-        historian: Historian,
-        exceptions: Exceptions,
+        records: Records,
         service: Service,
         standing: Standing,
         post: Post,
     ) -> Self {
+        let Records {
+            historian,
+            exceptions,
+        } = records;
         let faults = Faults::default();
         let tidy = Tidy::from(standing.began);
         Self {

@@ -414,6 +414,14 @@ impl fmt::Display for Declined {
                 f,
                 "whose incident {id} is, or in which folder it runs, is not known, so an exception would be for nobody: write `keep` or `protect` into the rules"
             ),
+            Self::TooMany | Self::NoException(_) | Self::NoneOf(_) => self.about_exceptions(f),
+        }
+    }
+}
+
+impl Declined {
+    fn about_exceptions(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             Self::TooMany => write!(
                 f,
                 "there are {EXCEPTIONS} exceptions already: `beadle rules --exceptions` lists them, `beadle forget` makes room"
@@ -426,6 +434,18 @@ impl fmt::Display for Declined {
                 f,
                 "no exception of a rule `{rule}` is yours to forget: `beadle rules --exceptions` lists them"
             ),
+            Self::NoIncident(_)
+            | Self::NoCase(_)
+            | Self::Nothing(_)
+            | Self::Either(_)
+            | Self::Several { .. }
+            | Self::NotYours(_)
+            | Self::NotAllowed { .. }
+            | Self::Enough { .. }
+            | Self::Observes { .. }
+            | Self::Paused { .. }
+            | Self::Protected(_)
+            | Self::Unplaced(_) => Ok(()),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::process::{ExecGen, Gid, Pid, ProcKey, StartTicks, Text, Uid};
+use super::process::{CgroupId, ExecGen, Gid, Pid, ProcKey, StartTicks, Text, Uid};
 use super::units::Mono;
 
 /// What became of an attempt to learn something.
@@ -82,6 +82,8 @@ pub struct Facts {
     pub tty: Read<Option<Place>>,
     /// Control group path (v2; else the v1 systemd hierarchy).
     pub cgroup: Read<Text>,
+    /// Which control group of version 2 that is.
+    pub cgroup_id: Read<CgroupId>,
     /// Container id from the control group path; `Known(None)` outside containers.
     pub container: Read<Option<Text>>,
     /// Whether it lives in another pid namespace than ours.

@@ -1,7 +1,9 @@
-//! Labels: a variable of the environment whose value says whose work a process is, a CI job's.
+//! Labels: what says whose work a process is: a variable of its environment, as a CI job's, or its control group.
 //!
 //! The kernel keeps the environment that an image was started with, and a fork copies it. So a label is *recorded*: it is
 //! inherited at a fork and read again after an exec. Whoever leaves a job on purpose does it by an exec with another value.
+//! A control group is inherited at a fork too, and may be another at any time, without a sign: so who is in it is read at every
+//! look, from the group's own list.
 //!
 //! # Why a unit's key holds the root and not the value
 //! [`UnitKey`](super::evidence::UnitKey) is in every map, warrant, notice and record. A value may be a secret, may be as long
@@ -12,29 +14,87 @@
 
 use std::sync::Arc;
 
-use super::process::{Text, Uid};
+use super::guard::Standing;
+use super::process::{CgroupId, Text, Uid};
 use super::redact;
+use super::rule::Scope;
 
 /// How much of a value is shown.
 const SHOWN: usize = 80;
 
-/// Whose work it is: a variable, its value, and the user all of whom carry it.
+/// Whose work it is: what all of it have in common, and the user to whom all of it belong.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Label {
-    /// The variable.
-    pub name: Arc<str>,
-    /// Its value. Never empty.
-    pub value: Text,
+    /// What they have in common.
+    pub badge: Badge,
     /// The owner of the root: others' processes are none of the job, whatever they carry.
     pub owner: Uid,
 }
 
+/// What tells whose work a process is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Badge {
+    /// A variable of its environment.
+    Variable {
+        /// Its name.
+        name: Arc<str>,
+        /// Its value. Never empty.
+        value: Text,
+    },
+    /// The control group that it is in. One below that is another.
+    Cgroup {
+        /// Which. A path may be another group's tomorrow.
+        id: CgroupId,
+        /// Where.
+        path: Text,
+    },
+}
+
 impl Label {
-    /// Fit to be shown: `NAME=value`, without secrets, cut short.
+    /// Fit to be shown: `NAME=value` without secrets, or the group's path; cut short. No name of a variable begins as a path does.
     pub fn shown(&self) -> Text {
-        let both = [self.name.as_bytes(), b"=", self.value.bytes()].concat();
-        redact::command_line(&[Text::new(both)], SHOWN)
+        match &self.badge {
+            Badge::Variable { name, value } => {
+                let both = [name.as_bytes(), b"=", value.bytes()].concat();
+                redact::command_line(&[Text::new(both)], SHOWN)
+            }
+            Badge::Cgroup { path, .. } => path.clone(),
+        }
     }
+
+    /// Whether a rule of this scope tells by such a label.
+    pub fn is_of(&self, scope: &Scope) -> bool {
+        match (&self.badge, scope) {
+            (Badge::Variable { name, .. }, Scope::Env(other)) => name == other,
+            (Badge::Cgroup { .. }, Scope::Cgroup) => true,
+            (Badge::Variable { .. } | Badge::Cgroup { .. }, _) => false,
+        }
+    }
+
+    /// How somebody of this standing stands to those who carry it. Whoever runs a multiplexer carries the variable on, and has
+    /// not left the job by it; in a control group a boundary is what it is elsewhere.
+    pub fn standing(&self, standing: &Standing) -> Standing {
+        match self.badge {
+            Badge::Variable { .. } => standing.in_a_job(),
+            Badge::Cgroup { .. } => standing.clone(),
+        }
+    }
+}
+
+/// Whether a control group may be taken for one unit, by its path: a slice, a login or the root of all holds many.
+pub fn may_be_one(path: &[u8]) -> bool {
+    let mut parts = path
+        .split(|byte| *byte == b'/')
+        .filter(|part| !part.is_empty());
+    let Some(name) = parts.clone().next_back() else {
+        return false;
+    };
+    let many = name.ends_with(b".slice")
+        || name == b"init.scope"
+        || (name.starts_with(b"session-") && name.ends_with(b".scope"))
+        || (name.starts_with(b"user@") && name.ends_with(b".service"));
+    // A path that leaves our namespace cannot be followed from here.
+    !many && !parts.any(|part| part == b"..")
 }
 
 /// What a process is found to carry.
@@ -54,8 +114,10 @@ mod tests {
 
     fn shown(name: &str, value: &str) -> String {
         let label = Label {
-            name: name.into(),
-            value: Text::from(value),
+            badge: Badge::Variable {
+                name: name.into(),
+                value: Text::from(value),
+            },
             owner: Uid(1),
         };
         label.shown().to_string()

@@ -34,6 +34,10 @@ impl fmt::Display for Pid {
     }
 }
 
+/// The identity of a control group: the number of its folder, which no other group has before the next boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CgroupId(pub u64);
+
 /// When the kernel says a process started: clock ticks (10 ms) of boot time, sleep included.
 ///
 /// Used inside identity only, never to measure.

@@ -103,6 +103,12 @@ impl RuleSet {
         }
         names
     }
+
+    /// Whether any rule's units are told by what each process carries.
+    pub fn tells_by_labels(&self) -> bool {
+        let mut scopes = self.rules.iter().map(|rule| &rule.scope);
+        scopes.any(|scope| matches!(scope, Scope::Env(_) | Scope::Cgroup))
+    }
 }
 
 impl Mode {
@@ -185,6 +191,8 @@ pub enum Scope {
     Tree,
     /// Every matching process by itself.
     Process,
+    /// Every process of the root's owner in the root's control group.
+    Cgroup,
     /// Every process of the root's owner whose recorded value of this variable is the root's.
     Env(Arc<str>),
 }
@@ -195,6 +203,7 @@ impl Scope {
         match self {
             Self::Tree => "tree".to_owned(),
             Self::Process => "process".to_owned(),
+            Self::Cgroup => "cgroup".to_owned(),
             Self::Env(name) => format!("env:{name}"),
         }
     }

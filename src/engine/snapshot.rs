@@ -4,7 +4,7 @@ use std::num::NonZeroU64;
 use std::time::Duration;
 
 use super::gate::Vitals;
-use super::process::{Pid, ProcKey, ShortName, StartTicks, Text, Uid};
+use super::process::{CgroupId, Pid, ProcKey, ShortName, StartTicks, Text, Uid};
 use super::units::{Bytes, Mono};
 
 /// What was asked about one process.
@@ -107,6 +107,8 @@ pub struct Machine {
 pub struct Group {
     /// Its path, as asked.
     pub path: Text,
+    /// Which group that is.
+    pub id: CgroupId,
     /// When its processes were listed: before any sample of the look.
     pub listed: Mono,
     /// Its processes then, the dead left out.

@@ -79,8 +79,23 @@ impl Latest {
         rare: None,
     };
 
-    /// Takes in newer figures. Counters never run backwards within one identity; if one does, it is kept.
+    /// Takes in figures. Counters never run backwards within one identity; if one does, it is kept.
     pub fn update(&mut self, at: Mono, figures: &Figures) {
+        // A look that did not ask for the dear figures does not take them away.
+        if let Some(memory) = figures.memory
+            && self.memory().is_none_or(|(stamp, _)| stamp <= at)
+        {
+            self.rare().memory = Some((at, memory));
+        }
+        if let Some(files) = figures.open_files
+            && self.open_files().is_none_or(|(stamp, _)| stamp <= at)
+        {
+            self.rare().open_files = Some((at, files));
+        }
+        // Two looks may be under way at once, and the older come last: it has nothing to say of what is newer.
+        if self.at.is_some_and(|newer| newer > at) {
+            return;
+        }
         self.at = Some(at);
         self.read = at;
         self.ran = figures.ran;
@@ -91,13 +106,6 @@ impl Latest {
         }
         self.threads = figures.threads;
         self.rss = figures.rss;
-        // A look that did not ask for the dear figures does not take them away.
-        if let Some(memory) = figures.memory {
-            self.rare().memory = Some((at, memory));
-        }
-        if let Some(files) = figures.open_files {
-            self.rare().open_files = Some((at, files));
-        }
         self.state = Some(figures.state);
     }
 
@@ -148,6 +156,9 @@ impl Latest {
     /// The process had not run when it was asked about, since the figures were read: they are of this moment too. It may
     /// have begun to run just then.
     pub fn hold(&mut self, at: Mono) {
+        if self.at.is_some_and(|newer| newer > at) {
+            return;
+        }
         self.at_rest = false;
         let before = self.at.replace(at);
         let Some(rare) = &mut self.rare else { return };
@@ -366,6 +377,7 @@ impl Spent {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::process::{ShortName, StartTicks};
 
     #[test]
     fn the_dead_are_as_well_known_as_the_least_known_of_them() {
@@ -396,5 +408,41 @@ mod tests {
         latest.spend(millis(33), Duration::ZERO);
         latest.spend(millis(30), millis(20));
         assert_eq!((latest.cpu, latest.grain()), (millis(33), millis(17)));
+    }
+    #[test]
+    fn an_older_look_that_comes_last_takes_nothing_back() {
+        let (soon, late) = (Mono::from_secs(7), Mono::from_secs(9));
+        let memory = |bytes| Memory {
+            anonymous: Bytes(bytes),
+            ..Memory::default()
+        };
+        let look = |secs, threads, memory| Figures {
+            start: StartTicks(1),
+            ran: None,
+            ppid: None,
+            parent: None,
+            session: None,
+            tty: 0,
+            comm: ShortName::of(b"make"),
+            owner: None,
+            kernel_thread: false,
+            state: RunState::Running,
+            cpu: Duration::from_secs(secs),
+            grain: Duration::ZERO,
+            at_rest: false,
+            reaped: Duration::ZERO,
+            threads,
+            rss: Bytes(0),
+            memory,
+            open_files: None,
+        };
+        let mut latest = Latest::default();
+        latest.update(late, &look(5, 3, None));
+        latest.update(soon, &look(4, 8, Some(memory(100))));
+        latest.hold(soon);
+        assert_eq!((latest.at, latest.read), (Some(late), late));
+        assert_eq!((latest.cpu, latest.threads), (Duration::from_secs(5), 3));
+        // What only the older one asked for is welcome, and is of its own moment.
+        assert_eq!(latest.memory(), Some((soon, memory(100))));
     }
 }

@@ -201,6 +201,8 @@ pub enum HardTie {
     },
     /// Its own environment says so, and the rule declares that to be enough.
     Labeled,
+    /// It is in the unit's control group, and the rule declares that to be enough.
+    Filed,
     /// It was found below a member when the tree was frozen, and stopped with it. Good for letting it go on, and for
     /// nothing else.
     Frozen,
@@ -230,6 +232,7 @@ impl fmt::Display for HardTie {
                 write!(f, "in session {session}, which a member made")
             }
             Self::Labeled => f.write_str("carries the label of the job"),
+            Self::Filed => f.write_str("in the control group"),
             Self::Frozen => f.write_str("frozen with the tree"),
         }
     }

@@ -15,9 +15,10 @@ use std::thread;
 use std::time::Duration;
 
 use super::glimpse;
+use super::learner::cgroup;
 use super::status::Status;
-use crate::engine::label::{Carries, Label};
-use crate::engine::process::{Pid, Uid};
+use crate::engine::label::{Badge, Carries, Label};
+use crate::engine::process::{Pid, Text, Uid};
 
 /// How long an answer is waited for: reading takes some millionths of a second.
 const PATIENCE: Duration = Duration::from_millis(40);
@@ -104,12 +105,29 @@ fn carries(pid: Pid, whom: Whom, label: &Label) -> Carries {
         // For this time: it will be known what it is.
         return Carries::Another;
     }
+    if !is_owned_by(pid, label.owner) {
+        return Carries::Unknown;
+    }
+    match &label.badge {
+        Badge::Variable { name, value } => carries_variable(pid, name, value),
+        Badge::Cgroup { id, .. } => {
+            let read = || std::fs::read(format!("/proc/{pid}/cgroup")).ok();
+            match read().and_then(|file| cgroup::identity(&file, read)) {
+                Some(found) if found == *id => Carries::It,
+                Some(_) => Carries::Another,
+                None => Carries::Unknown,
+            }
+        }
+    }
+}
+
+fn carries_variable(pid: Pid, name: &str, value: &Text) -> Carries {
     for _ in 0..AGAIN {
-        let Some(environment) = environment(pid, label.owner) else {
+        let Some(environment) = environment(pid) else {
             return Carries::Unknown;
         };
         if !environment.is_empty() {
-            return found_in(&environment, label);
+            return found_in(&environment, name, value);
         }
         park();
     }
@@ -130,13 +148,14 @@ fn may_be_a_persons(pid: Pid) -> bool {
     leads.unwrap_or(true)
 }
 
-/// The environment of a process of this user; `None` where it cannot be read, or is another's.
-fn environment(pid: Pid, owner: Uid) -> Option<Vec<u8>> {
-    // The owner of the folder is no measure: it is root for whoever may not be looked into.
-    let status = std::fs::read(format!("/proc/{pid}/status")).ok()?;
-    if Status::new(&status)?.owner() != Some(owner) {
-        return None;
-    }
+/// Whether a process is this user's. The owner of its folder is no measure: it is root for whoever may not be looked into.
+fn is_owned_by(pid: Pid, owner: Uid) -> bool {
+    let status = std::fs::read(format!("/proc/{pid}/status")).unwrap_or_default();
+    Status::new(&status).and_then(|status| status.owner()) == Some(owner)
+}
+
+/// The environment of a process; `None` where it cannot be read.
+fn environment(pid: Pid) -> Option<Vec<u8>> {
     match read(&format!("/proc/{pid}/environ")) {
         Some(environment) if !environment.is_empty() => Some(environment),
         // Where the first thread has ended, the others show it.
@@ -163,14 +182,10 @@ fn read(file: &str) -> Option<Vec<u8>> {
 }
 
 /// Where a variable is set twice, the first counts, as it does to `getenv`.
-fn found_in(environment: &[u8], label: &Label) -> Carries {
+fn found_in(environment: &[u8], name: &str, value: &Text) -> Carries {
     let mut set = environment.split(|byte| *byte == 0);
-    let value = set.find_map(|entry| {
-        entry
-            .strip_prefix(label.name.as_bytes())?
-            .strip_prefix(b"=")
-    });
-    if value == Some(label.value.bytes()) {
+    let found = set.find_map(|entry| entry.strip_prefix(name.as_bytes())?.strip_prefix(b"="));
+    if found == Some(value.bytes()) {
         Carries::It
     } else {
         Carries::Another
@@ -182,13 +197,14 @@ mod tests {
     use std::process::{Child, Command};
 
     use super::*;
-    use crate::engine::process::Text;
     use crate::sys::villain::Leaderless;
 
     fn label(value: &str) -> Label {
         Label {
-            name: "BEADLE_JOB".into(),
-            value: Text::from(value),
+            badge: Badge::Variable {
+                name: "BEADLE_JOB".into(),
+                value: Text::from(value),
+            },
             owner: Uid(rustix::process::geteuid().as_raw()),
         }
     }
@@ -291,8 +307,10 @@ mod tests {
         let mut both = entry.splitn(2, |byte| *byte == b'=');
         let name = String::from_utf8(both.next().unwrap().to_vec()).unwrap();
         let ours = Label {
-            name: name.as_str().into(),
-            value: Text::new(both.next().unwrap()),
+            badge: Badge::Variable {
+                name: name.as_str().into(),
+                value: Text::new(both.next().unwrap()),
+            },
             ..label("")
         };
         let mut prover = Prover::default();

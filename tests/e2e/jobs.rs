@@ -1,12 +1,19 @@
-//! CI jobs: all who carry the label of a job are ended, wherever they have got to, and nobody else.
+//! CI jobs and control groups: all who carry the label of a job, or are in the group, are ended, wherever they have got to, and
+//! nobody else.
+
+use std::path::Path;
+use std::time::Duration;
 
 use super::case::Case;
 use super::in_both_tiers;
 use super::launch::{Order, Started};
-use super::report::{Promise, Tier};
+use super::report::{Promise, Tier, cannot_show};
+use super::stage::root;
 use super::villain::{LABEL, SERVER};
+use super::wait::wait_for;
 
 in_both_tiers!(a_job_cannot_leave_but_by_another_value);
+in_both_tiers!(who_is_in_the_control_group_is_ended);
 
 /// Scenario 50: a double fork, a session, a multiplexer; a stray that hangs from nobody in the job; a daemon that left it by
 /// `BUILD_TAG=dontKillMe`, and its child; others' jobs, and no job at all.
@@ -70,4 +77,63 @@ rules:
     let spared = |(pid, _): &(u32, String)| [left, child].contains(pid);
     assert!(!targets.iter().any(spared), "{targets:?}");
     drop(stray);
+}
+
+/// Somebody in the case's group, who has gone in by himself before he begins.
+fn inside(case: &mut Case, program: &Path) -> Started {
+    let started = case.start(Order::new(program, "ignore").burn(0));
+    let patience = Duration::from_secs(10);
+    let there = || (case.oracle().knows(started.pid) == Some(true)).then_some(());
+    wait_for("somebody in the group", patience, there).unwrap();
+    started
+}
+
+/// Scenario 51: one came into the group from elsewhere, one went elsewhere, one went into a group below it.
+fn who_is_in_the_control_group_is_ended(tier: Tier) {
+    if !root() {
+        return cannot_show("scope: cgroup", "only root may make control groups");
+    }
+    let mut case = Case::new("group", tier);
+    let (step, tool) = (case.program("step"), case.program("tool"));
+    let name = step.file_name().unwrap().to_str().unwrap().to_owned();
+    let rules = format!(
+        "version: 1
+mode: enforce
+interval: 500ms
+builtin: none
+nudge: {{ desktop: false, journal: false }}
+rules:
+  - name: group
+    match: {{ exe: {name} }}
+    scope: cgroup
+    limits: {{ cpu_time: 300ms }}
+    ladder: [ nudge, {{ after: 2s, signal: TERM }}, {{ after: 2s, signal: KILL }} ]
+"
+    );
+    case.canaries(&tool);
+    let daemon = case.watch().rules(&rules).start();
+    // Started in the group of the case; two of them leave it.
+    let gone = inside(&mut case, &tool);
+    let below = inside(&mut case, &tool);
+    case.oracle().put_out(gone.pid);
+    let inner = case.oracle().put_below(below.pid);
+    let came = inside(&mut case, &tool);
+    case.oracle().put_out(came.pid);
+    let job = case.start(Order::new(&step, "ignore"));
+    daemon.log.about(job.pid, "nudge");
+    case.oracle().take_in(came.pid);
+    let why = daemon.ask_json(&["why", &job.pid.to_string()]);
+    assert_eq!(why["rules"][0]["scope"], "cgroup", "{why}");
+    let kill = daemon.log.signal(job.pid, "KILL");
+    let close = daemon.log.about(job.pid, "close");
+    assert_eq!(close.says["how"], "ended", "{}", close.text);
+    let (gone_lives, below_lives) = (gone.lives(), below.lives());
+    assert!(!came.lives(), "came in, and lives: {}", daemon.log.text());
+    assert!(gone_lives, "had gone elsewhere: {}", daemon.log.text());
+    assert!(below_lives, "was in a group below: {}", daemon.log.text());
+    drop((gone, below));
+    drop(inner);
+    let story = "a control group: one came, one went, one below";
+    let row = case.promise(51, story, kill.at, Promise::Nobody);
+    row.holds(&daemon.log.text());
 }

@@ -51,6 +51,14 @@ impl Oracle {
         self.write("../cgroup.procs", &pid.to_string());
     }
 
+    /// Puts one of them into a group below it.
+    pub(crate) fn put_below(&self, pid: u32) -> Below {
+        let below = self.cgroup.as_ref().unwrap().join("below");
+        fs::create_dir(&below).unwrap();
+        fs::write(below.join("cgroup.procs"), pid.to_string()).unwrap();
+        Below(below)
+    }
+
     /// Nobody in it moves any more.
     pub(crate) fn freeze(&self) {
         self.write("cgroup.freeze", "1");
@@ -174,6 +182,19 @@ impl Drop for Oracle {
         }
         if let (Err(vain), false) = (emptied, std::thread::panicking()) {
             panic!("{vain}: {:?} live on", self.living());
+        }
+    }
+}
+
+/// A group below an oracle's: removed once nobody is in it.
+pub(crate) struct Below(PathBuf);
+
+impl Drop for Below {
+    fn drop(&mut self) {
+        let gone = || fs::remove_dir(&self.0).ok();
+        let removed = wait_for("the group below to be empty", Duration::from_secs(10), gone);
+        if let (Err(vain), false) = (removed, std::thread::panicking()) {
+            panic!("{vain}");
         }
     }
 }

@@ -9,7 +9,7 @@ use super::daemon::{Daemon, Watch};
 use super::in_both_tiers;
 use super::launch::{Order, Started, state};
 use super::report::{Tier, cannot_show};
-use super::stage::{OTHER_STRANGER, User, open_to_all, root};
+use super::stage::{OTHER_STRANGER, User, root};
 use super::wait::wait_until;
 
 in_both_tiers!(the_owner_stops_what_beadle_only_tells_of);
@@ -35,22 +35,36 @@ rules:
     )
 }
 
-/// Root's daemon, and somebody's villain.
-fn scene(name: &str, tier: Tier, mode: &str, ladder: &str) -> (Case, Daemon, Started, String) {
-    let mut case = Case::of(name, tier, User::Stranger);
-    let program = case.program(name);
-    let folder = case.path("root");
-    fs::create_dir(&folder).unwrap();
-    open_to_all(&folder);
-    let daemon = Watch::new(&case.beadle(), &folder, User::Me)
-        .tier(tier)
-        .leash(std::process::id())
-        .rules(&rules(&program, mode, ladder))
-        .start();
-    let villain = case.start(Order::new(&program, "ignore"));
-    let nudge = daemon.log.about(villain.pid, "nudge");
-    let incident = nudge.says["incident"].to_string();
-    (case, daemon, villain, incident)
+/// Somebody's villain, and root's daemon in a folder of root's.
+struct Scene {
+    daemon: Daemon,
+    case: Case,
+    villain: Started,
+    incident: String,
+    _root: Case,
+}
+
+impl Scene {
+    fn set(name: &str, tier: Tier, mode: &str, ladder: &str) -> Self {
+        let root = Case::new(&format!("{name}-root"), tier);
+        let mut case = Case::of(name, tier, User::Stranger);
+        let program = case.program(name);
+        let daemon = Watch::new(&case.beadle(), &root.path(""), User::Me)
+            .tier(tier)
+            .leash(std::process::id())
+            .rules(&rules(&program, mode, ladder))
+            .start();
+        let villain = case.start(Order::new(&program, "ignore"));
+        let nudge = daemon.log.about(villain.pid, "nudge");
+        let incident = nudge.says["incident"].to_string();
+        Self {
+            daemon,
+            case,
+            villain,
+            incident,
+            _root: root,
+        }
+    }
 }
 
 fn refused(daemon: &Daemon, uid: u32, words: &[&str], because: &str) {
@@ -73,7 +87,13 @@ fn the_owner_stops_what_beadle_only_tells_of(tier: Tier) {
             "only root can become another user",
         );
     }
-    let (case, daemon, villain, incident) = scene("stopped", tier, "nudge", "[nudge]");
+    let Scene {
+        daemon,
+        case,
+        villain,
+        incident,
+        _root,
+    } = Scene::set("stopped", tier, "nudge", "[nudge]");
     let owner = User::Stranger.uid();
     refused(&daemon, OTHER_STRANGER, &["stop", &incident], "not yours");
     let pid = villain.pid.to_string();
@@ -119,7 +139,13 @@ fn the_owner_extends_and_freezes_and_root_allows(tier: Tier) {
         );
     }
     let ladder = "[ nudge, { after: 4s, signal: TERM }, { after: 2s, signal: KILL } ]";
-    let (case, daemon, villain, incident) = scene("answered", tier, "enforce", ladder);
+    let Scene {
+        daemon,
+        case,
+        villain,
+        incident,
+        _root,
+    } = Scene::set("answered", tier, "enforce", ladder);
     let owner = User::Stranger.uid();
     let said = taken(&daemon, owner, &["extend", &incident]);
     assert!(said.contains("left alone for 30 min"), "{said}");
@@ -158,7 +184,10 @@ fn the_owner_extends_and_freezes_and_root_allows(tier: Tier) {
     assert!(!listed.contains("villain"), "{listed}");
     refused(&daemon, OTHER_STRANGER, &["forget", "1"], "yours to forget");
     taken(&daemon, owner, &["forget", "1"]);
-    // It is judged again, and ended.
+    // It is judged again: the same case, which is still snoozed, until somebody says otherwise.
+    wait_until("it to be judged again", || {
+        daemon.ask_as(owner, &["stop", &incident]).status.success()
+    });
     daemon.log.signal(villain.pid, "KILL");
     wait_until("an empty stage", || case.survivors() == 0);
 }

@@ -79,14 +79,8 @@
 //! | a program run in mode | `incident` and `acts`: programs are run in every mode | 1 |
 //! | a program run on stale evidence | `acts`: the last call takes figures of any age | 60 |
 //! | a program run for a closing that was not | `errands`: a closing runs its program twice | 7 |
+//! | a unit without a member, once it is allowed | `replies`: what is allowed in the midst of an act is closed and not looked at again | 236 |
 //! | a program run twice for a stage | `incident`: that it was run is forgotten; not seen in 700 seeds; the unit tests of `incident` catch it | |
-//!
-//! | signal while snoozed | ANSWERS1 | |
-//! | signal to what is an exception | ANSWERS2 | |
-//! | KILL by bidding without TERM, or within the grace | ANSWERS3 | |
-//! | a stranger's answer is taken | ANSWERS4 | |
-//! | a refused answer moves something | ANSWERS5 | |
-//! | nobody has bidden this | ANSWERS6 | |
 //!
 //! Waiting for a paused inner rule, for one that cannot be read, and of two trees for each other is told by scenarios
 //! (`inner_paused`, `inner_stands_still`, `one_within_the_other`): chance makes them too rarely. A root whose image is

@@ -6,12 +6,14 @@ use std::time::Duration;
 use beadle::engine::account::{Account, Threads};
 use beadle::engine::event::{Event, Happening};
 use beadle::engine::gate::Vitals;
-use beadle::engine::process::{Mark, Pid, ProcKey, StartTicks, Text, Uid};
+use beadle::engine::label::{Badge, Label};
+use beadle::engine::process::{Mark, Pid, ProcKey, StartTicks, Uid};
 use beadle::engine::rule::Signal;
 use beadle::engine::units::{Bytes, Mono};
 
 use super::body::{Body, Deed, Id, OnKill, OnTerm, Plan, State, Waits};
 use super::kin::{Kin, Stretch};
+use super::senses::group_id;
 
 /// How large the machine is, and how it tells processes apart.
 #[derive(Clone, Copy, Debug)]
@@ -575,11 +577,18 @@ impl Machine {
     }
 
     /// Whether a process carries a label, in truth.
-    pub fn carries(&self, id: Id, name: &str, value: &Text, owner: u32) -> bool {
-        self.body(id).is_some_and(|body| {
-            let set = body.env.get(name);
-            body.owner == owner && set.is_some_and(|set| set.as_bytes() == value.bytes())
-        })
+    pub fn carries(&self, id: Id, label: &Label) -> bool {
+        let Some(body) = self.body(id) else {
+            return false;
+        };
+        let its = match &label.badge {
+            Badge::Variable { name, value } => {
+                let set = body.env.get(&**name);
+                set.is_some_and(|set| set.as_bytes() == value.bytes())
+            }
+            Badge::Cgroup { id, .. } => group_id(&body.group) == *id,
+        };
+        its && Uid(body.owner) == label.owner
     }
 
     /// Everyone alive.

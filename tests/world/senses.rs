@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use beadle::engine::facts::{Facts, Hangup, Namespace, Place, Question, Read};
 use beadle::engine::gate::{Vital, Vitals};
-use beadle::engine::process::{Gid, Pid, ShortName, StartTicks, Text, Uid};
+use beadle::engine::process::{CgroupId, Gid, Pid, ShortName, StartTicks, Text, Uid};
 use beadle::engine::snapshot::{
     Ask, Depth, Entered, Figures, Group, Memory, RunState, Sample, Seen, Snapshot, Why,
 };
@@ -102,12 +102,30 @@ fn told(vitals: Vitals, wanted: &BTreeSet<Vital>) -> Vitals {
     told
 }
 
-fn group(machine: &Machine, path: &Text, entered: Entered) -> Group {
-    let name = path.to_string();
+/// The path of a group. One of the same path that came after another was removed is called `PATH#2`.
+fn path(group: &str) -> &str {
+    group.split('#').next().unwrap()
+}
+
+/// Which group that is: no other name gives the same.
+pub fn group_id(group: &str) -> CgroupId {
+    let mix = |so_far: u64, byte: u8| (so_far ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    CgroupId(group.bytes().fold(0xcbf2_9ce4_8422_2325, mix))
+}
+
+fn group(machine: &Machine, asked: &Text, entered: Entered) -> Group {
+    let asked_for = asked.to_string();
+    let here = machine
+        .living()
+        .filter(|body| path(&body.group) == asked_for);
+    // The one that is there now.
+    let name = here.map(|body| &body.group).max().unwrap_or(&asked_for);
+    let name = name.as_str();
     let inside = machine.living().filter(|body| body.group == name);
-    let micros = machine.used_in(&name).as_micros();
+    let micros = machine.used_in(name).as_micros();
     Group {
-        path: path.clone(),
+        path: asked.clone(),
+        id: group_id(name),
         listed: machine.now,
         members: inside.map(|body| body.pid).collect(),
         depth: Depth::Flat,
@@ -243,7 +261,8 @@ pub fn facts(machine: &Machine, question: &Question) -> Facts {
         )),
         // Shells are interactive here; nobody else has a terminal.
         tty: Read::Known((body.program == "bash").then(|| Place::existing("/dev/pts/0"))),
-        cgroup: Read::Known(Text::from(body.group.as_str())),
+        cgroup: Read::Known(Text::from(path(&body.group))),
+        cgroup_id: Read::Known(group_id(&body.group)),
         container: Read::Known(body.plan.container.as_deref().map(Text::from)),
         namespace: Read::Known(match body.plan.container {
             Some(_) => Namespace::Other,
@@ -278,6 +297,7 @@ fn nobody(at: Mono, question: &Question) -> Facts {
         cwd: Read::Gone,
         tty: Read::Gone,
         cgroup: Read::Gone,
+        cgroup_id: Read::Gone,
         container: Read::Gone,
         namespace: Read::Gone,
         hangup: Read::Gone,

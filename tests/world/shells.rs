@@ -455,7 +455,7 @@ impl Shells {
             carried: warrant
                 .label
                 .as_ref()
-                .map(|label| machine.carries(id, &label.name, &label.value, label.owner.0)),
+                .map(|label| machine.carries(id, label)),
         });
         act.reached.insert(id);
         act.first.get_or_insert(machine.now);
@@ -474,7 +474,7 @@ impl Shells {
             .label
             .as_ref()
             .filter(|_| self.ways.door == Door::Reads)?;
-        let carries = machine.carries(id, &label.name, &label.value, label.owner.0);
+        let carries = machine.carries(id, label);
         (!carries).then_some(Withheld::Left)
     }
 

@@ -80,7 +80,7 @@ impl TrialRule {
             when: words::condition(&rule.gates),
             label: match &rule.scope {
                 Scope::Env(name) => Some(name.to_string()),
-                Scope::Tree | Scope::Process => None,
+                Scope::Tree | Scope::Process | Scope::Cgroup => None,
             },
             signals: rule.mode == Mode::Enforce
                 && rule.ladder.iter().any(|stage| stage.act != StageAct::Nudge),

@@ -18,11 +18,11 @@ const REPLIES: [(&str, Reply); 4] = [
 ];
 
 /// Decodes `answers`.
-pub(super) fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Vec<Reply>> {
+pub(super) fn read(node: &Node, reader: &mut Reader<'_>) -> Vec<Reply> {
     match &node.value {
-        Value::Text(text) if text == "all" => return Some(Reply::ALL.to_vec()),
-        Value::Text(text) if text == "none" => return Some(Vec::new()),
-        Value::List(items) if items.is_empty() => return Some(Vec::new()),
+        Value::Text(text) if text == "all" => return Reply::ALL.to_vec(),
+        Value::Text(text) if text == "none" => return Vec::new(),
+        Value::List(items) if items.is_empty() => return Vec::new(),
         Value::List(_) | Value::Text(_) | Value::Null | Value::Map(_) | Value::Broken => {}
     }
     let mut replies = Vec::new();
@@ -37,7 +37,7 @@ pub(super) fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Vec<Reply>> {
             replies.push(reply);
         }
     }
-    Some(replies)
+    replies
 }
 
 #[cfg(test)]

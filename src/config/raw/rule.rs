@@ -160,7 +160,7 @@ pub(in crate::config) static RULE: Table<RuleDraft> = Table {
              Default for rules of root's beadle `[stop, extend]`, and `extend` at most twice; for one's own `all`. Root may give all.",
             Shape::WordsOrThese(answers::ALONE, answers::WORDS),
             |draft, entry, reader| {
-                draft.answers = answers::read(&entry.node, reader);
+                draft.answers = Some(answers::read(&entry.node, reader));
             },
         ),
         Key::sets(

@@ -137,10 +137,6 @@ const FLAGS: [&str; 30] = [
 /// Decodes a scope.
 pub(super) fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Scope> {
     if let Value::Text(text) = &node.value {
-        if text == "cgroup" {
-            reader.not_yet(node.span, text);
-            return None;
-        }
         if let Some(name) = text.strip_prefix("env:") {
             return env(name, node.span, reader);
         }
@@ -150,7 +146,11 @@ pub(super) fn read(node: &Node, reader: &mut Reader<'_>) -> Option<Scope> {
             return None;
         }
     }
-    let words = [("tree", Scope::Tree), ("process", Scope::Process)];
+    let words = [
+        ("tree", Scope::Tree),
+        ("process", Scope::Process),
+        ("cgroup", Scope::Cgroup),
+    ];
     reader.choice(node, "a scope", &words)
 }
 

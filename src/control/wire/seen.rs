@@ -73,6 +73,10 @@ fn scope(unit: UnitKey, label: Option<&Text>) -> Safe {
         UnitKey::Tree(_) => Safe::word("tree"),
         UnitKey::Label(_) => {
             let shown = label.map(ToString::to_string).unwrap_or_default();
+            // No name of a variable begins as a path does.
+            if shown.starts_with('/') {
+                return Safe::word("cgroup");
+            }
             let name = shown.split('=').next().unwrap_or_default();
             Safe::word(&format!("env:{name}"))
         }

@@ -152,13 +152,15 @@ impl Watch {
     }
 
     fn come_of(&mut self, by: Uid, what: Wish, inbox: &mut Inbox) -> protocol::Answer {
+        // As it was when it was given: 30 minutes are 30 minutes.
+        let now = self.shells.now();
         let came = self.take_in(Input::Answer(Answer { by, what }), inbox);
         match came {
             Some(Ok(Granted::Forgotten(gone))) => protocol::Answer::Forgotten {
                 exceptions: gone.iter().map(wire::Exception::from).collect(),
                 unkept: None,
             },
-            Some(Ok(granted)) => match wire::Replied::seen(&granted, self.shells.now()) {
+            Some(Ok(granted)) => match wire::Replied::seen(&granted, now) {
                 Some(replied) => protocol::Answer::Replied(replied),
                 None => nothing_came().into(),
             },

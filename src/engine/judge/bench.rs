@@ -74,6 +74,7 @@ impl Judge {
             }
         }
         self.settle_unclaimed(out);
+        self.note_lists(&snapshot.groups, out);
         if self.hearing == Hearing::Events && !self.missed {
             self.silence.end(self.now);
         }

@@ -379,6 +379,7 @@ impl Judge {
         };
         let Life::Dead(died) = node.life else { return };
         let units = dossier.units.clone();
+        let read = dossier.latest().at.unwrap_or(Mono::BOOT);
         let account = self.account(serial);
         self.pass_on(serial, account);
         let mut watched = false;
@@ -389,6 +390,7 @@ impl Judge {
             };
             unit.members.remove(&serial);
             unit.strays.remove(&serial);
+            unit.newest = unit.newest.max(read);
             unit.buried
                 .absorb(if perhaps { account.in_doubt() } else { account });
             if unit.root == serial {

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use crate::engine::facts::Facts;
 use crate::engine::guard::Standing;
+use crate::engine::label::Label;
 use crate::engine::matcher::Answer;
-use crate::engine::process::{ShortName, Text};
+use crate::engine::process::{CgroupId, ShortName, Text};
 use crate::engine::units::Mono;
 use crate::engine::usage::{Buried, Latest};
 use crate::engine::warrant::Image;
@@ -44,6 +45,8 @@ pub(super) struct Dossier {
     pub(super) hand: Hand,
     /// What its environment says of whose work it is.
     pub(super) carried: Carried,
+    /// In which control group it was last seen, and when.
+    pub(super) filed: Option<(CgroupId, Mono)>,
     /// Whether it was looked at since it became known.
     pub(super) met: Met,
     /// Its last figures. Of who belongs to no unit none are kept.
@@ -131,6 +134,7 @@ impl Dossier {
             leashed: parent.map_or(Leashed::Outside, |parent| parent.leashed),
             hand: parent.map_or(Hand::Others, |parent| parent.hand),
             carried: Carried::default(),
+            filed: None,
             met: Met::Never,
             latest: None,
             estate: None,
@@ -170,12 +174,12 @@ impl Dossier {
         }
     }
 
-    /// Whether it may belong to a job by what it carries. Kin of the root may not leave by running a multiplexer or a build
-    /// daemon; of all others those that people live in, and their shells, are none of it, and nobody is before it is known what
+    /// Whether it may belong to a job by what it carries. Kin of the root may not leave a variable by running a multiplexer or a
+    /// build daemon; of all others those that people live in, and their shells, are none of it, and nobody is before it is known what
     /// it runs.
-    pub(super) fn may_join(&self, kin: bool) -> bool {
+    pub(super) fn may_join(&self, label: &Label, kin: bool) -> bool {
         match (kin, &self.standing) {
-            (true, standing) => !matches!(standing.in_a_job(), Standing::Boundary(_)),
+            (true, standing) => !matches!(label.standing(standing), Standing::Boundary(_)),
             (false, Standing::Plain) => self.learning == Learning::Settled,
             (false, Standing::Protected(_) | Standing::Boundary(_)) => false,
         }

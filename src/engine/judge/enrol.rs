@@ -94,6 +94,7 @@ impl Judge {
         };
         dossier.learning = Learning::Settled;
         self.note_environment(serial, &facts);
+        self.note_place(serial, &facts);
         let Some(dossier) = self.dossiers.get_mut(&serial) else {
             return;
         };
@@ -210,14 +211,17 @@ impl Judge {
         let Some(dossier) = self.dossiers.get(&serial) else {
             return;
         };
-        let (standing, in_a_job) = (dossier.standing.clone(), dossier.standing.in_a_job());
+        let standing = dossier.standing.clone();
         for id in dossier.units.clone() {
             let Some((unit, dossier)) = self.units.get(&id).zip(self.dossiers.get(&serial)) else {
                 continue;
             };
             let index = unit.index;
             let job = unit.label.is_some();
-            let stands = if job { &in_a_job } else { &standing };
+            let stands = match &unit.label {
+                Some(label) => label.standing(&standing),
+                None => standing.clone(),
+            };
             let boundary = matches!(stands, Standing::Boundary(_));
             if unit.root == serial {
                 if boundary || dossier.answer(index) == Answer::No {
@@ -331,8 +335,8 @@ impl Judge {
         else {
             return Placed::Below;
         };
-        if let Scope::Env(name) = &rule.scope {
-            return self.place_in_job(serial, index, name);
+        if let Scope::Env(_) | Scope::Cgroup = &rule.scope {
+            return self.place_in_job(serial, index, &rule.scope);
         }
         let belongs = |id: &UnitId| self.units.get(id).is_some_and(|unit| unit.index == index);
         if dossier.units.iter().any(belongs) || dossier.is_kept_from(index) {
@@ -345,11 +349,15 @@ impl Judge {
     }
 
     /// Whose job a matching process would be the root of, or belong to.
-    fn place_in_job(&self, serial: Serial, index: usize, name: &Arc<str>) -> Placed {
+    fn place_in_job(&self, serial: Serial, index: usize, scope: &Scope) -> Placed {
         let dossier = self.dossiers.get(&serial);
-        let Some(label) = self.label_of(serial, name) else {
+        // Its group's path is among its facts.
+        if *scope == Scope::Cgroup && self.is_shelved(serial) {
+            return Placed::Top;
+        }
+        let Some(label) = self.label_of(serial, scope) else {
             // What it carried may be so no more: it is asked again.
-            return if self.may_carry(serial, name) {
+            return if self.may_carry(serial, scope) {
                 Placed::Unproven
             } else {
                 Placed::Below
@@ -392,7 +400,7 @@ impl Judge {
         let (unit_key, label) = match &rule.scope {
             Scope::Tree => (UnitKey::Tree(key), None),
             Scope::Process => (UnitKey::Process(key), None),
-            Scope::Env(name) => match self.label_of(serial, name) {
+            Scope::Env(_) | Scope::Cgroup => match self.label_of(serial, &rule.scope) {
                 Some(label) => (UnitKey::Label(key), Some(label)),
                 None => return,
             },

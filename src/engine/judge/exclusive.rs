@@ -25,6 +25,7 @@ use super::unit::{Unit, UnitId};
 use crate::engine::decision::Hearing;
 use crate::engine::facts::Read;
 use crate::engine::forest::{Life, Serial};
+use crate::engine::label::{Badge, may_be_one};
 use crate::engine::process::{Pid, Text};
 use crate::engine::snapshot::{Depth, Entered, Group};
 use crate::engine::units::{Mono, Range, Tier, nanos};
@@ -62,18 +63,28 @@ enum Finding {
 }
 
 impl Judge {
-    /// The group that a look at this unit should bring.
+    /// The group that a look at this unit should bring: the one that it is told by, or may have to itself.
     pub(super) fn group(&self, unit: &Unit) -> Option<Text> {
+        match unit.label.as_ref().map(|label| &label.badge) {
+            Some(Badge::Cgroup { path, .. }) => Some(path.clone()),
+            Some(Badge::Variable { .. }) | None => self.own_group(unit),
+        }
+    }
+
+    /// The group that a unit may have to itself.
+    fn own_group(&self, unit: &Unit) -> Option<Text> {
         // Whoever is kept out of the tree is counted in the group, and so is whoever may turn out to be.
-        // Whoever has left a job by another image may be in its group still, and gone before anybody looks.
-        let whole = unit.rule.keep.is_empty() && unit.label.is_none();
-        if !unit.counts_cpu() || !whole || unit.exclusive.retry > self.now {
+        if !unit.counts_cpu() || !unit.rule.keep.is_empty() || unit.exclusive.retry > self.now {
             return None;
         }
-        let facts = self.dossiers.get(&unit.root)?.facts()?;
-        match &facts.cgroup {
-            Read::Known(path) if may_be_own(path.bytes()) => Some(path.clone()),
-            Read::Known(_) | Read::Denied | Read::Gone | Read::Late | Read::NotAsked => None,
+        match unit.label.as_ref().map(|label| &label.badge) {
+            Some(Badge::Cgroup { path, .. }) => Some(path.clone()),
+            // Whoever has left a job by another image may be in its group still, and gone before anybody looks.
+            Some(Badge::Variable { .. }) => None,
+            None => match &self.dossiers.get(&unit.root)?.facts()?.cgroup {
+                Read::Known(path) if may_be_one(path.bytes()) => Some(path.clone()),
+                Read::Known(_) | Read::Denied | Read::Gone | Read::Late | Read::NotAsked => None,
+            },
         }
     }
 
@@ -85,7 +96,7 @@ impl Judge {
         groups: &[Group],
     ) -> Range<Duration> {
         let Some(group) = self.units.get(&id).and_then(|unit| {
-            let path = self.group(unit)?;
+            let path = self.own_group(unit)?;
             groups.iter().find(|group| group.path == path)
         }) else {
             return range;
@@ -160,8 +171,10 @@ impl Judge {
     fn bounds(&self, unit: &Unit, group: &Group, range: Range<Duration>) -> Option<(i64, i64)> {
         let cores = self.machine.cores.max(1);
         let (uncounted, behind) = self.uncounted(unit, group);
-        // What was used by those whose death was heard later shows in the group a little later.
-        let late = self.forest.heard().since(group.at).saturating_mul(cores);
+        // What was used by those whose death was heard later shows in the group a little later, and so does what members
+        // had used at a look of before that has newer figures than this one.
+        let upto = self.forest.heard().max(unit.newest);
+        let late = upto.since(group.at).saturating_mul(cores);
         let soon = group.used.saturating_add(uncounted).saturating_add(late);
         // An upper bound is of the oldest figure, and a figure may be behind. What was used in the group by then is no
         // less than what it showed before, and no less than what can have been used since.
@@ -257,25 +270,10 @@ fn signed(span: Duration) -> Option<i64> {
     i64::try_from(nanos(span)).ok()
 }
 
-/// Whether a group can be one unit's alone, by its name: a slice, a login or the root of all holds many.
-fn may_be_own(path: &[u8]) -> bool {
-    let mut parts = path
-        .split(|byte| *byte == b'/')
-        .filter(|part| !part.is_empty());
-    let Some(name) = parts.clone().next_back() else {
-        return false;
-    };
-    let many = name.ends_with(b".slice")
-        || name == b"init.scope"
-        || (name.starts_with(b"session-") && name.ends_with(b".scope"))
-        || (name.starts_with(b"user@") && name.ends_with(b".service"));
-    // A path that leaves our namespace cannot be followed from here.
-    !many && !parts.any(|part| part == b"..")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::process::CgroupId;
 
     const fn ms(millis: u64) -> Duration {
         Duration::from_millis(millis)
@@ -284,6 +282,7 @@ mod tests {
     fn group(used: u64) -> Group {
         Group {
             path: Text::from("/job"),
+            id: CgroupId(7),
             listed: Mono::BOOT,
             members: Vec::new(),
             depth: Depth::Flat,
@@ -344,14 +343,14 @@ mod tests {
             "/init.scope",
             "/a/../b",
         ] {
-            assert!(!may_be_own(many.as_bytes()), "{many}");
+            assert!(!may_be_one(many.as_bytes()), "{many}");
         }
         for own in [
             "/system.slice/nightly.service",
             "/user.slice/run-r1.scope",
             "/job",
         ] {
-            assert!(may_be_own(own.as_bytes()), "{own}");
+            assert!(may_be_one(own.as_bytes()), "{own}");
         }
     }
 }

@@ -18,46 +18,39 @@ use std::time::Duration;
 
 use super::Judge;
 use super::census::YOUTH;
-use super::dossier::Learning;
 use super::unit::{Unit, UnitId};
 use crate::engine::decision::{Closing, Decision, Hearing};
 use crate::engine::evidence::UnitKey;
-use crate::engine::facts::{Facts, Question, Read};
+use crate::engine::facts::{Facts, Read};
 use crate::engine::forest::{FirstSign, Life, Node, Serial};
 use crate::engine::guard::Standing;
 use crate::engine::incident::Phase;
-use crate::engine::label::Label;
-use crate::engine::process::{ProcKey, Text};
+use crate::engine::label::{Badge, Label};
+use crate::engine::process::Text;
 use crate::engine::rule::{RuleName, Scope};
 use crate::engine::units::Mono;
 use crate::engine::warrant::{Outcome, Report, Shelter, Withheld};
 
-/// Where execs are not heard, what was read of an environment is relied on for so long,
+/// Where execs are not heard, what was read of an environment is relied on for so long.
 const PROOF_LASTS: Duration = Duration::from_secs(10);
-/// and read again after this, at the next look.
-const PROOF_AGES: Duration = Duration::from_secs(3);
-/// Nobody is asked more often than this by itself.
-const ASKED_AT_MOST: Duration = Duration::from_secs(2);
-/// What could not be read is asked for again after a second, then two, four, up to this many doublings.
-const MOST_DOUBLINGS: u8 = 6;
 
 /// What a process carries, by the judge's list of labels.
 #[derive(Clone, Debug)]
 pub(super) struct Carried {
     /// The values; where none is set, or it is empty, `None`. Shorter where nothing is known.
     values: Arc<[Option<Text>]>,
-    proof: Proof,
+    pub(super) proof: Proof,
     /// How often in a row it could not be read.
-    slow: u8,
+    pub(super) slow: u8,
     /// When it was last asked for by itself.
-    asked: Mono,
+    pub(super) asked: Mono,
     /// When it will be; [`Mono::NEVER`] when nobody needs to.
-    due: Mono,
+    pub(super) due: Mono,
 }
 
 /// How well that is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Proof {
+pub(super) enum Proof {
     /// Not at all, or only of an image before, or of a parent.
     Before,
     /// Of the image it runs: read then, or inherited from one of whom it was.
@@ -94,7 +87,7 @@ impl Carried {
         self.proof = Proof::Before;
     }
 
-    fn has_any(&self) -> bool {
+    pub(super) fn has_any(&self) -> bool {
         self.values.iter().any(Option::is_some)
     }
 }
@@ -149,37 +142,6 @@ impl Judge {
         }
     }
 
-    /// Its environment could not be read: it is asked for again, ever more rarely.
-    pub(super) fn ask_later(&mut self, serial: Serial) {
-        if self.labels.is_empty() {
-            return;
-        }
-        let wait = self.patience_with(serial);
-        self.schedule_proof(serial, self.now.after(wait));
-    }
-
-    /// Has an environment read again at that moment, or sooner where that was due already.
-    pub(super) fn schedule_proof(&mut self, serial: Serial, at: Mono) {
-        let Some(dossier) = self.dossiers.get_mut(&serial) else {
-            return;
-        };
-        let due = dossier.carried.due.min(at);
-        let old = std::mem::replace(&mut dossier.carried.due, due);
-        self.proofs.remove(&(old, serial));
-        self.proofs.insert((due, serial));
-    }
-
-    /// How long after an answer that did not come the question is put again.
-    pub(super) fn patience_with(&mut self, serial: Serial) -> Duration {
-        let Some(dossier) = self.dossiers.get_mut(&serial) else {
-            return YOUTH;
-        };
-        let slow = &mut dossier.carried.slow;
-        let wait = YOUTH.saturating_mul(1_u32 << (*slow).min(MOST_DOUBLINGS));
-        *slow = slow.saturating_add(1);
-        wait
-    }
-
     /// The value of a variable, as recorded.
     fn value(&self, serial: Serial, name: &str) -> Option<&Text> {
         let place = self.labels.iter().position(|label| **label == *name)?;
@@ -187,8 +149,15 @@ impl Judge {
         carried.values.get(place)?.as_ref()
     }
 
-    /// Whether what is recorded of a process is of the image it runs.
-    pub(super) fn is_current(&self, serial: Serial) -> bool {
+    /// Whether what is recorded of a process is of now: of the image it runs, or where it was found a moment ago.
+    fn is_current(&self, serial: Serial, badge: &Badge) -> bool {
+        match badge {
+            Badge::Variable { .. } => self.is_environment_current(serial),
+            Badge::Cgroup { .. } => self.is_place_current(serial),
+        }
+    }
+
+    fn is_environment_current(&self, serial: Serial) -> bool {
         let Some(dossier) = self.dossiers.get(&serial) else {
             return false;
         };
@@ -203,28 +172,42 @@ impl Judge {
     fn carries(&self, serial: Serial, label: &Label) -> bool {
         let node = self.forest.node(serial);
         let owner = node.and_then(|node| node.owner);
-        owner == Some(label.owner) && self.value(serial, &label.name) == Some(&label.value)
+        owner == Some(label.owner)
+            && match &label.badge {
+                Badge::Variable { name, value } => self.value(serial, name) == Some(value),
+                Badge::Cgroup { id, .. } => self.place_of(serial) == Some(*id),
+            }
     }
 
     /// Whether a process is known to carry a label now.
     pub(super) fn is_proven(&self, serial: Serial, label: &Label) -> bool {
-        self.is_current(serial) && self.carries(serial, label)
+        self.is_current(serial, &label.badge) && self.carries(serial, label)
     }
 
     /// The label under which a process would be judged, once that is certain.
-    pub(super) fn label_of(&self, serial: Serial, name: &Arc<str>) -> Option<Label> {
+    pub(super) fn label_of(&self, serial: Serial, scope: &Scope) -> Option<Label> {
         let owner = self.forest.node(serial)?.owner?;
-        let value = self.value(serial, name).cloned()?;
-        self.is_current(serial).then(|| Label {
-            name: name.clone(),
-            value,
-            owner,
-        })
+        let badge = match scope {
+            Scope::Env(name) => Badge::Variable {
+                name: name.clone(),
+                value: self.value(serial, name).cloned()?,
+            },
+            Scope::Cgroup => self.group_of(serial).ok()?,
+            Scope::Tree | Scope::Process => return None,
+        };
+        let current = self.is_current(serial, &badge);
+        current.then_some(Label { badge, owner })
     }
 
-    /// Whether a process may carry a label of this name: it did when it was last read, and that is not certain now.
-    pub(super) fn may_carry(&self, serial: Serial, name: &str) -> bool {
-        !self.is_current(serial) && self.value(serial, name).is_some()
+    /// Whether a process may carry a label that this scope tells by: it did when it was last read, and that is not certain now.
+    pub(super) fn may_carry(&self, serial: Serial, scope: &Scope) -> bool {
+        match scope {
+            Scope::Env(name) => {
+                !self.is_environment_current(serial) && self.value(serial, name).is_some()
+            }
+            Scope::Cgroup => self.place_of(serial).is_some() && !self.is_place_current(serial),
+            Scope::Tree | Scope::Process => false,
+        }
     }
 
     /// The unit of a rule and label.
@@ -242,14 +225,17 @@ impl Judge {
 
     /// Draws the consequences of what a process carries, now that it is known.
     pub(super) fn relabel(&mut self, serial: Serial, out: &mut Vec<Decision>) {
-        if self.labels.is_empty() || !self.is_current(serial) {
+        if !self.rules.tells_by_labels() {
             return;
         }
         let Some(dossier) = self.dossiers.get(&serial) else {
             return;
         };
         for id in dossier.units.clone() {
-            let Some((unit, label)) = self.labeled(id) else {
+            let labeled = self.labeled(id);
+            let Some((unit, label)) =
+                labeled.filter(|(_, label)| self.is_current(serial, &label.badge))
+            else {
                 continue;
             };
             // A stray that turns out to be what people live in is none of it either.
@@ -258,7 +244,7 @@ impl Judge {
                 .get(&id)
                 .is_some_and(|unit| unit.strays.contains(&serial));
             let dossier = self.dossiers.get(&serial);
-            let stays = !stray || dossier.is_some_and(|dossier| dossier.may_join(false));
+            let stays = !stray || dossier.is_some_and(|dossier| dossier.may_join(&label, false));
             if self.carries(serial, &label) && stays {
                 continue;
             }
@@ -271,7 +257,7 @@ impl Judge {
         let jobs: Vec<UnitId> = self.units.keys().copied().collect();
         for id in jobs {
             if let Some((id, label)) = self.labeled(id)
-                && self.carries(serial, &label)
+                && self.is_proven(serial, &label)
             {
                 self.admit(id, serial);
             }
@@ -307,7 +293,11 @@ impl Judge {
 
     /// A process joins a job, by itself.
     pub(super) fn admit(&mut self, id: UnitId, serial: Serial) {
-        let Some(unit) = self.units.get(&id) else {
+        let Some((unit, label)) = self
+            .units
+            .get(&id)
+            .and_then(|unit| Some((unit, unit.label.as_ref()?)))
+        else {
             return;
         };
         let living = |node: &Node| !matches!(node.life, Life::Dead(_));
@@ -321,7 +311,7 @@ impl Judge {
         else {
             return;
         };
-        let outside = !dossier.may_join(kin);
+        let outside = !dossier.may_join(label, kin);
         if dossier.units.contains(&id) || outside || dossier.is_kept_from(index) {
             return;
         }
@@ -348,8 +338,16 @@ impl Judge {
     /// Whether a process descends from the root, or from one who did.
     fn is_kin(&self, unit: &Unit, serial: Serial) -> bool {
         let member = |above: &Serial| unit.members.contains(above) && !unit.strays.contains(above);
-        let mut above = self.forest.above(serial);
-        above.any(|(above, _)| member(&above))
+        let ends = |above: &Serial| {
+            let both = self.dossiers.get(above).zip(unit.label.as_ref());
+            both.is_some_and(|(dossier, label)| {
+                matches!(label.standing(&dossier.standing), Standing::Boundary(_))
+            })
+        };
+        let above = self.forest.above(serial).map(|(above, _)| above);
+        above
+            .take_while(|above| !ends(above))
+            .any(|above| member(&above))
     }
 
     /// A process leaves a job, by itself.
@@ -365,38 +363,6 @@ impl Judge {
         self.close_if_empty(id, out);
     }
 
-    /// Whoever the door found to carry something else is asked again: what was recorded of it is not so.
-    pub(super) fn doubt_those_who_left(&mut self, report: &Report) {
-        let left =
-            |(_, outcome): &&(ProcKey, Outcome)| *outcome == Outcome::Withheld(Withheld::Left);
-        for (key, _) in report.each.iter().filter(left) {
-            let Some(serial) = self.forest.find(*key) else {
-                continue;
-            };
-            if let Some(dossier) = self.dossiers.get_mut(&serial) {
-                dossier.carried.doubt();
-            }
-            self.schedule_proof(serial, self.now);
-        }
-    }
-
-    /// Events were lost: anybody may run another image.
-    pub(super) fn doubt_labels(&mut self) {
-        if self.labels.is_empty() {
-            return;
-        }
-        let mut whom = Vec::new();
-        for (serial, dossier) in &mut self.dossiers {
-            dossier.carried.doubt();
-            if dossier.carried.has_any() || !dossier.units.is_empty() {
-                whom.push(*serial);
-            }
-        }
-        for serial in whom {
-            self.schedule_proof(serial, self.now);
-        }
-    }
-
     /// New rules may name other labels: then nothing is known of anybody's. Whether everyone is to be asked again.
     pub(super) fn take_labels(&mut self) -> bool {
         let labels: Arc<[Arc<str>]> = self.rules.labels().into();
@@ -409,74 +375,6 @@ impl Judge {
             dossier.carried = Carried::default();
         }
         true
-    }
-
-    /// When somebody's environment is to be read again.
-    pub(super) fn next_proof(&self) -> Option<Mono> {
-        self.proofs.first().map(|(at, _)| *at)
-    }
-
-    /// Where execs are not heard, the members of a job are asked again before what is known of them is too old. Elsewhere
-    /// those of whom nothing is known are asked all the same: an answer may have been lost.
-    pub(super) fn age_proofs(&mut self, looked: &[UnitId]) {
-        let jobs = looked.iter().filter_map(|id| self.units.get(id));
-        let jobs = jobs.filter(|unit| unit.label.is_some());
-        let idle = |serial: &Serial| {
-            let dossier = self.dossiers.get(serial);
-            dossier.is_some_and(|it| it.carried.due == Mono::NEVER && !self.is_fresh(*serial))
-        };
-        let members = jobs.flat_map(|unit| unit.members.iter().copied());
-        let whom: Vec<Serial> = members.filter(idle).collect();
-        for serial in whom {
-            self.schedule_proof(serial, self.now);
-        }
-    }
-
-    /// Whether nobody needs to ask what a process carries.
-    fn is_fresh(&self, serial: Serial) -> bool {
-        let proof = self.dossiers.get(&serial).map(|it| it.carried.proof);
-        match (proof, self.hearing) {
-            (None, _) | (Some(Proof::Since(_)), Hearing::Events) => true,
-            (Some(Proof::Since(at)), Hearing::Nothing) => self.now.since(at) < PROOF_AGES,
-            (Some(Proof::Before), _) => false,
-        }
-    }
-
-    /// The questions about environments that are due. Each is put again until it is answered, ever more rarely.
-    pub(super) fn ask_proofs(&mut self, questions: &mut Vec<Question>) {
-        while let Some((at, serial)) = self.proofs.first().copied() {
-            if at > self.now {
-                return;
-            }
-            self.proofs.pop_first();
-            let now = self.now;
-            let fresh = self.is_fresh(serial);
-            let both = self.forest.node(serial).zip(self.dossiers.get_mut(&serial));
-            let Some((node, dossier)) = both else {
-                continue;
-            };
-            let carried = &mut dossier.carried;
-            carried.due = Mono::NEVER;
-            if fresh || matches!(node.life, Life::Dead(_)) {
-                continue;
-            }
-            // Whoever is being learnt is asked already.
-            let settled = dossier.learning == Learning::Settled;
-            let soonest = carried.asked.after(ASKED_AT_MOST);
-            if !settled || soonest > now {
-                self.schedule_proof(serial, soonest.max(now.after(YOUTH)));
-                continue;
-            }
-            carried.asked = now;
-            questions.push(Question {
-                pid: node.pid,
-                key: node.key,
-                start: Some(node.start),
-                exec: node.exec,
-                variables: self.rules.variables.clone(),
-            });
-            self.ask_later(serial);
-        }
     }
 
     /// Whether a process is a member of whom it is not known now whether it is one.
@@ -537,17 +435,17 @@ impl Judge {
 
     /// Why a process that matches begins no job.
     pub(super) fn no_job(&self, serial: Serial, scope: &Scope) -> Option<String> {
-        let Scope::Env(name) = scope else {
-            return None;
-        };
-        if self.label_of(serial, name).is_some() {
+        if self.label_of(serial, scope).is_some() {
             return None;
         }
-        Some(if self.is_current(serial) {
-            format!("its environment has no {name}: it belongs to no job")
-        } else {
-            format!("whether its environment has {name} is not known")
-        })
+        match scope {
+            Scope::Env(name) if self.is_environment_current(serial) => Some(format!(
+                "its environment has no {name}: it belongs to no job"
+            )),
+            Scope::Env(name) => Some(format!("whether its environment has {name} is not known")),
+            Scope::Cgroup => self.group_of(serial).err(),
+            Scope::Tree | Scope::Process => None,
+        }
     }
 
     /// Takes the past of a unit out, where its cooldown lasts.

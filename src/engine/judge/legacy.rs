@@ -407,7 +407,7 @@ impl Judge {
         };
         let alike = match (left.unit, &left.label, &rule.scope) {
             (UnitKey::Tree(_), None, Scope::Tree) => true,
-            (UnitKey::Label(_), Some(label), Scope::Env(name)) => label.name == *name,
+            (UnitKey::Label(_), Some(label), scope) => label.is_of(scope),
             (UnitKey::Process(_) | UnitKey::Tree(_) | UnitKey::Label(_), _, _) => false,
         };
         if !alike {

@@ -8,7 +8,9 @@
 //! | `census` | births and deaths: who belongs to which unit |
 //! | `enrol` | facts: how a process stands, which rules it is the root of |
 //! | `shelf` | facts that nobody needs for now are not kept |
+//! | `groups` | units that are told by a control group: who is in it |
 //! | `jobs` | units that are told by a label: who carries what |
+//! | `proofs` | when it is asked again what a process carries |
 //! | `looks` | when to list, to learn and to look: pay only for what is judged |
 //! | `estate` | what the dead leave behind |
 //! | `reckon` | CPU time: of one of the dead, of a unit |
@@ -42,6 +44,7 @@ mod exclusive;
 #[cfg(test)]
 mod fixtures;
 mod freeze;
+mod groups;
 mod instances;
 mod jobs;
 mod ladder;
@@ -50,6 +53,7 @@ mod legacy;
 mod looks;
 mod pending;
 mod premises;
+mod proofs;
 mod reckon;
 mod replies;
 mod roster;

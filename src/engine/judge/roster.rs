@@ -4,12 +4,13 @@
 //! of those who were spared both come from it.
 
 use super::Judge;
-use super::dossier::{Dossier, Leashed};
+use super::dossier::{Dossier, Learning, Leashed};
 use super::unit::Unit;
 use crate::engine::evidence::{IncidentId, UnitKey};
 use crate::engine::facts::Facts;
 use crate::engine::forest::{Node, Serial};
 use crate::engine::guard::Standing;
+use crate::engine::label::Badge;
 use crate::engine::process::Text;
 use crate::engine::program::{self, Family, Form};
 use crate::engine::warrant::{HardTie, Image, Member, Shelter};
@@ -54,14 +55,15 @@ impl Judge {
             if node.owner.is_some_and(|owner| owner != label.owner) {
                 return Err(Shelter::Foreign);
             }
-            if !self.is_proven(serial, label) {
+            // A stray may be anybody: it is known what it runs, or it is left alone.
+            let stranger = unit.strays.contains(&serial) && dossier.learning != Learning::Settled;
+            if stranger || !self.is_proven(serial, label) {
                 return Err(Shelter::Unproven);
             }
-            let root = serial == unit.root;
-            return Ok(if root {
-                HardTie::Root
-            } else {
-                HardTie::Labeled
+            return Ok(match label.badge {
+                _ if serial == unit.root => HardTie::Root,
+                Badge::Variable { .. } => HardTie::Labeled,
+                Badge::Cgroup { .. } => HardTie::Filed,
             });
         }
         if serial == unit.root {
@@ -79,9 +81,9 @@ impl Judge {
 
     /// Why a process is not to be signalled as a member of this unit, however sure it is that it is one.
     pub(super) fn shelter(&self, unit: &Unit, node: &Node, dossier: &Dossier) -> Option<Shelter> {
-        let standing = match unit.label {
+        let standing = match &unit.label {
             None => dossier.standing.clone(),
-            Some(_) => dossier.standing.in_a_job(),
+            Some(label) => label.standing(&dossier.standing),
         };
         match standing {
             Standing::Plain => {}

@@ -94,7 +94,7 @@ pub(super) struct Unit {
     pub(super) asked: Option<Mono>,
     /// When the figures were asked for that it was last judged on.
     pub(super) looked: Mono,
-    /// The newest sample behind the last verdict: the moment that paces are measured at.
+    /// The newest sample behind the last verdict, of the dead as well: the moment that paces are measured at.
     pub(super) newest: Mono,
     /// When to look next.
     pub(super) next_look: Mono,

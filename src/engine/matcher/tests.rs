@@ -27,6 +27,7 @@ pub(in crate::engine) fn facts() -> Facts {
         cwd: Read::Known(Place::existing("/home/ann/project")),
         tty: Read::Known(None),
         cgroup: Read::Known(Text::from(r"/user.slice/app-run\x2dtests-7.scope/inner")),
+        cgroup_id: Read::NotAsked,
         container: Read::Known(None),
         namespace: Read::Known(Namespace::Ours),
         hangup: Read::NotAsked,

@@ -124,6 +124,7 @@ impl Roll {
                     | HardTie::Child { .. }
                     | HardTie::Session { .. }
                     | HardTie::Labeled
+                    | HardTie::Filed
                     | HardTie::Frozen => None,
                 };
                 roll.add(Member::heard(unbound.pid, unbound.start, parent, now));
@@ -142,6 +143,7 @@ impl Roll {
                 | HardTie::Forked { .. }
                 | HardTie::Child { .. }
                 | HardTie::Labeled
+                | HardTie::Filed
                 | HardTie::Frozen => None,
             };
             roll.add(Member {

@@ -14,9 +14,9 @@ use crate::engine::decision::PauseView;
 use crate::engine::evidence::{Subject, UnitKey};
 use crate::engine::forest::Starter;
 use crate::engine::instances::{Circle, Realm};
-use crate::engine::label::Label;
+use crate::engine::label::{Badge, Label};
 use crate::engine::legacy::{self, Bequest, Ending, Legacy};
-use crate::engine::process::{Pid, ProcKey, Uid};
+use crate::engine::process::{CgroupId, Pid, ProcKey, Uid};
 use crate::engine::units::{Mono, nanos};
 use crate::engine::usage::Buried;
 use crate::engine::warrant::HardTie;
@@ -109,9 +109,14 @@ enum Within {
 /// A label. The file is its owner's alone to read: a value may be a secret.
 #[derive(Debug, Serialize, Deserialize)]
 struct Carried {
-    name: String,
+    /// The variable; of a control group `None`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    name: Option<String>,
+    /// Its value, or the group's path.
     value: Bytes,
     owner: u32,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    cgroup: Option<u64>,
 }
 
 /// What a unit is.
@@ -218,7 +223,7 @@ impl Kin {
             HardTie::Child { parent } => Some(Tie::Child(parent.to_string())),
             HardTie::Session { session } => Some(Tie::Session(session.number())),
             // Says nothing of lineage.
-            HardTie::Labeled | HardTie::Frozen => None,
+            HardTie::Labeled | HardTie::Filed | HardTie::Frozen => None,
         });
         Self {
             key: kin.key.to_string(),
@@ -287,7 +292,10 @@ impl Unit {
 
     fn read(self) -> Option<Bequest> {
         let starter = self.starter;
-        let label = self.label.map(Carried::read);
+        let label = match self.label {
+            Some(label) => Some(label.read()?),
+            None => None,
+        };
         Some(Bequest {
             label,
             rule: Arc::from(self.rule),
@@ -351,19 +359,33 @@ impl Whole {
 impl Carried {
     fn of(label: &Label) -> Self {
         let Uid(owner) = label.owner;
+        let (name, value, cgroup) = match &label.badge {
+            Badge::Variable { name, value } => (Some(name.to_string()), value, None),
+            Badge::Cgroup { id, path } => (None, path, Some(id.0)),
+        };
         Self {
-            name: label.name.to_string(),
-            value: Bytes::of(&label.value),
+            name,
+            value: Bytes::of(value),
             owner,
+            cgroup,
         }
     }
 
-    fn read(self) -> Label {
-        Label {
-            name: Arc::from(self.name),
-            value: self.value.read(),
-            owner: Uid(self.owner),
-        }
+    /// `None` where it is neither the one nor the other.
+    fn read(self) -> Option<Label> {
+        let badge = match (self.name, self.cgroup) {
+            (Some(name), None) => Badge::Variable {
+                name: Arc::from(name),
+                value: self.value.read(),
+            },
+            (None, Some(id)) => Badge::Cgroup {
+                id: CgroupId(id),
+                path: self.value.read(),
+            },
+            (Some(_), Some(_)) | (None, None) => return None,
+        };
+        let owner = Uid(self.owner);
+        Some(Label { badge, owner })
     }
 }
 

@@ -5,7 +5,7 @@ use crate::engine::evidence::{IncidentId, Subject, UnitKey};
 use crate::engine::forest::Starter;
 use crate::engine::incident::{Past, Weight};
 use crate::engine::instances::{Circle, Realm};
-use crate::engine::label::Label;
+use crate::engine::label::{Badge, Label};
 use crate::engine::legacy::{Bequest, Ending, Kin, Remainder, Stand};
 use crate::engine::process::{Mark, Pid, ProcKey, Text, Uid};
 use crate::engine::rule::{Command, Mode, Signal, StageAct, To};
@@ -93,8 +93,10 @@ fn unit(root: ProcKey, member: ProcKey) -> Bequest {
 
 fn label() -> Label {
     Label {
-        name: "BUILD_TAG".into(),
-        value: Text::new(*b"a\xff-7"),
+        badge: Badge::Variable {
+            name: "BUILD_TAG".into(),
+            value: Text::new(*b"a\xff-7"),
+        },
         owner: Uid(1000),
     }
 }

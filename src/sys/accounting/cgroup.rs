@@ -11,6 +11,7 @@
 use std::fs;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use procfs::FromRead;
@@ -18,7 +19,7 @@ use procfs::process::MountInfos;
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags};
 use rustix::fs::{Mode, OFlags, fstat, open, openat};
 
-use crate::engine::process::{Pid, Text};
+use crate::engine::process::{CgroupId, Pid, Text};
 use crate::engine::snapshot::{Depth, Entered, Group};
 use crate::engine::units::Mono;
 use crate::sys::clock::Clock;
@@ -103,7 +104,7 @@ impl Groups {
         let kept = self.kept.get_mut(at)?;
         kept.asked = listed;
         let found = kept.members(&mut self.text).zip(kept.depth());
-        let Some((members, depth)) = found else {
+        let Some(((members, depth), id)) = found.zip(kept.id()) else {
             // It was removed; one of the same name is another.
             self.forget(|kept| kept.path == *path);
             return None;
@@ -111,6 +112,7 @@ impl Groups {
         let entered = std::mem::replace(&mut kept.entered, Entered::Nobody);
         Some(Group {
             path: path.clone(),
+            id,
             listed,
             members,
             depth,
@@ -176,13 +178,7 @@ impl Groups {
 
 impl Kept {
     fn open(root: &OwnedFd, changes: &OwnedFd, path: &Text, asked: Mono) -> Option<Self> {
-        let below = path.bytes().strip_prefix(b"/")?;
-        let mut parts = below.split(|byte| *byte == b'/');
-        if below.is_empty() || parts.any(|part| part.is_empty() || part == b".." || part == b".") {
-            return None;
-        }
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let folder = openat(root, below, flags, Mode::empty()).ok()?;
+        let folder = folder(root, path)?;
         let members = file_in(&folder, b"cgroup.procs").ok()?;
         let watch = |file: &OwnedFd, what| {
             let path = format!("/proc/self/fd/{}", file.as_raw_fd());
@@ -218,6 +214,10 @@ impl Kept {
         })
     }
 
+    fn id(&self) -> Option<CgroupId> {
+        Some(CgroupId(fstat(&self.folder).ok()?.st_ino))
+    }
+
     /// CPU time used in it and below it since it was made.
     fn used(&self, text: &mut Vec<u8>) -> Option<Duration> {
         let micros = read(&self.stat, text)?
@@ -234,6 +234,27 @@ fn read(file: impl AsFd, text: &mut Vec<u8>) -> Option<&str> {
         return None;
     }
     str::from_utf8(text).ok()
+}
+
+/// Which group has this path now; `None` where there is none, or it is not ours to see.
+pub fn id_of(path: &Text) -> Option<CgroupId> {
+    static ROOT: OnceLock<Option<OwnedFd>> = OnceLock::new();
+    let root = ROOT.get_or_init(mount).as_ref()?;
+    let stat = match path.bytes() {
+        b"/" => fstat(root),
+        _ => fstat(folder(root, path)?),
+    };
+    Some(CgroupId(stat.ok()?.st_ino))
+}
+
+fn folder(root: &OwnedFd, path: &Text) -> Option<OwnedFd> {
+    let below = path.bytes().strip_prefix(b"/")?;
+    let mut parts = below.split(|byte| *byte == b'/');
+    if below.is_empty() || parts.any(|part| part.is_empty() || part == b".." || part == b".") {
+        return None;
+    }
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    openat(root, below, flags, Mode::empty()).ok()
 }
 
 /// Where the whole hierarchy of version 2 is mounted.

@@ -2,7 +2,8 @@
 //!
 //! The file has a line per hierarchy, `ID:CONTROLLERS:PATH`. Paths are chosen by whoever made the group: bytes.
 
-use crate::engine::process::Text;
+use crate::engine::process::{CgroupId, Text};
+use crate::sys::accounting::cgroup as groups;
 
 /// Words in a path that make a bare hexadecimal name below them a container's id.
 const RUNTIMES: [&str; 7] = [
@@ -27,6 +28,21 @@ pub(super) fn path(file: &[u8]) -> Option<Text> {
         (None, None) => lines(file).next()?,
     };
     Some(Text::new(found.path))
+}
+
+/// Which control group of v2 that is, if [`path`] is of v2. The file is read again afterwards: a group that has its process
+/// in it cannot have given its path to another.
+pub(in crate::sys) fn identity(
+    file: &[u8],
+    again: impl FnOnce() -> Option<Vec<u8>>,
+) -> Option<CgroupId> {
+    let unified = |file: &[u8]| {
+        let line = lines(file).find(|line| line.controllers.is_empty() && line.id == b"0")?;
+        Some(Text::new(line.path))
+    };
+    let path = unified(file).filter(|unified| path(file).as_ref() == Some(unified))?;
+    let id = groups::id_of(&path)?;
+    (unified(&again()?)? == path).then_some(id)
 }
 
 /// The id of the container it lives in, from whichever hierarchy shows it.

@@ -11,7 +11,7 @@
 //! Two processes that lock their memory for ever would otherwise hold up both threads, and nobody's facts would be
 //! learnt any more. A few replacements later we give in: then everything is late.
 
-mod cgroup;
+pub(super) mod cgroup;
 mod dispatcher;
 mod folder;
 mod reading;

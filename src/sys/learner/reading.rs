@@ -67,6 +67,7 @@ pub(super) fn nothing(question: &Question, at: Mono, missing: Missing) -> Facts 
         cwd: none(missing),
         tty: none(missing),
         cgroup: none(missing),
+        cgroup_id: none(missing),
         container: none(missing),
         namespace: none(missing),
         hangup: none(missing),
@@ -108,6 +109,9 @@ fn read(proc: &Procfs, question: &Question, clock: Clock) -> Result<Facts, Missi
         tty: terminal::terminal(&shown, stat.tty),
         login: login(&shown),
         cgroup: told(&group, cgroup::path),
+        cgroup_id: told(&group, |file| {
+            cgroup::identity(file, || answer(shown.read("cgroup", MOST)).known().cloned())
+        }),
         container: told(&group, |file| Some(cgroup::container(file))),
         ..nothing(question, at, Missing::Gone)
     };

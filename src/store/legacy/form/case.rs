@@ -266,7 +266,10 @@ impl Remainder {
         Some(legacy::Remainder {
             rule: Arc::from(self.rule),
             unit: self.unit.read()?,
-            label: self.label.map(Carried::read),
+            label: match self.label {
+                Some(label) => Some(label.read()?),
+                None => None,
+            },
             ladder: self.ladder.iter().map(act).collect::<Option<_>>()?,
             past,
         })
