@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use beadle::config::{self, Loaded, Names, Paint, Refusal, Request, builtin};
 use beadle::engine::rule::{
-    Amount, Bound, Measure, Mode, Origin, Rule, Scope, Signal, StageAct, To,
+    Amount, Bound, Desktop, Measure, Mode, Origin, Rule, Scope, Signal, StageAct, To,
 };
 use beadle::engine::units::{Bytes, Millicores};
 use tempfile::TempDir;
@@ -344,6 +344,26 @@ rules:
 }
 
 #[test]
+fn the_desktop_is_told_unless_switched_off() {
+    let desktop = |nudge: &str| {
+        let text = format!("version: 1\nbuiltin: none\nnudge: {nudge}\n");
+        load(&text).unwrap().rules.channels.desktop
+    };
+    let usual = Desktop::default();
+    assert!(usual.buttons && usual.terminal);
+    assert_eq!(desktop("{}"), Some(usual));
+    assert_eq!(desktop("{ desktop: true }"), Some(usual));
+    assert_eq!(desktop("{ desktop: }"), Some(usual));
+    assert_eq!(desktop("{ desktop: false }"), None);
+    let plain = Desktop {
+        buttons: false,
+        terminal: false,
+    };
+    let said = desktop("{ desktop: { buttons: false, terminal: false } }");
+    assert_eq!(said, Some(plain));
+}
+
+#[test]
 fn settings_and_variables_are_gathered() {
     let loaded = load(
         "version: 1
@@ -368,7 +388,7 @@ rules:
     let channels = rules.channels;
     assert_eq!(
         (channels.desktop, channels.journal, channels.tty),
-        (false, true, true)
+        (None, true, true)
     );
     let keeping = rules.keeping;
     assert_eq!(
@@ -491,6 +511,7 @@ fn every_key_of_the_schema_is_a_key_of_the_decoder() {
         let frame = match name.as_str() {
             "beadle" => "{ KEY: ~ }",
             "nudge" => "{ nudge: { KEY: ~ } }",
+            "desktop" => "{ nudge: { desktop: { KEY: ~ } } }",
             "breaker" => "{ breaker: { KEY: ~ } }",
             "store" => "{ store: { KEY: ~ } }",
             "defaults" => "{ defaults: { KEY: ~ } }",

@@ -5,6 +5,8 @@
 //!
 //! A *less* is how things are here: beadle works, and says so wherever it matters. A *bad* is for somebody to mend.
 
+#[cfg_attr(not(target_os = "linux"), path = "doctor/deskless.rs")]
+mod desktop;
 mod home;
 #[cfg_attr(not(target_os = "linux"), path = "doctor/elsewhere.rs")]
 mod machine;
@@ -25,12 +27,18 @@ Examples:
   beadle doctor                 as you: what a beadle of yours could do
   sudo beadle doctor            as root: what the machine's could
   beadle doctor --json | jq '.findings[] | select(.state != \"well\")'
+  beadle doctor --notify        show me a notification, and say what came of it
+  sudo beadle doctor --notify   the same for everybody who is logged in
 
 It looks, and changes nothing. Exits 1 when something is bad: what is less is how things are here.")]
 pub(super) struct Args {
     /// The rules to look at: a file or a folder, in place of the usual ones
     #[arg(long, value_name = "PATH")]
     config: Option<PathBuf>,
+
+    /// Show a notification, to a user or to everybody we may show one to, and nothing else
+    #[arg(long, value_name = "USER", num_args = 0..=1, default_missing_value = "", conflicts_with = "config")]
+    notify: Option<String>,
 
     #[command(flatten)]
     reach: Reach,
@@ -63,6 +71,26 @@ pub(super) struct Finding {
     /// What to do.
     #[serde(rename = "do", skip_serializing_if = "Option::is_none")]
     pub(super) remedy: Option<Safe>,
+    /// Of a notification that was shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) notified: Option<Notified>,
+}
+
+/// What came of a notification that was shown for a trial.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Notified {
+    /// To whom.
+    pub(super) user: u32,
+    /// The server's number of it.
+    pub(super) id: u32,
+    /// What shows it.
+    pub(super) server: Safe,
+    /// Its version.
+    pub(super) version: Safe,
+    /// What it says it can do.
+    pub(super) abilities: Vec<Safe>,
+    /// Whether its button was pressed.
+    pub(super) answered: bool,
 }
 
 /// What was found of all.
@@ -78,8 +106,13 @@ pub(super) struct Findings {
 }
 
 pub(super) fn run(args: &Args, around: &Surroundings) -> Result<(), Failure> {
-    let mut findings = machine::findings(around.uid);
-    findings.extend(home::findings(args, around));
+    let findings = if let Some(user) = &args.notify {
+        desktop::findings(user, around)?
+    } else {
+        let mut findings = machine::findings(around.uid);
+        findings.extend(home::findings(args, around));
+        findings
+    };
     let found = Findings {
         version: env!("CARGO_PKG_VERSION"),
         user: around.uid.0,
@@ -105,6 +138,7 @@ impl Finding {
             found: Safe::word(found.as_ref()),
             lost: None,
             remedy: None,
+            notified: None,
         }
     }
 

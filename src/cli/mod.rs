@@ -25,6 +25,8 @@ mod forget;
 mod guardian;
 mod history;
 mod man;
+#[cfg(target_os = "linux")]
+mod notify;
 mod pause;
 mod ps;
 mod reach;
@@ -101,6 +103,9 @@ enum Command {
     #[cfg(target_os = "linux")]
     #[command(hide = true)]
     Guardian(guardian::Args),
+    #[cfg(target_os = "linux")]
+    #[command(hide = true)]
+    Notify(notify::Args),
 }
 
 /// What the command line knows of where it was started.
@@ -110,6 +115,8 @@ pub struct Surroundings {
     pub uid: Uid,
     /// `$XDG_RUNTIME_DIR`, where it is a full path.
     pub runtime: Option<PathBuf>,
+    /// `$DBUS_SESSION_BUS_ADDRESS`.
+    pub bus: Option<String>,
     /// `$XDG_CONFIG_HOME`, or `~/.config`.
     pub config_home: Option<PathBuf>,
     /// `$XDG_STATE_HOME`, or `~/.local/state`.
@@ -206,6 +213,8 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
         Some(Command::Service(args)) => service::run(args, &around),
         #[cfg(target_os = "linux")]
         Some(Command::Guardian(args)) => guardian::run(args),
+        #[cfg(target_os = "linux")]
+        Some(Command::Notify(args)) => notify::run(args),
         None => {
             say(&Cli::command().render_help().to_string());
             Ok(())
@@ -244,6 +253,9 @@ impl Surroundings {
         Self {
             uid: Uid(rustix::process::geteuid().as_raw()),
             runtime: folder("XDG_RUNTIME_DIR"),
+            bus: std::env::var("DBUS_SESSION_BUS_ADDRESS")
+                .ok()
+                .filter(|address| !address.is_empty()),
             config_home: folder("XDG_CONFIG_HOME")
                 .or_else(|| Some(folder("HOME")?.join(".config"))),
             state_home: folder("XDG_STATE_HOME")

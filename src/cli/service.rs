@@ -376,6 +376,7 @@ mod tests {
     fn around(uid: u32) -> Surroundings {
         let folder = |path: &str| Some(PathBuf::from(path));
         Surroundings {
+            bus: None,
             uid: Uid(uid),
             runtime: folder("/run/user/7"),
             config_home: folder("/h/.config"),

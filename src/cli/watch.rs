@@ -91,6 +91,7 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<(), Failure> {
         config_home: around.config_home.clone(),
         state_home: around.state_home.clone(),
         runtime: around.runtime.clone(),
+        bus: around.bus.clone(),
         service: around.service.clone(),
         paint: around.err,
     };

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::diagnostic::{Findings, Problem, quoted};
-use super::raw::document::{BreakerDraft, Document, MOST_RULES, NudgeDraft, Packs, StoreDraft};
+use super::raw::document::{
+    BreakerDraft, DesktopDraft, Document, MOST_RULES, NudgeDraft, Packs, StoreDraft,
+};
 use super::raw::limit::ClauseDraft;
 use super::raw::rule::RuleDraft;
 use super::source::Marked;
@@ -15,8 +17,8 @@ use super::{Request, builtin, doubt};
 use crate::engine::answer::Replies;
 use crate::engine::matcher::{Field, Matcher};
 use crate::engine::rule::{
-    Breaker, Channels, Clause, Keeping, Metric, Mode, Origin, Rule, RuleName, RuleSet, Scope,
-    Stage, StageAct,
+    Breaker, Channels, Clause, Desktop, Keeping, Metric, Mode, Origin, Rule, RuleName, RuleSet,
+    Scope, Stage, StageAct,
 };
 
 /// How long a unit is left in peace after an incident closed.
@@ -148,7 +150,7 @@ impl Document {
         self.protect.extend(later.protect);
         self.boundaries.extend(later.boundaries);
         self.nudge = NudgeDraft {
-            desktop: later.nudge.desktop.or(self.nudge.desktop),
+            desktop: later.nudge.desktop.over(self.nudge.desktop),
             journal: later.nudge.journal.or(self.nudge.journal),
             tty: later.nudge.tty.or(self.nudge.tty),
             remind: later.nudge.remind.or(self.nudge.remind),
@@ -168,10 +170,29 @@ impl Document {
 impl NudgeDraft {
     fn channels(&self) -> Channels {
         Channels {
-            desktop: self.desktop.unwrap_or(true),
+            desktop: self.desktop.settle(),
             journal: self.journal.unwrap_or(true),
             tty: self.tty.unwrap_or(false),
         }
+    }
+}
+
+impl DesktopDraft {
+    fn over(self, earlier: Self) -> Self {
+        Self {
+            on: self.on.or(earlier.on),
+            buttons: self.buttons.or(earlier.buttons),
+            terminal: self.terminal.or(earlier.terminal),
+        }
+    }
+
+    fn settle(self) -> Option<Desktop> {
+        let usual = Desktop::default();
+        let settings = Desktop {
+            buttons: self.buttons.unwrap_or(usual.buttons),
+            terminal: self.terminal.unwrap_or(usual.terminal),
+        };
+        self.on.unwrap_or(true).then_some(settings)
     }
 }
 

@@ -6,9 +6,10 @@ use super::raw::{document, exec, gate, ladder, limit, matcher, rule};
 use super::table::{Keys, Shape};
 
 /// Every kind of map there is; the first is the file itself.
-pub(super) static TABLES: [&dyn Keys; 21] = [
+pub(super) static TABLES: [&dyn Keys; 22] = [
     &document::DOCUMENT,
     &document::NUDGE,
+    &document::DESKTOP,
     &document::BREAKER,
     &document::STORE,
     &rule::RULE,
@@ -155,6 +156,9 @@ fn value(shape: Shape) -> Value {
             one_or_many(&json!({ "anyOf": [{ "enum": words }, reference(name)] }))
         }
         Shape::Switch => json!({ "type": ["boolean", "null", "object"] }),
+        Shape::SwitchOr(name) => {
+            json!({ "anyOf": [{ "type": ["boolean", "null"] }, reference(name)] })
+        }
     }
 }
 

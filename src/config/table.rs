@@ -93,6 +93,8 @@ pub(super) enum Shape {
     WordsOrMaps(&'static [&'static str], &'static str),
     /// True, false, nothing, or a map of settings.
     Switch,
+    /// The same, with the settings of this table.
+    SwitchOr(&'static str),
 }
 
 impl<D> Key<D> {

@@ -302,6 +302,8 @@ impl Answer {
                 status.incidents.retain(your_unit);
                 status.incidents.truncate(MOST_UNITS);
                 status.pauses.retain(your_pause);
+                let desktops = &mut status.daemon.desktops;
+                desktops.retain(|desktop| yours(Some(desktop.user)));
                 Self::Status(status)
             }
             Self::Ps(mut ps) => {

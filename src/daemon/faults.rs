@@ -14,6 +14,8 @@ pub(super) enum Part {
     Listing,
     /// The journal.
     Journal,
+    /// Showing nudges on desktops.
+    Desktop,
     /// Rule files.
     Rules,
     /// Watching rule files for changes.
@@ -41,6 +43,7 @@ impl Part {
             Self::Events => "events",
             Self::Listing => "listing",
             Self::Journal => "journal",
+            Self::Desktop => "desktop",
             Self::Rules => "rules",
             Self::RuleWatch => "rule watch",
             Self::Store => "store",

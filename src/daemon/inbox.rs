@@ -13,8 +13,9 @@ use crate::engine::process::Uid;
 use crate::engine::units::Mono;
 use crate::store::numbers::Block;
 use crate::sys::clock::Clock;
+use crate::sys::nudger::desktop::Heard;
 
-use super::pursue::Heard;
+use super::pursue;
 
 /// One thing that reached the loop.
 #[derive(Debug)]
@@ -22,11 +23,13 @@ pub(super) enum Mail {
     /// For the judge.
     Input(Input),
     /// From the event thread.
-    Heard(Heard),
+    Heard(pursue::Heard),
     /// From the control socket.
     Ask(Ask),
     /// Whether more incident numbers could be reserved.
     Reserved(Result<Block, String>),
+    /// From somebody's desktop.
+    Desktop(Heard),
     /// Whether exceptions could be kept.
     Excepted(Result<(), String>),
     /// What a user who is about to answer is called.

@@ -39,6 +39,8 @@ pub struct Options {
     pub state_home: Option<PathBuf>,
     /// `$XDG_RUNTIME_DIR`.
     pub runtime: Option<PathBuf>,
+    /// `$DBUS_SESSION_BUS_ADDRESS`.
+    pub bus: Option<String>,
     /// What the service manager gave us.
     pub service: Given,
     /// Whether the log may be colored.

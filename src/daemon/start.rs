@@ -20,6 +20,7 @@ use crate::sys::boot;
 use crate::sys::clients::Clients;
 use crate::sys::clock::Clock;
 use crate::sys::heap;
+use crate::sys::nudger::desktop::Own;
 use crate::sys::ourselves;
 use crate::sys::pidfd::PidFd;
 use crate::sys::procfs::Procfs;
@@ -68,8 +69,14 @@ fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
     let (claim, listener) = Claim::take(&place(options, user), user, Access::of(user))?;
     // With fewer files we hold fewer processes at a time: slower, never wrong.
     let _limit = ourselves::raise_file_limit();
-    let voice = Voice::open(options.log, loaded.rules.channels, options.paint)?;
     let (post, mut inbox) = Inbox::new();
+    let voice = Voice::open(
+        options.log,
+        loaded.rules.channels,
+        options.paint,
+        own(options, user),
+        &post,
+    )?;
     let pursuer = start_pursuer(options.tier, records(options.accounting), &post)?;
     let boot = boot::id().unwrap_or_default();
     let Opened {
@@ -139,6 +146,17 @@ fn ourselves_spared() -> Result<Arc<Spare>, StartError> {
         keys: ourselves::lineage(&procfs),
         bystanders: Vec::new(),
     }))
+}
+
+/// What we know of our own session.
+fn own(options: &Options, user: Uid) -> Own {
+    Own {
+        user,
+        address: options.bus.clone(),
+        runtime: options.runtime.clone(),
+        // Whatever has become of its file since.
+        program: PathBuf::from("/proc/self/exe"),
+    }
 }
 
 /// Where to listen.

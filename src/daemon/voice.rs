@@ -1,4 +1,4 @@
-//! What is told, and to whom: the log, the journal, the terminals of trees.
+//! What is told, and to whom: the log, the journal, desktops, the terminals of trees.
 //!
 //! **Invariants.** Nothing here blocks: every sink has a thread of its own behind a bounded queue, and what does not
 //! fit is counted and said. Every line is rendered from the same entry, whatever sink it goes to.
@@ -11,18 +11,22 @@ use std::time::Duration;
 use jiff::Zoned;
 use jiff::tz::TimeZone;
 
-use crate::cli::render::{Entry, Paint, line, message};
+use crate::cli::render::{Entry, Paint, card, line, message};
 use crate::control::wire::Safe;
+use crate::engine::answer::Reply;
 use crate::engine::decision::{Notice, What};
+use crate::engine::evidence::IncidentId;
 use crate::engine::process::Uid;
 use crate::engine::rule::{Channels, Mode};
 use crate::engine::warrant::{Report, Warrant};
 use crate::sys::clock::Clock;
+use crate::sys::nudger::desktop::{Bill, Heard, Own, Standing, Upshot};
 use crate::sys::nudger::stream::Stream;
 use crate::sys::nudger::tty::Line;
 use crate::sys::nudger::{Health, Nudger};
 
 use super::faults::{Edge, Fault, Part};
+use super::inbox::{Mail, Post};
 use super::options::{LogForm, StartError};
 
 /// How long what was said last may take to arrive when the watch ends.
@@ -48,12 +52,19 @@ impl Voice {
         form: LogForm,
         channels: Channels,
         paint: Paint,
+        own: Own,
+        post: &Post,
     ) -> Result<Self, StartError> {
         let log = Stream::start().map_err(|source| StartError::Thread {
             what: "the log",
             source,
         })?;
-        let (nudger, missing) = Nudger::open(wanted(form, channels));
+        let post = post.clone();
+        let deliver = move |heard| {
+            // The loop is gone: nobody is told anything any more.
+            let _ = post.send(Mail::Desktop(heard));
+        };
+        let (nudger, missing) = Nudger::open(wanted(form, channels), own, deliver);
         for sink in missing {
             if form == LogForm::Journald && sink.sink == "journal" {
                 return Err(StartError::Journal {
@@ -92,34 +103,74 @@ impl Voice {
     }
 
     /// Tells what the judge wants told; what was told, and how.
-    pub(super) fn notice(&mut self, notice: &Notice, wall: &Zoned) -> Entry {
+    /// `may` is what people may answer.
+    pub(super) fn notice(&mut self, notice: &Notice, may: &[Reply], wall: &Zoned) -> Entry {
         let entry = Entry::notice(notice, wall);
         let name = |user: u32| self.people.get(&user).map(|name| Safe::word(name));
         let mut entry = entry.named(name);
         // In `observe` nobody is told; it is recorded that they would have been.
         if let (What::Nudge { .. }, Mode::Nudge | Mode::Enforce) = (&notice.what, notice.mode) {
             let mut by: Vec<Safe> = self.nudger.recorder().map(Safe::word).into_iter().collect();
-            by.extend(self.tap(notice, &entry));
+            by.extend(self.tap(notice, may, &entry));
             entry = entry.told(by);
+        } else {
+            self.follow(notice, may, &entry);
         }
         self.say(&entry);
         entry
     }
 
-    /// Tells whoever sits at the tree's terminal, if anybody may be there; which that is.
-    fn tap(&mut self, notice: &Notice, entry: &Entry) -> Option<Safe> {
+    /// Tells whoever is meant, on their desktop or else at the tree's terminal; by which.
+    fn tap(&mut self, notice: &Notice, may: &[Reply], entry: &Entry) -> Vec<Safe> {
+        let now = self.clock.now();
         let subject = &notice.evidence.subject;
-        let (tty, audience) = subject.tty.as_ref().zip(subject.audience)?;
-        let text = message::tap(entry)?;
-        let device = PathBuf::from(std::ffi::OsStr::from_bytes(tty.bytes()));
-        let line = Line {
-            device,
+        let Some(audience) = subject.audience else {
+            return Vec::new();
+        };
+        let line = subject.tty.as_ref().zip(message::tap(entry));
+        let line = line.map(|(tty, text)| Line {
+            device: PathBuf::from(std::ffi::OsStr::from_bytes(tty.bytes())),
             audience,
             text,
+        });
+        let bill = bill(notice, may, entry);
+        let shown = bill.is_some_and(|bill| self.nudger.show(audience, bill, line.as_ref(), now));
+        let tapped = line.is_some_and(|line| self.nudger.tap(line, shown, now));
+        let desktop = shown.then(|| Safe::word("desktop"));
+        let terminal = subject.tty.as_ref().filter(|_| tapped).map(Safe::from);
+        desktop.into_iter().chain(terminal).collect()
+    }
+
+    /// Shows what became of an incident that people were told of on their desktop.
+    fn follow(&mut self, notice: &Notice, may: &[Reply], entry: &Entry) {
+        let audience: Option<Uid> = notice.evidence.subject.audience;
+        let Some((audience, bill)) = audience.zip(bill(notice, may, entry)) else {
+            return;
         };
-        self.nudger
-            .tap(line, self.clock.now())
-            .then(|| Safe::from(tty))
+        match notice.what {
+            What::Closed { .. } => self.nudger.over(audience, &bill),
+            _ => self.nudger.moves(audience, bill),
+        }
+    }
+
+    /// Takes in what was heard of somebody's desktop.
+    pub(super) fn hear(&mut self, heard: Heard) -> Upshot {
+        self.nudger.hear(heard, self.clock.now())
+    }
+
+    /// What was answered on a desktop cannot be: says why, there.
+    pub(super) fn declined(&mut self, whose: Uid, incident: IncidentId, why: &Safe) {
+        self.nudger.declined(whose, incident, why.as_str());
+    }
+
+    /// How each desktop is doing that something was shown on.
+    pub(super) fn desktops(&self) -> Vec<Standing> {
+        self.nudger.desktops()
+    }
+
+    /// Forgets the desktops of who has logged out since.
+    pub(super) fn tidy(&mut self) {
+        self.nudger.tidy();
     }
 
     /// Tells what came of a warrant.
@@ -196,6 +247,17 @@ impl Voice {
         self.log.finish(LAST_WORDS);
         self.nudger.finish(LAST_WORDS);
     }
+}
+
+/// What is shown of it on a desktop; nothing, where there is nothing to be shown.
+fn bill(notice: &Notice, may: &[Reply], entry: &Entry) -> Option<Bill> {
+    let card = card::card(entry, may)?;
+    Some(Bill {
+        incident: notice.incident,
+        tree: notice.evidence.subject.key,
+        short: card::short(entry)?,
+        card,
+    })
 }
 
 /// The journal as the log is wanted whatever the rules say.

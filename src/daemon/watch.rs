@@ -34,6 +34,7 @@ use super::unfinished::Unfinished;
 use super::voice::Voice;
 
 mod answers;
+mod desktop;
 mod reload;
 mod standing;
 
@@ -185,6 +186,7 @@ impl Watch {
             Mail::Ask(ask) => self.answer(ask, inbox),
             Mail::Person(uid, name) => self.voice.meet(uid, name),
             Mail::Reserved(reserved) => self.reserved(reserved, inbox),
+            Mail::Desktop(heard) => self.desktop(heard, inbox),
             Mail::Excepted(kept) => match self.exceptions.written(kept) {
                 Ok(()) => self.works(Part::Exceptions),
                 Err(text) => self.fault(Part::Exceptions, &text),
@@ -298,7 +300,11 @@ impl Watch {
         self.service.changed();
         self.shells.keeper.used(notice.incident);
         let wall = self.voice.wall();
-        let entry = self.voice.notice(notice, &wall);
+        let may = match (&notice.what, notice.evidence.subject.audience) {
+            (What::Closed { .. }, _) | (_, None) => Vec::new(),
+            (_, Some(audience)) => self.judge.offers(audience, notice.incident),
+        };
+        let entry = self.voice.notice(notice, &may, &wall);
         let tree = match notice.what {
             What::Opened | What::Nudge { .. } | What::Withheld { .. } => {
                 self.judge.tree_of(notice.incident)

@@ -58,7 +58,25 @@ pub struct Channels {
     /// The terminal of the tree itself.
     pub tty: bool,
     /// The desktop of the audience.
-    pub desktop: bool,
+    pub desktop: Option<Desktop>,
+}
+
+/// How nudges come to a desktop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Desktop {
+    /// With buttons, by which people answer.
+    pub buttons: bool,
+    /// To the terminal of the tree instead, where there is no desktop, or none that works.
+    pub terminal: bool,
+}
+
+impl Default for Desktop {
+    fn default() -> Self {
+        Self {
+            buttons: true,
+            terminal: true,
+        }
+    }
 }
 
 /// How far beadle goes of its own accord.

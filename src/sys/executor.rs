@@ -11,16 +11,16 @@
 use std::fmt;
 use std::io::{self, PipeReader, Read, Write};
 use std::os::fd::AsFd;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
+use super::child::{Manner, Start, never_wait};
 use super::clock::Clock;
 use super::pidfd::{Life, PidFd};
 use super::signaller::end_own;
@@ -29,8 +29,6 @@ use crate::engine::process::{Pid, Text};
 use crate::engine::redact;
 use crate::engine::units::Mono;
 
-/// Where programs look for others.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// So many threads: those who do not end when they are ended hold up nobody but these.
 const MOST: usize = 8;
 /// Stack of each.
@@ -239,85 +237,27 @@ fn came(status: ExitStatus, said: Option<Text>) -> Came {
 /// Starts the program of a job. The child is bound to the calling thread: it dies with it.
 fn start(job: &Job, args: &[String]) -> io::Result<(Child, PipeReader)> {
     let (output, write) = io::pipe()?;
-    let mut command = Command::new(&job.program);
+    let child = Start {
+        program: &job.program,
+        name: &job.name,
+        args,
+        environment: &job.environment,
+        ids: job.ids,
+        manner: Manner::Bound,
+    };
+    let mut command = child.command();
     command
-        .arg0(&job.name)
-        .args(args)
-        .env_clear()
-        .env("PATH", PATH)
-        .env("LANG", "C.UTF-8")
-        .envs(job.environment.iter().map(|(name, value)| (name, value)))
-        .current_dir("/")
         .stdin(Stdio::piped())
         .stdout(write.try_clone()?)
         .stderr(write);
-    if let Some((user, group)) = job.ids {
-        // With a user given, the standard library drops all other groups.
-        command.gid(group).uid(user);
-    }
-    let spared = is_spared();
-    let ours = std::process::id();
-    // SAFETY: all of these may be called between fork and exec; they take no memory and no lock.
-    unsafe {
-        command.pre_exec(move || {
-            // A change of user lets go of this; the standard library has changed it by now.
-            if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) == -1 {
-                return Err(io::Error::last_os_error());
-            }
-            // We may have died just before.
-            if i64::from(libc::getppid()) != i64::from(ours) {
-                return Err(io::Error::from_raw_os_error(libc::ESRCH));
-            }
-            if spared {
-                be_as_others();
-            }
-            // Ours close by themselves; what we were started with may not. A kernel without the call has only ours.
-            let first: libc::c_uint = 3;
-            let last = libc::c_uint::MAX;
-            let _ = libc::syscall(
-                libc::SYS_close_range,
-                first,
-                last,
-                libc::CLOSE_RANGE_CLOEXEC,
-            );
-            match libc::setsid() {
-                -1 => Err(io::Error::last_os_error()),
-                _ => Ok(()),
-            }
-        });
-    }
     let child = command.spawn()?;
-    fcntl_setfl(&output, fcntl_getfl(&output)? | OFlags::NONBLOCK)?;
+    // The command still holds the end that is written to.
+    drop(command);
+    never_wait(&output)?;
     if let Some(input) = &child.stdin {
-        fcntl_setfl(input, fcntl_getfl(input)? | OFlags::NONBLOCK)?;
+        never_wait(input)?;
     }
     Ok((child, output))
-}
-
-/// Whether we are spared when memory runs out, as a service is.
-fn is_spared() -> bool {
-    let score = std::fs::read_to_string("/proc/self/oom_score_adj");
-    let score = score
-        .ok()
-        .and_then(|score| score.trim().parse::<i32>().ok());
-    score.is_some_and(|score| score < 0)
-}
-
-/// What is ours to be spared for is not a program's of somebody else's. A refusal changes nothing of what it does.
-///
-/// May be called between fork and exec.
-fn be_as_others() {
-    // SAFETY: the path and the bytes are static, and the descriptor is our own.
-    unsafe {
-        let fd = libc::open(
-            c"/proc/self/oom_score_adj".as_ptr(),
-            libc::O_WRONLY | libc::O_CLOEXEC,
-        );
-        if fd >= 0 {
-            let _ = libc::write(fd, c"0".as_ptr().cast(), 1);
-            libc::close(fd);
-        }
-    }
 }
 
 /// Both ends of a running program.

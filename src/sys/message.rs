@@ -1,5 +1,9 @@
 //! What people are told, as plain data: written by the renderer, taken by the nudger.
 
+use std::time::Duration;
+
+use crate::engine::answer::Reply;
+
 /// What kind of thing is told; each has its own `MESSAGE_ID` in the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
@@ -63,6 +67,34 @@ pub enum Urgency {
     Notice,
     /// For the record.
     Info,
+}
+
+/// What stands on a notification: text of one or more lines, without markup, already safe to print.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Card {
+    /// In a few words.
+    pub title: String,
+    /// What, why, and what comes next.
+    pub body: String,
+    /// What else there is to know.
+    pub details: String,
+    /// What can be answered.
+    pub buttons: Vec<Button>,
+    /// Something will happen unless it is answered.
+    pub urgent: bool,
+    /// There is nothing more to come: it goes away after so long.
+    pub linger: Option<Duration>,
+}
+
+/// A button of a notification.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Button {
+    /// What is answered by it; `None` that it was seen, of a trial.
+    pub reply: Option<Reply>,
+    /// What stands on it.
+    pub label: String,
+    /// What to type in its place.
+    pub command: String,
 }
 
 impl Kind {

@@ -7,6 +7,8 @@
 pub mod accounting;
 pub mod boot;
 #[cfg(target_os = "linux")]
+mod child;
+#[cfg(target_os = "linux")]
 pub mod clients;
 pub mod clock;
 #[cfg(target_os = "linux")]

@@ -95,6 +95,11 @@ impl Case {
         self.stage.beadle()
     }
 
+    /// The villain's program under its own name.
+    pub(crate) fn villain(&self) -> PathBuf {
+        self.stage.villain()
+    }
+
     /// The villain's program under a name that no other test uses.
     pub(crate) fn program(&self, name: &str) -> PathBuf {
         let path = self.path(&format!("{name}-of-{}", self.oracle.mark()));

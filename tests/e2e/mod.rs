@@ -23,6 +23,7 @@ pub(crate) mod wait;
 mod accounting;
 mod answers;
 mod boundaries;
+mod desktop;
 mod exec;
 mod freeze;
 mod gates;

@@ -104,7 +104,7 @@ pub fn rule_set(rules: Vec<Rule>) -> RuleSet {
         channels: Channels {
             journal: false,
             tty: false,
-            desktop: false,
+            desktop: None,
         },
         keeping: Keeping::default(),
         variables: super::senses::no_variables(),

@@ -393,7 +393,7 @@ fn beginning(start: &Start) -> String {
 }
 
 /// The evidence in words: those it came with, or made anew.
-fn figures(evidence: &Evidence) -> String {
+pub(super) fn figures(evidence: &Evidence) -> String {
     if evidence.text.is_empty() {
         words::evidence(evidence)
     } else {
@@ -401,12 +401,12 @@ fn figures(evidence: &Evidence) -> String {
     }
 }
 
-fn name(case: &Case) -> String {
+pub(super) fn name(case: &Case) -> String {
     words::whom(&case.subject)
 }
 
 /// The rule, and for people who may not know it, what it is for.
-fn rule(event: &Event, case: &Case) -> String {
+pub(super) fn rule(event: &Event, case: &Case) -> String {
     let rule = &case.subject.rule;
     match (event, &case.subject.about) {
         (Event::Nudge { .. }, Some(about)) => format!("rule {rule} ({about})"),

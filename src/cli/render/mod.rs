@@ -6,6 +6,7 @@
 //! **Invariants.** A log entry is one line. Whatever a process may have chosen arrives as
 //! [`Safe`](crate::control::wire::Safe) and is printed as such. Text says nothing that the JSON does not hold.
 
+pub mod card;
 mod certificate;
 mod doctor;
 pub mod entry;

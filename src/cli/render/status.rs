@@ -3,7 +3,7 @@
 use super::page::{Lean, Page, table};
 use super::paint::{Paint, Tone};
 use super::words;
-use crate::control::wire::{Judged, Pause, Rule, Safe, Status};
+use crate::control::wire::{Desktop, Judged, Pause, Rule, Safe, Status};
 
 /// The whole page.
 pub fn status(status: &Status, paint: Paint) -> String {
@@ -121,6 +121,9 @@ fn heading(status: &Status, paint: Paint, page: &mut Page) {
         [] => page.line("rules are the built-in ones, which only nudge"),
         files => page.line(format_args!("rules from {}", words::list(files))),
     }
+    for desktop in &daemon.desktops {
+        page.line(format_args!("{}", shows(desktop)));
+    }
     if let Some(leash) = daemon.leash {
         page.line(format_args!("signals nothing but descendants of {leash}"));
     }
@@ -130,6 +133,23 @@ fn heading(status: &Status, paint: Paint, page: &mut Page) {
             words::count(status.gaps, "time", "times")
         ));
     }
+}
+
+/// `user 1000 is shown nudges by Xfce Notify Daemon 0.7.3; 2 are on the screen`
+fn shows(desktop: &Desktop) -> String {
+    let user = desktop.user;
+    let server = match (&desktop.server, &desktop.trouble) {
+        (_, Some(_)) => return format!("user {user} is told on terminals: no desktop works there"),
+        (Some(server), None) => server.to_string(),
+        (None, None) => return format!("user {user} is being shown a nudge for the first time"),
+    };
+    let plain = match desktop.buttons {
+        Some(false) => ", which has no buttons",
+        Some(true) | None => "",
+    };
+    let shown = desktop.shown as u64;
+    let shown = words::count(shown, "is on the screen", "are on the screen");
+    format!("user {user} is shown nudges by {server}{plain}; {shown}")
 }
 
 fn incidents(open: &[Judged], paint: Paint, page: &mut Page) {

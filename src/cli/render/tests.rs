@@ -7,11 +7,13 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::card::{card, short};
 use super::entry::Entry;
 use super::message::{message, tap};
 use super::trial::{Leads, Trial, TrialRule, trial};
 use super::{Paint, line, ps, status, status_line, why};
 use crate::control::wire::{self, Daemon, Ps, Safe, Status, Why};
+use crate::engine::answer::Reply;
 use crate::engine::decision::{Explanation, Relation, RuleExplanation};
 use crate::engine::evidence::{Finding, Quantity, Reading, UnitKey, Verdict};
 use crate::engine::process::{Text, Uid};
@@ -73,6 +75,30 @@ fn a_json_log_read_back_tells_the_same_story() {
         assert_eq!(line(&back, Paint::Plain), line(&entry, Paint::Plain));
         assert_eq!(back.json(), entry.json());
     }
+}
+
+#[test]
+fn what_stands_on_notifications() {
+    let may = [Reply::Stop, Reply::Extend, Reply::Allow, Reply::Freeze];
+    let mut text = String::new();
+    for entry in all() {
+        let Some(card) = card(&entry, &may) else {
+            continue;
+        };
+        assert!(!card.title.contains('\n'), "{}", card.title);
+        let buttons: Vec<_> = card.buttons.iter().map(|it| it.label.as_str()).collect();
+        let stays = if card.urgent { " (stays)" } else { "" };
+        let goes = card.linger.map_or("", |_| " (for a moment)");
+        writeln!(text, "== {}{stays}{goes}\n{}", card.title, card.body).unwrap();
+        if !buttons.is_empty() {
+            writeln!(text, "[ {} ]", buttons.join(" ] [ ")).unwrap();
+        }
+        for line in card.details.lines() {
+            writeln!(text, "    {line}").unwrap();
+        }
+        writeln!(text, "~ {}\n", short(&entry).unwrap()).unwrap();
+    }
+    golden("card.txt", &text);
 }
 
 #[test]

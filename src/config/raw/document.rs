@@ -54,10 +54,18 @@ pub(in crate::config) enum Packs {
 /// Where nudges go, as far as said.
 #[derive(Default)]
 pub(in crate::config) struct NudgeDraft {
-    pub(in crate::config) desktop: Option<bool>,
+    pub(in crate::config) desktop: DesktopDraft,
     pub(in crate::config) journal: Option<bool>,
     pub(in crate::config) tty: Option<bool>,
     pub(in crate::config) remind: Option<Duration>,
+}
+
+/// How nudges come to a desktop, as far as said.
+#[derive(Clone, Copy, Default)]
+pub(in crate::config) struct DesktopDraft {
+    pub(in crate::config) on: Option<bool>,
+    pub(in crate::config) buttons: Option<bool>,
+    pub(in crate::config) terminal: Option<bool>,
 }
 
 /// The breaker, as far as said.
@@ -163,11 +171,9 @@ pub(in crate::config) static NUDGE: Table<NudgeDraft> = Table {
     keys: &[
         Key::sets(
             "desktop",
-            "Desktop notifications.",
-            Shape::Switch,
-            |draft, entry, reader| {
-                draft.desktop = switch(entry, reader);
-            },
+            "Desktop notifications, to whoever is logged in and meant. On unless `false`.",
+            Shape::SwitchOr("desktop"),
+            |draft, entry, reader| desktop(&mut draft.desktop, entry, reader),
         ),
         Key::sets(
             "journal",
@@ -198,6 +204,31 @@ pub(in crate::config) static NUDGE: Table<NudgeDraft> = Table {
         Key::not_yet("exec", "A command."),
     ],
     foreign: &[],
+};
+
+/// The keys of the `desktop` of `nudge`.
+pub(in crate::config) static DESKTOP: Table<DesktopDraft> = Table {
+    name: "desktop",
+    what: "`desktop`",
+    keys: &[
+        Key::sets(
+            "buttons",
+            "With buttons, by which people answer. Default `true`.",
+            Shape::Flag,
+            |draft, entry, reader| draft.buttons = reader.flag(&entry.node),
+        ),
+        Key::sets(
+            "terminal",
+            "One line on the tree's own terminal instead, where no desktop is there or none works. Default `true`.",
+            Shape::Flag,
+            |draft, entry, reader| draft.terminal = reader.flag(&entry.node),
+        ),
+    ],
+    foreign: &[
+        ("actions", "did you mean `buttons`?"),
+        ("tty", "did you mean `terminal`?"),
+        ("fallback", "did you mean `terminal`?"),
+    ],
 };
 
 /// The keys of `breaker`.
@@ -378,6 +409,18 @@ fn switch(entry: &Entry, reader: &mut Reader<'_>) -> Option<bool> {
             Some(true)
         }
         Value::Text(_) | Value::List(_) | Value::Broken => reader.flag(&entry.node),
+    }
+}
+
+/// The desktop: on, off, or its settings.
+fn desktop(draft: &mut DesktopDraft, entry: &Entry, reader: &mut Reader<'_>) {
+    match &entry.node.value {
+        Value::Null => draft.on = Some(true),
+        Value::Map(_) => {
+            draft.on = Some(true);
+            DESKTOP.read(&entry.node, draft, reader);
+        }
+        Value::Text(_) | Value::List(_) | Value::Broken => draft.on = reader.flag(&entry.node),
     }
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::control::wire::{Daemon, Evidence, Finding, Kept, State, Subject};
+use crate::control::wire::{Daemon, Desktop, Evidence, Finding, Kept, State, Subject};
 
 const ANN: Uid = Uid(1000);
 const BOB: Uid = Uid(1001);
@@ -34,6 +34,16 @@ fn unit(owner: Option<Uid>) -> Judged {
     }
 }
 
+fn desktop(whose: Uid) -> Desktop {
+    Desktop {
+        user: whose.0,
+        shown: 0,
+        server: None,
+        buttons: None,
+        trouble: None,
+    }
+}
+
 fn pause(by: Uid) -> Pause {
     Pause {
         by: by.0,
@@ -49,6 +59,7 @@ fn units() -> Vec<Judged> {
 fn status() -> Answer {
     Answer::Status(Status {
         daemon: Daemon {
+            desktops: [ANN, BOB].map(desktop).to_vec(),
             version: Safe::word("0"),
             pid: 1,
             owner: WATCHER.0,
@@ -106,6 +117,7 @@ fn owners_see_their_own_and_root_and_the_daemons_user_see_all() {
         };
         assert_eq!(status.incidents.len(), seen, "{peer}");
         assert_eq!(status.pauses.len(), seen.min(2), "{peer}");
+        assert_eq!(status.daemon.desktops.len(), seen.min(2), "{peer}");
     }
 }
 

@@ -427,8 +427,29 @@ pub struct Daemon {
     /// Why births and deaths are not heard, where that is how things are here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deaf: Option<Safe>,
+    /// The desktops that something was shown on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub desktops: Vec<Desktop>,
     /// What does not work.
     pub faults: Vec<Fault>,
+}
+
+/// The desktop of a user.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Desktop {
+    /// Whose.
+    pub user: u32,
+    /// How many notifications are on the screen.
+    pub shown: usize,
+    /// What shows them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<Safe>,
+    /// Whether it shows buttons.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub buttons: Option<bool>,
+    /// What is wrong; terminals are written to then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<Safe>,
 }
 
 /// The answer to `status`.

@@ -32,6 +32,8 @@ impl Watch {
         let answer = match ask.question {
             Question::Status => {
                 self.check_unfinished();
+                // Who has logged out since has no trouble with a desktop any more.
+                self.check_desktops();
                 protocol::Answer::Status(wire::Status::seen(&self.judge.view(), self.itself()))
             }
             Question::Ps => protocol::Answer::Ps(wire::Ps::from(&self.judge.view())),
@@ -168,7 +170,7 @@ impl Watch {
     }
 
     /// An unprivileged beadle takes answers of its own user and of root.
-    fn is_not_for(&self, by: Uid) -> Option<protocol::Refusal> {
+    pub(super) fn is_not_for(&self, by: Uid) -> Option<protocol::Refusal> {
         let user = self.standing.user;
         let another = by != user && by != Uid::ROOT && user != Uid::ROOT;
         another.then(|| {

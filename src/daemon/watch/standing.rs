@@ -61,6 +61,7 @@ impl Watch {
                 .collect(),
             leash: self.standing.leash.map(Pid::number),
             deaf: self.deafness(),
+            desktops: self.desktops(),
             faults: self.faults.lasting(now).map(fault).collect(),
         }
     }

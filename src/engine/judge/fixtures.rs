@@ -17,7 +17,7 @@ pub(super) fn rule_set(rules: Vec<Arc<Rule>>) -> RuleSet {
         channels: Channels {
             journal: false,
             tty: false,
-            desktop: false,
+            desktop: None,
         },
         keeping: Keeping::default(),
         variables: Arc::new([]),

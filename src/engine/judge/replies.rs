@@ -171,6 +171,22 @@ impl Judge {
         }
     }
 
+    /// What this user may answer to an incident now, as far as the rule goes.
+    pub fn offers(&self, by: Uid, incident: IncidentId) -> Vec<Reply> {
+        let Some((id, unit)) = self.unit_of(incident) else {
+            return Vec::new();
+        };
+        let may = |reply: &Reply| match reply {
+            Reply::Stop | Reply::Freeze if unit.rule.mode == Mode::Observe => false,
+            Reply::Stop | Reply::Freeze | Reply::Extend | Reply::Allow => {
+                self.may_reply(by, id, incident, *reply).is_ok()
+            }
+        };
+        let all = Reply::ALL.into_iter();
+        all.filter(|reply| is_theirs(by, unit) && may(reply))
+            .collect()
+    }
+
     /// A person bids what signals come of. What was prepared before is let go: the last call must find what is bidden now.
     fn bid(
         &mut self,

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use super::bounds::{Forked, burn, exit, fork, linger, nap, number, over};
 use super::{
-    BURN, FILE, MANNER, NUMBER, OTHER, births, jobs, launcher, memory, realms, stands, storms,
-    terminal,
+    BURN, FILE, MANNER, NUMBER, OTHER, births, desktop, jobs, launcher, memory, realms, stands,
+    storms, terminal,
 };
 
 /// Memory that the leaderless one holds: 64 MiB.
@@ -63,6 +63,7 @@ pub(super) fn live(manner: &str) -> ! {
             stands::live(other);
             realms::live(other);
             memory::live(other);
+            desktop::live(other);
             panic!("no such manner: {other}")
         }
     }

@@ -6,6 +6,7 @@
 
 mod births;
 mod bounds;
+mod desktop;
 mod jobs;
 mod launcher;
 mod manners;

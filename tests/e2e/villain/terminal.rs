@@ -40,6 +40,7 @@ pub(super) fn emulate() -> ! {
         let _ = writeln!(std::io::stderr(), "no bash: {error}");
         exit(127)
     }
+    welcome_messages(master);
     let mut typed = job.into_encoded_bytes();
     typed.push(b'\n');
     let write = |bytes: &[u8]| {
@@ -62,6 +63,17 @@ pub(super) fn emulate() -> ! {
     write(b"exit\n");
     nap(Duration::from_millis(300));
     exit(0)
+}
+
+/// What `mesg y` does, and most systems do for terminals that people sit at.
+fn welcome_messages(master: i32) {
+    let mut name = [0; 64];
+    // SAFETY: the name is ours to be written, and ends in NUL where that succeeds.
+    unsafe {
+        if libc::ptsname_r(master, name.as_mut_ptr(), name.len()) == 0 {
+            libc::chmod(name.as_ptr(), 0o620);
+        }
+    }
 }
 
 /// A full-screen program: it changes its terminal, and puts it right before it goes.

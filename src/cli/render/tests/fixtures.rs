@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Zoned;
 
 use super::super::entry::{Edge, Entry, Start, StartRule};
-use crate::control::wire::{Daemon, Fault, Safe};
+use crate::control::wire::{Daemon, Desktop, Fault, Safe};
 use crate::engine::decision::{Closing, Notice, Rest, What};
 use crate::engine::errand::{Came, ErrandId, Occasion, Task};
 use crate::engine::evidence::{
@@ -403,6 +403,22 @@ pub(super) fn daemon() -> Daemon {
         config: vec![Safe::word("/etc/beadle/beadle.yaml")],
         leash: Some(812),
         deaf: None,
+        desktops: vec![
+            Desktop {
+                user: 1000,
+                shown: 2,
+                server: Some(Safe::word("Xfce Notify Daemon 0.7.3")),
+                buttons: Some(true),
+                trouble: None,
+            },
+            Desktop {
+                user: 1001,
+                shown: 0,
+                server: None,
+                buttons: None,
+                trouble: Some(Safe::word("no notification server runs in the session")),
+            },
+        ],
         faults: vec![Fault {
             part: Safe::word("journal"),
             text: Safe::word("the socket does not read"),

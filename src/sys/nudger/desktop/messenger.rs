@@ -1,0 +1,473 @@
+//! The messenger: the thread that keeps one user's notifier, and carries orders there and words back.
+//!
+//! **Invariants.**
+//! - [`Messenger::give`] returns at once, whatever notifier, bus or server are stuck in.
+//! - A notifier that dies, says nothing for [`PATIENCE`], says too much, or says what is no word of ours is ended, and that is told
+//!   once. It is our own child, not waited for yet: nobody else can bear its number.
+//! - What was given before the thread leaves is carried, or the end of the notifier is told after it.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+
+use super::session::Session;
+use super::wire::{LONGEST, Order, Server, Word, cut};
+use crate::engine::answer::Reply;
+use crate::engine::process::Pid;
+use crate::engine::units::Mono;
+use crate::sys::child::{Manner, Start, never_wait};
+use crate::sys::clock::Clock;
+use crate::sys::pidfd::{Life, PidFd};
+use crate::sys::signaller::end_own;
+
+/// The command that is a notifier.
+pub const COMMAND: &str = "notify";
+
+/// Without a word for so long after an order, something hangs. The notifier's own deadlines are shorter.
+const PATIENCE: Duration = Duration::from_secs(14);
+/// With nothing on the screen for so long, no notifier is needed.
+const IDLE: Duration = Duration::from_secs(20);
+/// How long the end may take: longer than the notifier takes to end by itself.
+const GOES: Duration = Duration::from_secs(4);
+/// So many words in [`SPELL`] are too many.
+const WORDS: u32 = 200;
+/// The time in which words are counted.
+const SPELL: Duration = Duration::from_secs(10);
+/// The thread's stack: it looks users up.
+const STACK: usize = 256 << 10;
+
+/// What a messenger tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tiding {
+    /// It is on the screen.
+    Shown {
+        /// Which.
+        tag: u64,
+        /// The server's number of it.
+        id: u32,
+        /// Who shows it.
+        server: Server,
+    },
+    /// A button was pressed.
+    Answered {
+        /// Of which.
+        tag: u64,
+        /// What it means; `None` that it was seen, of a trial.
+        reply: Option<Reply>,
+        /// What the user is called.
+        name: Option<String>,
+    },
+    /// It is not on the screen any more.
+    Gone {
+        /// Which.
+        tag: u64,
+    },
+    /// There is no session bus: nothing was shown, and the messenger has left.
+    NoSession,
+    /// Something is broken: nothing is shown any more, and the messenger has left.
+    Broken(String),
+}
+
+/// The loop's end of it. When it is dropped, all is taken from the screen.
+pub struct Messenger {
+    bag: Arc<Bag>,
+    /// Its end is the thread's.
+    over: std::sync::mpsc::Receiver<()>,
+}
+
+impl fmt::Debug for Messenger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Messenger").finish_non_exhaustive()
+    }
+}
+
+/// Orders on their way.
+struct Bag {
+    waiting: Mutex<Waiting>,
+    bell: OwnedFd,
+}
+
+#[derive(Default)]
+struct Waiting {
+    orders: VecDeque<Order>,
+    /// The thread takes no more.
+    left: bool,
+    /// The loop gives no more.
+    dismissed: bool,
+}
+
+impl Messenger {
+    /// Sends one to whoever `find` says, on a thread of its own: to find out may take time. `tell` is told what it hears.
+    ///
+    /// # Errors
+    /// When there is no thread or descriptor to be had.
+    pub(super) fn send(
+        find: impl FnOnce() -> Result<Option<Session>, String> + Send + 'static,
+        tell: impl Fn(Tiding) + Send + 'static,
+    ) -> io::Result<Self> {
+        let bell = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
+        let bag = Arc::new(Bag {
+            waiting: Mutex::default(),
+            bell,
+        });
+        let (end, over) = std::sync::mpsc::sync_channel(0);
+        let carried = Arc::clone(&bag);
+        std::thread::Builder::new()
+            .name("messenger".to_owned())
+            .stack_size(STACK)
+            .spawn(move || {
+                let _end = end;
+                let last = match find() {
+                    Ok(Some(session)) => {
+                        attend(&session, &carried, &tell).map_or_else(Some, |()| None)
+                    }
+                    Ok(None) => {
+                        carried.look().left = true;
+                        return tell(Tiding::NoSession);
+                    }
+                    Err(text) => Some(text),
+                };
+                carried.look().left = true;
+                if let Some(text) = last {
+                    tell(Tiding::Broken(text));
+                }
+            })?;
+        Ok(Self { bag, over })
+    }
+
+    /// Gives it an order; it comes back where the messenger has left. Never waits.
+    pub(super) fn give(&self, order: Order) -> Option<Order> {
+        let mut waiting = self.bag.look();
+        if waiting.left {
+            return Some(order);
+        }
+        // Of one place on the screen only the last word counts: so few can wait.
+        waiting.orders.retain(|other| other.tag() != order.tag());
+        waiting.orders.push_back(order);
+        drop(waiting);
+        self.bag.ring();
+        None
+    }
+
+    /// Has all taken from the screen. Never waits.
+    pub(super) fn dismiss(&self) {
+        self.bag.look().dismissed = true;
+        self.bag.ring();
+    }
+
+    /// The same, and waits for it at most so long.
+    pub(super) fn finish(self, patience: Duration) {
+        self.dismiss();
+        let _ = self.over.recv_timeout(patience);
+    }
+}
+
+impl Drop for Messenger {
+    fn drop(&mut self) {
+        self.dismiss();
+    }
+}
+
+impl Bag {
+    fn look(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ring(&self) {
+        // It can only be full of rings already.
+        let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
+    }
+
+    fn hush(&self) {
+        let _ = rustix::io::read(&self.bell, &mut [0_u8; 8]);
+    }
+}
+
+/// Starts a notifier and carries until there is nothing more to be carried; what went wrong.
+fn attend(session: &Session, bag: &Bag, tell: &impl Fn(Tiding)) -> Result<(), String> {
+    let mut round = Round::start(session).map_err(|why| unstarted(&why, session))?;
+    let came = round.go(bag, tell);
+    let status = round.dismiss();
+    came.map_err(|why| match (why, status) {
+        (Trouble::Ended, Some(status)) => format!("the notifier ended: {status}"),
+        (Trouble::Ended, None) => "the notifier fell silent".to_owned(),
+        (Trouble::Said(text), _) => text,
+    })
+}
+
+/// Why there is no notifier.
+fn unstarted(why: &io::Error, session: &Session) -> String {
+    match session.ids {
+        Some((user, _)) if why.kind() == io::ErrorKind::PermissionDenied => format!(
+            "cannot become user {user} to show a notification: it takes CAP_SETUID and CAP_SETGID (systemd/beadle.service.d/desktop.conf)"
+        ),
+        Some(_) | None => format!("cannot start a notifier: {why}"),
+    }
+}
+
+/// Why a notifier is done without.
+enum Trouble {
+    /// It is not there any more.
+    Ended,
+    /// This.
+    Said(String),
+}
+
+impl Trouble {
+    fn says(text: &str) -> Self {
+        Self::Said(text.to_owned())
+    }
+}
+
+/// A notifier at work.
+struct Round {
+    child: Child,
+    hold: Option<PidFd>,
+    input: Option<ChildStdin>,
+    output: ChildStdout,
+    unsent: VecDeque<u8>,
+    unread: Vec<u8>,
+    /// Orders that nothing was heard of.
+    asked: BTreeSet<u64>,
+    /// What is on the screen.
+    shown: BTreeSet<u64>,
+    /// When something was last heard, or begun to be waited for.
+    stirred: Mono,
+    /// Words since when.
+    words: (u32, Mono),
+    /// What the user is called.
+    name: Option<String>,
+}
+
+impl Round {
+    fn start(session: &Session) -> io::Result<Self> {
+        let environment = [
+            ("DBUS_SESSION_BUS_ADDRESS", session.address.clone()),
+            ("XDG_RUNTIME_DIR", session.runtime.display().to_string()),
+            ("HOME", session.home.display().to_string()),
+        ];
+        let start = Start {
+            program: &session.program,
+            name: Path::new("beadle"),
+            args: &[COMMAND.to_owned()],
+            environment: &environment,
+            ids: session.ids,
+            manner: Manner::Narrow,
+        };
+        let mut child = start
+            .command()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let hold = Pid::new(child.id()).and_then(|pid| PidFd::open(pid).ok());
+        let pipes = child.stdin.take().zip(child.stdout.take());
+        let (input, output) = pipes.ok_or(io::ErrorKind::BrokenPipe)?;
+        never_wait(&input)?;
+        never_wait(&output)?;
+        let now = Clock.now();
+        Ok(Self {
+            child,
+            hold,
+            input: Some(input),
+            output,
+            unsent: VecDeque::new(),
+            unread: Vec::new(),
+            asked: BTreeSet::new(),
+            shown: BTreeSet::new(),
+            stirred: now,
+            words: (0, now),
+            name: session.name.clone(),
+        })
+    }
+
+    fn go(&mut self, bag: &Bag, tell: &impl Fn(Tiding)) -> Result<(), Trouble> {
+        loop {
+            bag.hush();
+            if self.take(bag) {
+                return Ok(());
+            }
+            let quiet = Clock.now().since(self.stirred);
+            let waits = !self.asked.is_empty() || !self.unsent.is_empty();
+            let most = match (waits, self.shown.is_empty()) {
+                (true, _) => Some(PATIENCE),
+                (false, true) => Some(IDLE),
+                (false, false) => None,
+            };
+            if most.is_some_and(|most| quiet >= most) {
+                if waits {
+                    let text = format!("the notifier said nothing for {} s", quiet.as_secs());
+                    return Err(Trouble::Said(text));
+                }
+                // Whatever is given from now on starts another.
+                let mut waiting = bag.look();
+                waiting.left = waiting.orders.is_empty();
+                if waiting.left {
+                    return Ok(());
+                }
+                continue;
+            }
+            self.wait(bag, most.map(|most| most.saturating_sub(quiet)));
+            self.write()?;
+            self.read(tell)?;
+        }
+    }
+
+    /// Takes what was given; whether we were dismissed.
+    fn take(&mut self, bag: &Bag) -> bool {
+        let mut waiting = bag.look();
+        if waiting.dismissed {
+            waiting.left = true;
+            return true;
+        }
+        let orders = std::mem::take(&mut waiting.orders);
+        drop(waiting);
+        for order in orders {
+            if self.asked.is_empty() && self.unsent.is_empty() {
+                self.stirred = Clock.now();
+            }
+            self.asked.insert(order.tag());
+            // Our own types: nothing that can fail.
+            self.unsent
+                .extend(serde_json::to_vec(&order).unwrap_or_default());
+            self.unsent.push_back(b'\n');
+        }
+        false
+    }
+
+    fn wait(&self, bag: &Bag, span: Option<Duration>) {
+        let mut fds = Vec::with_capacity(3);
+        fds.push(PollFd::from_borrowed_fd(bag.bell.as_fd(), PollFlags::IN));
+        fds.push(PollFd::from_borrowed_fd(self.output.as_fd(), PollFlags::IN));
+        let input = self.input.as_ref().filter(|_| !self.unsent.is_empty());
+        fds.extend(input.map(|it| PollFd::from_borrowed_fd(it.as_fd(), PollFlags::OUT)));
+        let span = span.and_then(|span| Timespec::try_from(span).ok());
+        // A poll that fails is one that ends early.
+        let _ = poll(&mut fds, span.as_ref());
+    }
+
+    fn write(&mut self) -> Result<(), Trouble> {
+        let Some(input) = &mut self.input else {
+            return Ok(());
+        };
+        while !self.unsent.is_empty() {
+            match input.write(self.unsent.make_contiguous()) {
+                Ok(sent) => drop(self.unsent.drain(..sent)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return Err(Trouble::Ended),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what is there, but no more than a pipe holds at a time.
+    fn read(&mut self, tell: &impl Fn(Tiding)) -> Result<(), Trouble> {
+        let mut room = [0; 4 << 10];
+        for _ in 0..16 {
+            match self.output.read(&mut room) {
+                Ok(0) => return Err(Trouble::Ended),
+                Ok(length) => self.unread.extend(room.iter().take(length)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(_) => return Err(Trouble::Ended),
+            }
+            while let Some(end) = self.unread.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.unread.drain(..=end).collect();
+                self.hear(&line, tell)?;
+            }
+            if self.unread.len() > LONGEST {
+                return Err(Trouble::says("the notifier does not speak as it should"));
+            }
+        }
+        Ok(())
+    }
+
+    fn hear(&mut self, line: &[u8], tell: &impl Fn(Tiding)) -> Result<(), Trouble> {
+        let now = Clock.now();
+        if now.since(self.words.1) > SPELL {
+            self.words = (0, now);
+        }
+        self.words.0 += 1;
+        if self.words.0 > WORDS {
+            return Err(Trouble::says("the notifier says too much"));
+        }
+        let word = serde_json::from_slice(line)
+            .map_err(|_| Trouble::says("the notifier does not speak as it should"))?;
+        self.stirred = now;
+        match word {
+            Word::Shown { tag, id, server } => {
+                // Only what was asked for can be shown.
+                if self.asked.remove(&tag) {
+                    self.shown.insert(tag);
+                    tell(Tiding::Shown { tag, id, server });
+                }
+            }
+            Word::Gone { tag } => {
+                self.asked.remove(&tag);
+                if self.shown.remove(&tag) {
+                    tell(Tiding::Gone { tag });
+                }
+            }
+            Word::Answered { tag, key } => {
+                if self.shown.remove(&tag) {
+                    let (reply, name) = (key.reply(), self.name.clone());
+                    tell(Tiding::Answered { tag, reply, name });
+                }
+            }
+            Word::Failed { text, .. } => return Err(Trouble::Said(cut(&text, 300))),
+        }
+        Ok(())
+    }
+
+    /// Sends it home, and sees that it goes; how it ended, where it did so by itself.
+    fn dismiss(mut self) -> Option<ExitStatus> {
+        self.input = None;
+        // What it still says is of no use to anybody, and is not to hold it up.
+        drop(self.output);
+        let by = Clock.now().after(GOES);
+        if let Some(status) = until_dead(self.hold.as_ref(), &mut self.child, by) {
+            return Some(status);
+        }
+        end_own(&mut self.child);
+        let by = Clock.now().after(GOES);
+        if until_dead(self.hold.as_ref(), &mut self.child, by).is_none() {
+            // It does not go, and is waited for all the same.
+            let _ = self.child.wait();
+        }
+        None
+    }
+}
+
+fn until_dead(hold: Option<&PidFd>, child: &mut Child, by: Mono) -> Option<ExitStatus> {
+    loop {
+        let dead = hold.is_none_or(|hold| hold.life() == Life::Dead);
+        if dead && let Ok(Some(status)) = child.try_wait() {
+            return Some(status);
+        }
+        let left = by.since(Clock.now());
+        if left.is_zero() {
+            return None;
+        }
+        // Without a hold on it, it is looked at now and then.
+        let nap = match hold {
+            Some(_) => left,
+            None => left.min(Duration::from_millis(50)),
+        };
+        let mut fds: Vec<PollFd<'_>> = hold
+            .map(|hold| PollFd::from_borrowed_fd(hold.as_fd(), PollFlags::IN))
+            .into_iter()
+            .collect();
+        let _ = poll(&mut fds, Timespec::try_from(nap).ok().as_ref());
+    }
+}
+
+#[cfg(test)]
+mod tests;
