@@ -79,6 +79,10 @@
 //! | a program run in mode | `incident` and `acts`: programs are run in every mode | 1 |
 //! | a program run on stale evidence | `acts`: the last call takes figures of any age | 60 |
 //! | a program run for a closing that was not | `errands`: a closing runs its program twice | 7 |
+//! | signal while snoozed | `answers`: no snooze lasts | 8 |
+//! | signal to what is an exception | `replies`: another folder is the same | 5 |
+//! | KILL by bidding within the grace | `answer`: four seconds instead of ten | 53 |
+//! | a stranger's answer is taken | `replies`: whoever has an owner is everybody's | 7 of the first 60 |
 //! | a unit without a member, once it is allowed | `replies`: what is allowed in the midst of an act is closed and not looked at again | 236 |
 //! | a program run twice for a stage | `incident`: that it was run is forgotten; not seen in 700 seeds; the unit tests of `incident` catch it | |
 //!
