@@ -420,7 +420,7 @@ fn what_came_of_an_answer_is_printed_with_what_to_do_next() {
                 (0, String::new()),
                 "{args:?}"
             );
-            page += &format!("$ beadle {}\n{}", args.join(" "), out(&output));
+            page = page + "$ beadle " + &args.join(" ") + "\n" + &out(&output);
         }
         let output = run(&["extend", "3", "--json", "--socket", place]);
         let object: serde_json::Value = serde_json::from_str(&out(&output)).unwrap();

@@ -58,25 +58,15 @@ fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
     let spare = ourselves_spared()?;
     let user = ourselves::owner();
     let users = Users::default();
-    let rules = Rules::new(
-        options.config.clone(),
-        options.config_home.clone(),
-        user,
-        options.mode,
-    );
+    let (config, home) = (options.config.clone(), options.config_home.clone());
+    let rules = Rules::new(config, home, user, options.mode);
     let loaded = rules.load(&users).map_err(StartError::Rules)?;
     let leash = options.only_under.map(leash_of).transpose()?;
     let (claim, listener) = Claim::take(&place(options, user), user, Access::of(user))?;
     // With fewer files we hold fewer processes at a time: slower, never wrong.
     let _limit = ourselves::raise_file_limit();
     let (post, mut inbox) = Inbox::new();
-    let voice = Voice::open(
-        options.log,
-        loaded.rules.channels,
-        options.paint,
-        own(options, user),
-        &post,
-    )?;
+    let voice = Voice::open(options, loaded.rules.channels, own(options, user), &post)?;
     let pursuer = start_pursuer(options.tier, records(options.accounting), &post)?;
     let boot = boot::id().unwrap_or_default();
     let Opened {

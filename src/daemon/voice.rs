@@ -27,7 +27,7 @@ use crate::sys::nudger::{Health, Nudger};
 
 use super::faults::{Edge, Fault, Part};
 use super::inbox::{Mail, Post};
-use super::options::{LogForm, StartError};
+use super::options::{LogForm, Options, StartError};
 
 /// How long what was said last may take to arrive when the watch ends.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -49,12 +49,12 @@ pub(super) struct Voice {
 impl Voice {
     /// Opens the sinks. A machine without a journal is told by the log alone, unless the journal *is* the log.
     pub(super) fn open(
-        form: LogForm,
+        options: &Options,
         channels: Channels,
-        paint: Paint,
         own: Own,
         post: &Post,
     ) -> Result<Self, StartError> {
+        let (form, paint) = (options.log, options.paint);
         let log = Stream::start().map_err(|source| StartError::Thread {
             what: "the log",
             source,

@@ -42,7 +42,7 @@ impl Past {
         self.served = Duration::ZERO;
     }
 
-    /// The ladder is another one now: what [`Incident::restart`] does to an open incident.
+    /// The ladder is another one now: what [`Incident::restart`](super::Incident::restart) does to an open incident.
     pub fn restart(&mut self, old: &[Stage], new: &[Stage]) {
         self.next = same_stage(self.next, old.iter().map(|stage| &stage.act), new);
         self.served = Duration::ZERO;
