@@ -321,19 +321,18 @@ struct Parents(BTreeMap<Pid, ProcKey>);
 impl Parents {
     /// The parent of a process that was just read to have parent `ppid`.
     fn prove(&mut self, witness: &mut impl Witness, child: ProcKey, ppid: Pid) -> Option<ProcKey> {
-        let key = match self.0.get(&ppid) {
-            // Met before the child was read.
-            Some(key) => *key,
-            None => {
-                let key = living(witness, ppid)?;
-                // The child again, now that its parent is known.
-                let again = witness.identity(child.pid()).ok()?;
-                if again.mark != child.mark() || again.ppid != Some(ppid) {
-                    return None;
-                }
-                self.0.insert(ppid, key);
-                key
+        let key = if let Some(met) = self.0.get(&ppid) {
+            // Before the child was read.
+            *met
+        } else {
+            let key = living(witness, ppid)?;
+            // The child again, now that its parent is known.
+            let again = witness.identity(child.pid()).ok()?;
+            if again.mark != child.mark() || again.ppid != Some(ppid) {
+                return None;
             }
+            self.0.insert(ppid, key);
+            key
         };
         if living(witness, ppid) == Some(key) {
             Some(key)
