@@ -56,8 +56,24 @@ fn golden(name: &str, text: &str) {
 #[test]
 fn help_is_a_page_for_every_command() {
     let commands = [
-        "", "watch", "status", "ps", "why", "history", "show", "pause", "resume", "check", "try",
-        "rules", "schema", "doctor", "demo", "service",
+        "",
+        "watch",
+        "status",
+        "ps",
+        "why",
+        "history",
+        "show",
+        "pause",
+        "resume",
+        "check",
+        "try",
+        "rules",
+        "schema",
+        "doctor",
+        "demo",
+        "service",
+        "completions",
+        "man",
     ];
     for command in commands {
         let args: Vec<&str> = [command, "--help"]
@@ -400,4 +416,36 @@ fn the_doctor_finds_bad_rules() {
     );
     assert_eq!(code, 1);
     assert!(text.contains("beadle check"), "{text}");
+}
+
+#[test]
+fn shells_complete_every_command() {
+    for (shell, mark) in [
+        ("bash", "complete -F"),
+        ("zsh", "#compdef beadle"),
+        ("fish", "complete -c beadle"),
+    ] {
+        let script = out(&run(&["completions", shell]));
+        assert!(script.contains(mark), "{shell}");
+        for command in ["watch", "history", "doctor"] {
+            assert!(script.contains(command), "{shell}: {command}");
+        }
+    }
+}
+
+#[test]
+fn the_manual_has_a_page_for_every_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().to_str().unwrap();
+    assert_eq!(code(&run(&["man", "--dir", dir])), 0);
+    let main = std::fs::read_to_string(folder.path().join("beadle.1")).unwrap();
+    assert!(main.starts_with(".ie") && main.contains(".TH"), "{main}");
+    for command in ["watch", "check", "service"] {
+        let page = folder.path().join(format!("beadle-{command}.1"));
+        let page = std::fs::read_to_string(page).unwrap();
+        assert!(page.contains(&format!("beadle\\-{command}")), "{page}");
+    }
+    assert!(!folder.path().join("beadle-guardian.1").exists());
+    let nowhere = run(&["man", "--dir", "/nonexistent"]);
+    assert_eq!(code(&nowhere), 1);
 }

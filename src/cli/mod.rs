@@ -16,12 +16,14 @@ use crate::engine::process::Uid;
 use crate::sys::service::notify::Given;
 
 mod check;
+mod completions;
 #[cfg_attr(not(target_os = "linux"), path = "demo/elsewhere.rs")]
 mod demo;
 mod doctor;
 #[cfg(target_os = "linux")]
 mod guardian;
 mod history;
+mod man;
 mod pause;
 mod ps;
 mod reach;
@@ -85,6 +87,8 @@ enum Command {
     Doctor(doctor::Args),
     Demo(demo::Args),
     Service(service::Args),
+    Completions(completions::Args),
+    Man(man::Args),
     #[cfg(target_os = "linux")]
     #[command(hide = true)]
     Guardian(guardian::Args),
@@ -178,6 +182,11 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
             schema::run(args);
             Ok(())
         }
+        Some(Command::Completions(args)) => {
+            completions::run(args);
+            Ok(())
+        }
+        Some(Command::Man(args)) => man::run(args),
         Some(Command::Doctor(args)) => doctor::run(args, &around),
         Some(Command::Demo(args)) => demo::run(args, &around),
         Some(Command::Service(args)) => service::run(args, &around),

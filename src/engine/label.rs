@@ -21,6 +21,8 @@ use super::rule::Scope;
 
 /// How much of a value is shown.
 const SHOWN: usize = 80;
+/// How much of a path is.
+const LONGEST: usize = 200;
 
 /// Whose work it is: what all of it have in common, and the user to whom all of it belong.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,8 +60,23 @@ impl Label {
                 let both = [name.as_bytes(), b"=", value.bytes()].concat();
                 redact::command_line(&[Text::new(both)], SHOWN)
             }
-            Badge::Cgroup { path, .. } => path.clone(),
+            Badge::Cgroup { path, .. } => {
+                Text::new(path.bytes().get(..LONGEST).unwrap_or(path.bytes()))
+            }
         }
+    }
+
+    /// The control group, where it is one.
+    pub const fn group(&self) -> Option<CgroupId> {
+        match self.badge {
+            Badge::Variable { .. } => None,
+            Badge::Cgroup { id, .. } => Some(id),
+        }
+    }
+
+    /// Whether it is a variable.
+    pub const fn is_variable(&self) -> bool {
+        matches!(self.badge, Badge::Variable { .. })
     }
 
     /// Whether a rule of this scope tells by such a label.

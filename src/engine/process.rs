@@ -38,6 +38,11 @@ impl fmt::Display for Pid {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CgroupId(pub u64);
 
+impl CgroupId {
+    /// No group has this number.
+    pub const NONE: Self = Self(0);
+}
+
 /// When the kernel says a process started: clock ticks (10 ms) of boot time, sleep included.
 ///
 /// Used inside identity only, never to measure.

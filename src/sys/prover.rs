@@ -110,11 +110,16 @@ fn carries(pid: Pid, whom: Whom, label: &Label) -> Carries {
     }
     match &label.badge {
         Badge::Variable { name, value } => carries_variable(pid, name, value),
-        Badge::Cgroup { id, .. } => {
+        Badge::Cgroup { id, path } => {
             let read = || std::fs::read(format!("/proc/{pid}/cgroup")).ok();
-            match read().and_then(|file| cgroup::identity(&file, read)) {
+            let Some(file) = read() else {
+                return Carries::Unknown;
+            };
+            match cgroup::identity(&file, read) {
                 Some(found) if found == *id => Carries::It,
                 Some(_) => Carries::Another,
+                // Where it is cannot be told, but that it is not there.
+                None if cgroup::path(&file).is_some_and(|shown| shown != *path) => Carries::Another,
                 None => Carries::Unknown,
             }
         }

@@ -234,6 +234,7 @@ impl Judge {
         unit.newest = unit.newest.max(newest);
         unit.judged = unit.judged.saturating_add(1);
         unit.sampled = sampled;
+        self.note_arrivals(id);
         let Some(unit) = self.units.get(&id) else {
             return;
         };

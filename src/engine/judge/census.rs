@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::Judge;
 use super::dossier::{Dossier, Hand, Learning, Leashed, Papers};
+use super::exclusive::Exclusive;
 use super::jobs::Whose;
 use super::unit::{Unit, UnitId};
 use crate::engine::decision::{Closing, Decision};
@@ -59,6 +60,8 @@ impl Judge {
             .unwrap_or_default();
         if let Some(parent) = parent {
             dossier.carried = parent.carried.of_child(node.seen);
+            // It begins where its parent is. Of one that was found, nobody knows where it has been since.
+            dossier.filed = parent.filed.filter(|_| node.seen == FirstSign::Heard);
         }
         if let Some(parent) = node.parent {
             dossier.leashed = self.leashed_below(parent);
@@ -339,6 +342,7 @@ impl Judge {
         if let Some(unit) = self.units.get_mut(&id) {
             unit.members.remove(&serial);
             unit.strays.remove(&serial);
+            unit.arrived.remove(&serial);
             unit.part();
         }
     }
@@ -380,6 +384,7 @@ impl Judge {
         let Life::Dead(died) = node.life else { return };
         let units = dossier.units.clone();
         let read = dossier.latest().at.unwrap_or(Mono::BOOT);
+        let owner = node.owner;
         let account = self.account(serial);
         self.pass_on(serial, account);
         let mut watched = false;
@@ -391,6 +396,15 @@ impl Judge {
             unit.members.remove(&serial);
             unit.strays.remove(&serial);
             unit.newest = unit.newest.max(read);
+            if let Some(arrival) = unit.arrived.remove(&serial) {
+                let brought = arrival.used.unwrap_or(account.at_least);
+                unit.before = unit.before.saturating_add(brought);
+            }
+            // What another user's process used, the group has counted all the same.
+            let theirs = owner.zip(unit.label.as_ref());
+            if theirs.is_some_and(|(owner, label)| owner != label.owner) {
+                unit.exclusive = Exclusive::default();
+            }
             unit.buried
                 .absorb(if perhaps { account.in_doubt() } else { account });
             if unit.root == serial {
@@ -435,7 +449,8 @@ impl Judge {
             return;
         };
         let phase = unit.incident.as_ref().map(|incident| &incident.phase);
-        if !unit.members.is_empty() || matches!(phase, Some(Phase::Acting(_))) {
+        let over = unit.members.is_empty() || self.is_deserted(unit);
+        if !over || matches!(phase, Some(Phase::Acting(_))) {
             return;
         }
         let ours = unit.incident.as_ref();

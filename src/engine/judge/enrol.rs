@@ -4,6 +4,7 @@
 //! of an image that is no longer run change nothing.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Judge;
 use super::census::YOUTH;
@@ -23,6 +24,9 @@ use crate::engine::process::{ExecGen, ProcKey, ShortName, Text, Uid};
 use crate::engine::program;
 use crate::engine::redact;
 use crate::engine::rule::Scope;
+
+/// Whoever is in no group that may be judged is asked where it is after so long.
+const MOVES: Duration = Duration::from_secs(30);
 
 /// How much of a command line is kept for people.
 pub(super) const COMMAND_SHOWN: usize = 160;
@@ -229,7 +233,8 @@ impl Judge {
                 }
                 continue;
             }
-            if boundary && job {
+            let stays_behind = unit.label.as_ref().is_some_and(Label::is_variable);
+            if boundary && job && stays_behind {
                 self.leave_alone(id, serial, out);
             } else if boundary {
                 self.leave(id, serial, out);
@@ -322,6 +327,7 @@ impl Judge {
                 Placed::Joins(job) => self.admit(job, serial),
                 Placed::Below => {}
                 Placed::Unproven => self.schedule_proof(serial, self.now),
+                Placed::Elsewhere => self.schedule_proof(serial, self.now.after(MOVES)),
                 Placed::Unsure => {
                     self.hopeful.insert(serial);
                 }
@@ -351,14 +357,21 @@ impl Judge {
     /// Whose job a matching process would be the root of, or belong to.
     fn place_in_job(&self, serial: Serial, index: usize, scope: &Scope) -> Placed {
         let dossier = self.dossiers.get(&serial);
-        // Its group's path is among its facts.
-        if *scope == Scope::Cgroup && self.is_shelved(serial) {
-            return Placed::Top;
+        if *scope == Scope::Cgroup {
+            // Its group's path is among its facts.
+            if self.is_shelved(serial) {
+                return Placed::Top;
+            }
+            if !self.knows_own_group() {
+                return Placed::Unsure;
+            }
         }
         let Some(label) = self.label_of(serial, scope) else {
             // What it carried may be so no more: it is asked again.
             return if self.may_carry(serial, scope) {
                 Placed::Unproven
+            } else if *scope == Scope::Cgroup {
+                Placed::Elsewhere
             } else {
                 Placed::Below
             };
@@ -564,6 +577,8 @@ enum Placed {
     Joins(UnitId),
     /// What it carries was read too long ago.
     Unproven,
+    /// It is in no group that may be judged, and may be in another later.
+    Elsewhere,
     /// Something above it is not known yet.
     Unsure,
 }

@@ -25,7 +25,7 @@ use super::unit::{Unit, UnitId};
 use crate::engine::decision::Hearing;
 use crate::engine::facts::Read;
 use crate::engine::forest::{Life, Serial};
-use crate::engine::label::{Badge, may_be_one};
+use crate::engine::label::{Badge, Label, may_be_one};
 use crate::engine::process::{Pid, Text};
 use crate::engine::snapshot::{Depth, Entered, Group};
 use crate::engine::units::{Mono, Range, Tier, nanos};
@@ -97,7 +97,10 @@ impl Judge {
     ) -> Range<Duration> {
         let Some(group) = self.units.get(&id).and_then(|unit| {
             let path = self.own_group(unit)?;
-            groups.iter().find(|group| group.path == path)
+            let told = unit.label.as_ref().and_then(Label::group);
+            let its =
+                |group: &&Group| group.path == path && told.is_none_or(|told| told == group.id);
+            groups.iter().find(its)
         }) else {
             return range;
         };

@@ -12,11 +12,14 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::Judge;
-use super::unit::UnitId;
+use super::dossier::Dossier;
+use super::unit::{Unit, UnitId};
 use crate::engine::decision::Decision;
 use crate::engine::facts::{Facts, Read};
 use crate::engine::forest::{Life, Serial};
-use crate::engine::label::{Badge, may_be_one};
+use crate::engine::guard::Standing;
+use crate::engine::label::{Badge, Label, may_be_one};
+use crate::engine::matcher::Answer;
 use crate::engine::process::{CgroupId, Pid, Text};
 use crate::engine::rule::Scope;
 use crate::engine::snapshot::Group;
@@ -33,10 +36,58 @@ impl Judge {
         let Some(dossier) = self.dossiers.get_mut(&serial) else {
             return;
         };
-        if let Read::Known(id) = facts.cgroup_id
-            && dossier.filed.is_none_or(|(_, at)| at <= facts.at)
-        {
+        let id = match (&facts.cgroup_id, &facts.cgroup) {
+            (Read::Known(id), _) => *id,
+            // It is somewhere, and that is none of the groups that can be told.
+            (Read::Denied, Read::Known(_)) => CgroupId::NONE,
+            (_, _) => return,
+        };
+        if dossier.filed.is_none_or(|(_, at)| at <= facts.at) {
             dossier.filed = Some((id, facts.at));
+        }
+    }
+
+    /// Whether it is known in which group beadle itself is: it is not to be taken for a part of what it judges.
+    pub(super) fn knows_own_group(&self) -> bool {
+        let Some(itself) = self.settings.itself else {
+            return true;
+        };
+        let place = self.forest.find(itself).and_then(|it| self.place_of(it));
+        place.is_some()
+    }
+
+    /// Whether somebody was started, at whatever remove, by a boundary that is in the same group: what a boundary starts is
+    /// judged by itself, and a group with one in it holds more than one unit.
+    pub(super) fn stands_apart(&self, serial: Serial, group: CgroupId) -> bool {
+        let mut above = self.forest.above(serial);
+        above.any(|(above, _)| {
+            let dossier = self.dossiers.get(&above);
+            let bounds = |dossier: &Dossier| matches!(dossier.standing, Standing::Boundary(_));
+            dossier.is_some_and(|dossier| bounds(dossier)) && self.place_of(above) == Some(group)
+        })
+    }
+
+    /// Whether a unit whose root is gone has only such members left as were there before it: it is over.
+    pub(super) fn is_deserted(&self, unit: &Unit) -> bool {
+        let before = |serial: &Serial| {
+            let node = self.forest.node(*serial);
+            unit.arrived.contains_key(serial) && node.is_some_and(|it| it.born < unit.since)
+        };
+        let told = unit.label.as_ref().and_then(Label::group).is_some();
+        told && unit.root_gone.is_some()
+            && unit.incident.is_none()
+            && unit.members.iter().all(before)
+    }
+
+    /// Notes what those had used who came in.
+    pub(super) fn note_arrivals(&mut self, id: UnitId) {
+        let Some(unit) = self.units.get_mut(&id) else {
+            return;
+        };
+        for (serial, arrival) in &mut unit.arrived {
+            let latest = self.dossiers.get(serial).map(|it| it.latest());
+            let read = latest.filter(|latest| latest.at.is_some_and(|at| at >= arrival.at));
+            arrival.used = arrival.used.or(read.map(|latest| latest.cpu));
         }
     }
 
@@ -54,10 +105,22 @@ impl Judge {
 
     /// Whether nobody needs to ask where it is.
     pub(super) fn is_place_fresh(&self, serial: Serial) -> bool {
-        let mut scopes = self.rules.rules.iter().map(|rule| &rule.scope);
-        let filed = self.dossiers.get(&serial).and_then(|it| it.filed);
-        !scopes.any(|scope| *scope == Scope::Cgroup)
-            || filed.is_some_and(|(_, at)| self.now.since(at) < AGES)
+        let Some(dossier) = self.dossiers.get(&serial) else {
+            return true;
+        };
+        let member = |id: &UnitId| {
+            let label = self.units.get(id).and_then(|unit| unit.label.as_ref());
+            label.and_then(Label::group).is_some()
+        };
+        let mut rules = (0..).zip(&self.rules.rules);
+        let matches = rules.any(|(index, rule)| {
+            rule.scope == Scope::Cgroup && dossier.answer(index) == Answer::Yes
+        });
+        let asks = matches || dossier.units.iter().any(member);
+        !asks
+            || dossier
+                .filed
+                .is_some_and(|(_, at)| self.now.since(at) < AGES)
     }
 
     /// The group that a process would be judged with; else why there is none, for people.
@@ -66,6 +129,11 @@ impl Judge {
         let dossier = self.dossiers.get(&serial).ok_or_else(unknown)?;
         let (id, _) = dossier.filed.ok_or_else(unknown)?;
         let facts = dossier.facts().ok_or_else(unknown)?;
+        if id == CgroupId::NONE {
+            return Err(
+                "it is in no control group of version 2 that can be told from here".to_owned(),
+            );
+        }
         // The path is as old as the facts: of another group it says nothing.
         let path = match (&facts.cgroup, &facts.cgroup_id) {
             (Read::Known(path), Read::Known(then)) if *then == id => path,
@@ -74,6 +142,11 @@ impl Judge {
         if !may_be_one(path.bytes()) {
             return Err(format!(
                 "its control group, {path}, is a slice's, a login's or the root of all: it holds more than one unit"
+            ));
+        }
+        if self.stands_apart(serial, id) {
+            return Err(format!(
+                "what started it is in its control group, {path}, too, and starts others: it holds more than one unit"
             ));
         }
         let itself = self.settings.itself.and_then(|key| self.forest.find(key));
@@ -126,7 +199,13 @@ impl Judge {
             }
         }
         for id in units {
-            for serial in self.missing(*id, &listed, group.listed) {
+            let missing = self.missing(*id, &listed, group.listed);
+            let Some(unit) = self.units.get_mut(id) else {
+                continue;
+            };
+            // A death begins with leaving the list: whoever is alive and missing twice has gone elsewhere.
+            let before = std::mem::replace(&mut unit.unlisted, missing.clone());
+            for serial in missing.intersection(&before).copied() {
                 self.file(serial, None, group.listed);
                 // Where it is now, it may begin a unit.
                 self.schedule_proof(serial, self.now);
@@ -140,7 +219,7 @@ impl Judge {
     }
 
     /// Members that were seen alive after the list was made, and are not on it.
-    fn missing(&self, id: UnitId, listed: &BTreeSet<Pid>, at: Mono) -> Vec<Serial> {
+    fn missing(&self, id: UnitId, listed: &BTreeSet<Pid>, at: Mono) -> BTreeSet<Serial> {
         let members = self.units.get(&id).map(|unit| &unit.members);
         let gone = |serial: &&Serial| {
             let both = self.forest.node(**serial).zip(self.dossiers.get(*serial));

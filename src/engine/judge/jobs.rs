@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use super::Judge;
 use super::census::YOUTH;
-use super::unit::{Unit, UnitId};
+use super::unit::{Arrival, Unit, UnitId};
 use crate::engine::decision::{Closing, Decision, Hearing};
 use crate::engine::evidence::UnitKey;
 use crate::engine::facts::{Facts, Read};
@@ -303,7 +303,7 @@ impl Judge {
         let living = |node: &Node| !matches!(node.life, Life::Dead(_));
         let index = unit.index;
         let kin = serial == unit.root || self.is_kin(unit, serial);
-        let Some((_, dossier)) = self
+        let Some((node, dossier)) = self
             .forest
             .node(serial)
             .filter(|node| living(node))
@@ -315,6 +315,11 @@ impl Judge {
         if dossier.units.contains(&id) || outside || dossier.is_kept_from(index) {
             return;
         }
+        let group = label.group();
+        if group.is_some_and(|group| self.stands_apart(serial, group)) {
+            return;
+        }
+        let native = kin && node.born >= unit.since;
         if serial != unit.root && self.is_kept(serial, index) {
             return self.keep_out(serial, index);
         }
@@ -327,6 +332,10 @@ impl Judge {
         unit.departed = true;
         dossier.units.push(id);
         unit.members.insert(serial);
+        if group.is_some() && serial != unit.root && !native {
+            let (at, used) = (self.now, None);
+            unit.arrived.insert(serial, Arrival { at, used });
+        }
         if !kin {
             unit.strays.insert(serial);
         } else if serial != unit.root {

@@ -28,7 +28,7 @@ const MOST_DOUBLINGS: u8 = 6;
 impl Judge {
     /// Its environment could not be read: it is asked for again, ever more rarely.
     pub(super) fn ask_later(&mut self, serial: Serial) {
-        if self.labels.is_empty() {
+        if !self.rules.tells_by_labels() {
             return;
         }
         let wait = self.patience_with(serial);
@@ -119,6 +119,9 @@ impl Judge {
 
     /// Whether nobody needs to ask what a process carries.
     fn is_fresh(&self, serial: Serial) -> bool {
+        if self.labels.is_empty() {
+            return true;
+        }
         let proof = self.dossiers.get(&serial).map(|it| it.carried.proof);
         match (proof, self.hearing) {
             (None, _) | (Some(Proof::Since(_)), Hearing::Events) => true,

@@ -194,7 +194,8 @@ impl Judge {
             .at_least
             .saturating_add(unit.late.gained)
             .max(waited)
-            .saturating_sub(unit.before);
+            .saturating_sub(unit.before)
+            .saturating_sub(self.brought(unit, counts));
         let most = spent
             .at_least
             .saturating_add(spent.settled)
@@ -208,6 +209,16 @@ impl Judge {
             },
             spent,
         }
+    }
+
+    /// What members had used before they became some.
+    fn brought(&self, unit: &Unit, counts: &dyn Fn(Serial) -> bool) -> Duration {
+        let these = unit.arrived.iter().filter(|(serial, _)| counts(**serial));
+        let used = these.map(|(serial, arrival)| {
+            let all = || self.dossiers.get(serial).map(|it| it.latest().cpu);
+            arrival.used.or_else(all).unwrap_or_default()
+        });
+        used.fold(Duration::ZERO, Duration::saturating_add)
     }
 
     /// What the living used, and those they waited for: a lower bound that knows nothing of the others, and much of

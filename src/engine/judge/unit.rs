@@ -1,6 +1,6 @@
 //! What a rule judges: its members, its dead, its gauges, its incident.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,6 +60,10 @@ pub(super) struct Unit {
     pub(super) members: BTreeSet<Serial>,
     /// Those of them who belong to it by what they carry alone.
     pub(super) strays: BTreeSet<Serial>,
+    /// Of a control group, those who came in from elsewhere or were there before: what they used by then is not the unit's.
+    pub(super) arrived: BTreeMap<Serial, Arrival>,
+    /// Of a control group, members that were not on its list at the last look.
+    pub(super) unlisted: BTreeSet<Serial>,
     /// Members that died and were perhaps not waited for; only where a limit asks.
     pub(super) zombies: BTreeSet<Serial>,
     /// CPU time of those gone.
@@ -173,6 +177,8 @@ impl Unit {
             label: None,
             members: BTreeSet::new(),
             strays: BTreeSet::new(),
+            arrived: BTreeMap::new(),
+            unlisted: BTreeSet::new(),
             struck: BTreeSet::new(),
             zombies: BTreeSet::new(),
             buried: Buried::default(),
@@ -275,6 +281,8 @@ impl Unit {
         self.forget_paces();
         self.departed = true;
         self.floor = Duration::ZERO;
+        // What lies between the unit's time and its group's is another figure now.
+        self.exclusive = Exclusive::default();
     }
 
     /// Whether it is judged by its CPU time or pace.
@@ -320,6 +328,15 @@ impl Unit {
             .iter()
             .any(|gauge| matches!(gauge.limit.bound, Bound::Zombies(_)))
     }
+}
+
+/// Somebody who was not born in a unit.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Arrival {
+    /// When it became a member.
+    pub(super) at: Mono,
+    /// CPU time that it had used by then, and a little longer; `None` before it was read.
+    pub(super) used: Option<Duration>,
 }
 
 /// What records that came late said of the dead.

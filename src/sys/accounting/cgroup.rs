@@ -25,8 +25,8 @@ use crate::engine::units::Mono;
 use crate::sys::clock::Clock;
 use crate::sys::procfs::{file_in, read_long};
 
-/// A group that holds more than some ten thousand processes is no unit's own.
-const MOST: usize = 64 << 10;
+/// A group that holds more than some hundred thousand processes is no unit's own.
+const MOST: usize = 1 << 20;
 /// Folders that nobody asked for in so long are closed.
 const IDLE: Duration = Duration::from_secs(30);
 

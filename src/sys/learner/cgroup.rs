@@ -17,7 +17,7 @@ const RUNTIMES: [&str; 7] = [
 ];
 
 /// The control group: that of v2, else (where v2 holds nothing) the one systemd keeps in v1.
-pub(super) fn path(file: &[u8]) -> Option<Text> {
+pub(in crate::sys) fn path(file: &[u8]) -> Option<Text> {
     let unified = lines(file).find(|line| line.controllers.is_empty() && line.id == b"0");
     let systemd = lines(file).find(|line| line.controllers == b"name=systemd");
     let root = |line: &Line<'_>| line.path == b"/";
