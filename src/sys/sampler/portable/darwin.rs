@@ -382,7 +382,7 @@ fn open_files(pid: Pid, want: Want) -> Option<u64> {
         };
         let listed = usize::try_from(written).ok()?.checked_div(one)?;
         match listed {
-            // It has at least the one that a refusal would not show.
+            // A refusal writes nothing, and so does one without any files: the two are not told apart.
             0 => return None,
             _ if listed < room => return u64::try_from(listed).ok(),
             _ => room = room.checked_mul(16)?,

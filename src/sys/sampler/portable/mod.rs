@@ -28,7 +28,8 @@ mod arguments;
 mod census;
 #[cfg(target_os = "macos")]
 mod darwin;
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod plain;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -359,5 +360,6 @@ fn cores() -> u32 {
     u32::try_from(online).unwrap_or(0)
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests;

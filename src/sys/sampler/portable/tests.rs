@@ -6,7 +6,7 @@ mod forest;
 use std::num::NonZeroU64;
 use std::path::Path;
 
-use self::forest::{Dice, Forest};
+use self::forest::{Dice, Forest, Member};
 use super::arguments::{Started, written};
 use super::plain::Plain;
 use super::*;
@@ -88,7 +88,7 @@ fn samplers_agree_in_a_hundred_random_forests() {
     let mut tally = Tally::default();
     for seed in 0..100 {
         let mut dice = Dice::of(seed);
-        let forest: Vec<Forest> = (0..dice.up_to(2) + 1)
+        let forest: Vec<Forest> = (0..=dice.up_to(2))
             .map(|_| Forest::grow(&mut dice))
             .collect();
         for tree in &forest {
@@ -177,7 +177,7 @@ impl Pair {
     }
 
     /// A process and its descendants by `ppid`, each with its arguments and its parent's; a zombie has none.
-    fn below(&mut self, root: Pid) -> Vec<(Pid, (Vec<Text>, Vec<Text>))> {
+    fn below(&mut self, root: Pid) -> Vec<(Pid, Member)> {
         let all: Vec<(Pid, Option<Pid>)> = self
             .native
             .list()
@@ -302,10 +302,15 @@ struct Told {
 }
 
 impl Told {
-    fn says(mut self, pid: u32, answers: &[Result<Identity, Missing>]) -> Self {
-        let mut answers = answers.to_vec();
-        answers.reverse();
-        self.each.insert(Pid::new(pid).unwrap(), answers);
+    fn says(mut self, number: u32, answers: &[Identity]) -> Self {
+        let answers = answers.iter().rev().copied().map(Ok).collect();
+        self.each.insert(pid(number), answers);
+        self
+    }
+
+    fn refuses(mut self, number: u32) -> Self {
+        let denied = Missing::Unread(Why::Denied);
+        self.each.insert(pid(number), vec![Err(denied)]);
         self
     }
 
@@ -340,12 +345,12 @@ impl Witness for Told {
     }
 }
 
-fn someone(mark: u64, ppid: u32) -> Result<Identity, Missing> {
-    Ok(Identity {
+fn someone(mark: u64, ppid: u32) -> Identity {
+    Identity {
         mark: Mark::Ticks(mark),
         ppid: Pid::new(ppid),
         life: Life::Alive,
-    })
+    }
 }
 
 fn pid(number: u32) -> Pid {
@@ -354,8 +359,7 @@ fn pid(number: u32) -> Pid {
 
 #[test]
 fn who_may_not_be_asked_about_is_unread_and_never_idle() {
-    let denied = Missing::Unread(Why::Denied);
-    let mut sampler = Told::default().says(10, &[Err(denied)]).sampler();
+    let mut sampler = Told::default().refuses(10).sampler();
     let sample = look(&mut sampler, first(pid(10)));
     assert_eq!((sample.key, sample.seen), (None, Seen::Unread(Why::Denied)));
     let facts = sampler.facts(&question(pid(10)), Clock);

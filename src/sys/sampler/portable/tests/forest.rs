@@ -27,10 +27,13 @@ impl Dice {
     }
 }
 
+/// The arguments of a process, and its parent's; a zombie has none.
+pub(super) type Member = (Vec<Text>, Vec<Text>);
+
 /// One tree of processes, standing.
 pub(super) struct Forest {
     root: Child,
-    planned: Vec<(Vec<Text>, Vec<Text>)>,
+    planned: Vec<Member>,
 }
 
 impl Forest {
@@ -59,8 +62,8 @@ impl Forest {
         Pid::new(self.root.id()).unwrap()
     }
 
-    /// The arguments of each of its processes and of its parent, in order; a zombie has none, nor has the root's parent.
-    pub(super) fn planned(&self) -> Vec<(Vec<Text>, Vec<Text>)> {
+    /// Its processes, in order. The root's parent counts as one without arguments.
+    pub(super) fn planned(&self) -> Vec<Member> {
         self.planned.clone()
     }
 }
@@ -131,7 +134,7 @@ impl Plan {
         script
     }
 
-    fn note(&self, parent: &[Text], planned: &mut Vec<(Vec<Text>, Vec<Text>)>) {
+    fn note(&self, parent: &[Text], planned: &mut Vec<Member>) {
         let own: Vec<Text> = self.arguments().into_iter().map(Text::new).collect();
         for child in &self.children {
             child.note(&own, planned);
