@@ -156,7 +156,7 @@ fn may_be_a_persons(pid: Pid) -> bool {
 /// Whether a process is this user's. The owner of its folder is no measure: it is root for whoever may not be looked into.
 fn is_owned_by(pid: Pid, owner: Uid) -> bool {
     let status = std::fs::read(format!("/proc/{pid}/status")).unwrap_or_default();
-    Status::new(&status).and_then(|status| status.owner()) == Some(owner)
+    Status::new(&status).and_then(Status::owner) == Some(owner)
 }
 
 /// The environment of a process; `None` where it cannot be read.
