@@ -4,10 +4,12 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use beadle::control::protocol::{Answer, Question, Refusal};
+use beadle::control::protocol::{Answer, Question, Refusal, ReplyWord, Whom};
 use beadle::control::server::{Ask, serve};
 use beadle::control::socket::{Access, Claim};
-use beadle::control::wire::{Pause, Ps, Safe, Why};
+use beadle::control::wire::{Exception, Pause, Ps, Replied, Safe, Why};
+use beadle::engine::answer::Declined;
+use beadle::engine::evidence::IncidentId;
 use beadle::engine::process::Uid;
 
 fn beadle(args: &[&str]) -> Command {
@@ -72,6 +74,11 @@ fn help_is_a_page_for_every_command() {
         "doctor",
         "demo",
         "service",
+        "stop",
+        "extend",
+        "allow",
+        "freeze",
+        "forget",
         "completions",
         "man",
     ];
@@ -100,7 +107,13 @@ fn beadle_alone_prints_help() {
 
 #[test]
 fn bad_use_is_2_and_names_the_nearest_word() {
-    let wrong: [&[&str]; 15] = [
+    let wrong: [&[&str]; 21] = [
+        &["stop"],
+        &["stop", "cc1plus"],
+        &["extend", "3", "--pid", "4711"],
+        &["freeze", "--incident", "3", "--pid", "4711"],
+        &["forget"],
+        &["rules", "dev-servers", "--exceptions"],
         &["service", "instal"],
         &["service", "install", "--purge"],
         &["stats"],
@@ -253,6 +266,41 @@ fn a_reader_that_leaves_is_no_trouble() {
     assert_eq!(err(&output), "");
 }
 
+fn exception() -> Exception {
+    Exception {
+        number: 1,
+        rule: Safe::word("pytest"),
+        owner: 1000,
+        program: Safe::word("pytest"),
+        cwd: Safe::word("/home/ann/src"),
+        by: 1000,
+        since: Some(Safe::word("2026-11-22T14:03:07.000+00:00")),
+    }
+}
+
+/// What comes of an answer to incident 3, of which the exception cannot be kept.
+fn replied(reply: ReplyWord) -> Replied {
+    let of = |word, then: Option<f64>| (Safe::word(word), then);
+    let (word, left) = match reply {
+        ReplyWord::Stop => of("stop", None),
+        ReplyWord::Extend => of("extend", Some(1800.0)),
+        ReplyWord::Allow => of("allow", None),
+        ReplyWord::Freeze => of("freeze", None),
+    };
+    let allowed = reply == ReplyWord::Allow;
+    Replied {
+        incident: 3,
+        rule: Safe::word("pytest"),
+        root: 4711,
+        program: Safe::word("pytest"),
+        reply: word,
+        left,
+        extensions: left.map(|_| 1),
+        exception: allowed.then(exception),
+        unkept: allowed.then(|| Safe::word("no room")),
+    }
+}
+
 /// A daemon that knows one process, 4711, and one rule, `pytest`.
 fn answer(ask: Ask) {
     let answer = match ask.question {
@@ -282,6 +330,19 @@ fn answer(ask: Ask) {
         },
         Question::Resume { .. } => Answer::Pauses { pauses: vec![] },
         Question::Show { incident } => Refusal::no_incident(incident).into(),
+        Question::Reply {
+            reply,
+            whom: Whom::Number(3),
+        } => Answer::Replied(replied(reply)),
+        Question::Reply { .. } => Refusal::from(&Declined::NoIncident(IncidentId(9))).into(),
+        Question::Forget { which } if which == ["1"] => Answer::Forgotten {
+            exceptions: vec![exception()],
+            unkept: None,
+        },
+        Question::Forget { .. } => Refusal::from(&Declined::NoException(9)).into(),
+        Question::Exceptions => Answer::Exceptions {
+            exceptions: vec![exception()],
+        },
         Question::Ps | Question::Status | Question::History(_) => Answer::Ps(Ps {
             units: vec![],
             more: 0,
@@ -337,6 +398,47 @@ fn a_daemon_is_asked_and_its_answer_printed() {
         assert_eq!(out(&output), "Nothing is paused.\n");
         let output = run(&["ps", "--socket", place]);
         assert!(out(&output).contains("no living process matches a rule"));
+    });
+}
+
+#[test]
+fn what_came_of_an_answer_is_printed_with_what_to_do_next() {
+    served(|place| {
+        let mut page = String::new();
+        for args in [
+            &["stop", "3"][..],
+            &["extend", "3"],
+            &["allow", "3"],
+            &["freeze", "3"],
+            &["rules", "--exceptions"],
+            &["forget", "1"],
+        ] {
+            let words: Vec<&str> = args.iter().copied().chain(["--socket", place]).collect();
+            let output = run(&words);
+            assert_eq!(
+                (code(&output), err(&output)),
+                (0, String::new()),
+                "{args:?}"
+            );
+            page += &format!("$ beadle {}\n{}", args.join(" "), out(&output));
+        }
+        let output = run(&["extend", "3", "--json", "--socket", place]);
+        let object: serde_json::Value = serde_json::from_str(&out(&output)).unwrap();
+        assert_eq!(
+            (&object["reply"], &object["left"]),
+            (&"extend".into(), &1800.0.into())
+        );
+        // Whichever is meant is said so on the wire.
+        for args in [["stop", "--incident", "3"], ["stop", "--pid", "3"]] {
+            let words: Vec<&str> = args.into_iter().chain(["--socket", place]).collect();
+            let output = run(&words);
+            assert_eq!(code(&output), 1, "{args:?}");
+            assert!(err(&output).contains("incident 9 is not open"), "{args:?}");
+        }
+        let output = run(&["forget", "2", "--socket", place]);
+        assert_eq!(code(&output), 1);
+        assert!(err(&output).contains("no exception 9 is yours to forget"));
+        golden("answers.txt", &page);
     });
 }
 

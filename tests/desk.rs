@@ -200,6 +200,7 @@ pub(crate) fn warrant(order: Order, targets: Vec<Target>, seen: EventCount) -> W
         },
         label: None,
         spare: Arc::new(Spare::default()),
+        bidden: None,
         evidence: Arc::new(Evidence {
             rule: RuleName::from("test"),
             about: None,

@@ -13,7 +13,8 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use beadle::engine::decision::{Answer, Decision, Input, Wish};
+use beadle::engine::answer::{Answer, Reply, Which, Whom, Wish};
+use beadle::engine::decision::{Decision, Input};
 use beadle::engine::judge::{Judge, Settings};
 use beadle::engine::process::Uid;
 use beadle::engine::steward::Managers;
@@ -25,8 +26,8 @@ use crate::world::machine::Machine;
 use crate::world::shells::Shells;
 use auditor::Auditor;
 use restart::{Life, Word};
-use story::{Restart, Story, Trouble};
-use watchman::{Pause, Scene, Watchman};
+use story::{Asker, Restart, Story, Trouble};
+use watchman::{Pause, STRANGER, Scene, Watchman};
 
 /// How many seeds run in the normal test.
 const SEEDS: u64 = 10_000;
@@ -36,6 +37,15 @@ const MOST_STEPS: u64 = 10_000;
 const MOST_TURNS: u64 = 100_000;
 /// A seed takes some ten milliseconds; one that takes so long is in a loop within one step.
 const LONGEST_SEED: Duration = Duration::from_secs(60);
+
+/// Who that is, where the owner is this one.
+fn uid(by: Asker, owner: Option<Uid>) -> Uid {
+    match (by, owner) {
+        (Asker::Root, _) => Uid::ROOT,
+        (Asker::Owner, Some(owner)) => owner,
+        (Asker::Owner, None) | (Asker::Stranger, _) => Uid(STRANGER),
+    }
+}
 
 /// One world under way.
 struct Run {
@@ -234,6 +244,21 @@ impl Run {
                         what: Wish::Resume { rule: None },
                     }))?;
                 }
+                Trouble::Reply { by, reply, choice } => {
+                    if let Some(answer) = self.reply(by, reply, choice) {
+                        self.step(Input::Answer(answer))?;
+                    }
+                }
+                Trouble::Forget { by } => {
+                    let number = self.watchman.replies.allowed.first().map(|it| it.number);
+                    let which = vec![Which::Number(number.unwrap_or(1))];
+                    let owner = self.watchman.replies.allowed.first().map(|it| it.owner);
+                    let by = uid(by, owner);
+                    self.step(Input::Answer(Answer {
+                        by,
+                        what: Wish::Forget { which },
+                    }))?;
+                }
                 Trouble::Reload(seed) => {
                     let (rules, _) = story::make_rules(
                         &mut Chance::new(seed),
@@ -248,6 +273,28 @@ impl Run {
             }
         }
         Ok(())
+    }
+
+    /// What somebody answers to one of the incidents that are open, if there are any.
+    fn reply(&self, by: Asker, reply: Reply, choice: u64) -> Option<Answer> {
+        let view = self.judge.view();
+        let units = view.units.iter();
+        let open: Vec<_> = units
+            .filter_map(|unit| Some((unit, unit.incident.as_ref()?.id)))
+            .collect();
+        let count = u64::try_from(open.len()).unwrap();
+        let chosen = choice.checked_rem(count)?;
+        let (unit, incident) = open.get(usize::try_from(chosen).unwrap())?;
+        // People name what they see: the incident, or a process.
+        let whom = match choice >> 62 {
+            0 => Whom::Process(unit.evidence.unit.root().pid()),
+            1 => Whom::Number(incident.0),
+            _ => Whom::Incident(*incident),
+        };
+        Some(Answer {
+            by: uid(by, unit.evidence.subject.owner),
+            what: Wish::Reply { whom, reply },
+        })
     }
 
     fn step(&mut self, input: Input) -> Result<(), String> {
@@ -265,6 +312,9 @@ impl Run {
         self.live(now, &input);
         let scene = scene_of(&self.story, &self.shells, &self.judge);
         self.watchman.clock(&scene);
+        if let Input::Answer(answer) = &input {
+            self.watchman.answering(&scene, answer);
+        }
         let decisions = self.judge.step(now, input);
         self.steps += 1;
         self.decided = digest(self.decided, &decisions);

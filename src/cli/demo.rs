@@ -332,6 +332,7 @@ impl Story {
             }
             Event::Close { .. } => return true,
             Event::Incident
+            | Event::Answer { .. }
             | Event::Outcome { .. }
             | Event::Run { .. }
             | Event::Ran { .. }

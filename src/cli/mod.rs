@@ -20,6 +20,7 @@ mod completions;
 #[cfg_attr(not(target_os = "linux"), path = "demo/elsewhere.rs")]
 mod demo;
 mod doctor;
+mod forget;
 #[cfg(target_os = "linux")]
 mod guardian;
 mod history;
@@ -29,6 +30,7 @@ mod ps;
 mod reach;
 mod recall;
 pub mod render;
+mod reply;
 mod resume;
 mod rules;
 mod schema;
@@ -52,6 +54,8 @@ Examples:
   beadle why 4711           why process 4711 is judged, or why not
   beadle history --pid 4711 who killed my process?
   beadle show 3             the whole story of incident 3, with its kill certificates
+  beadle stop 3             end what incident 3 is about, now
+  beadle extend 3           leave it alone for half an hour; `allow` is for good
   beadle pause 30m          leave my processes alone for half an hour
   beadle check              what is wrong with my rules, with line and column
   beadle service install    keep the watch going, as a service of systemd or launchd
@@ -80,6 +84,11 @@ enum Command {
     Show(show::Args),
     Pause(pause::Args),
     Resume(resume::Args),
+    Stop(reply::Stop),
+    Extend(reply::Extend),
+    Allow(reply::Allow),
+    Freeze(reply::Freeze),
+    Forget(forget::Args),
     Check(check::Args),
     Try(trial::Args),
     Rules(rules::Args),
@@ -175,6 +184,11 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
         Some(Command::Show(args)) => show::run(args, &around),
         Some(Command::Pause(args)) => pause::run(args, &around),
         Some(Command::Resume(args)) => resume::run(args, &around),
+        Some(Command::Stop(args)) => args.run(&around),
+        Some(Command::Extend(args)) => args.run(&around),
+        Some(Command::Allow(args)) => args.run(&around),
+        Some(Command::Freeze(args)) => args.run(&around),
+        Some(Command::Forget(args)) => forget::run(args, &around),
         Some(Command::Check(args)) => check::run(args, &around),
         Some(Command::Try(args)) => trial::run(args, &around),
         Some(Command::Rules(args)) => rules::run(args, &around),

@@ -2,9 +2,11 @@
 
 use serde::Serialize;
 
-use super::render::{rule_list, words};
+use super::reach::{Reach, astray};
+use super::render::{exceptions, rule_list, words};
 use super::{Failure, Surroundings, json, say};
 use crate::config::builtin::packs;
+use crate::control::protocol::{Answer, Question};
 use crate::control::wire::Safe;
 use crate::daemon::Rules;
 use crate::engine::rule::{Origin, Rule};
@@ -16,15 +18,19 @@ use crate::sys::users::Users;
 Examples:
   beadle rules
   beadle rules test-runners      a built-in pack as it is written: a start for rules of your own
+  beadle rules --exceptions      what the running daemon never minds; `beadle forget` takes it back
 
 To change a built-in rule, write a rule of its name: it takes its place. `builtin: none` switches all of them off.")]
 pub(super) struct Args {
     /// A built-in pack, to be printed
     pack: Option<String>,
 
-    /// Print the list as one JSON object
-    #[arg(long)]
-    json: bool,
+    /// What rules never mind, because a person said `beadle allow`
+    #[arg(long, conflicts_with = "pack")]
+    exceptions: bool,
+
+    #[command(flatten)]
+    reach: Reach,
 }
 
 /// A rule in the list.
@@ -38,6 +44,8 @@ pub(super) struct Listed {
     pub(super) origin: Safe,
     /// What happens, in words.
     pub(super) ladder: String,
+    /// Which answers people may give.
+    pub(super) answers: Vec<&'static str>,
     /// When it is judged, in words; absent is always.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) when: Option<String>,
@@ -49,6 +57,9 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<(), Failure> {
     if let Some(name) = &args.pack {
         return print(name);
     }
+    if args.exceptions {
+        return list_exceptions(args, around);
+    }
     let home = around.config_home.clone();
     let loaded = Rules::new(None, home, around.uid, None)
         .load(&Users::default())
@@ -59,7 +70,7 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<(), Failure> {
         .iter()
         .map(|rule| Listed::of(rule))
         .collect();
-    if args.json {
+    if args.reach.json {
         say(&json(&rules));
         return Ok(());
     }
@@ -87,6 +98,20 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Asks the daemon: it alone knows what is in force.
+fn list_exceptions(args: &Args, around: &Surroundings) -> Result<(), Failure> {
+    let Answer::Exceptions { exceptions: found } = args.reach.ask(&Question::Exceptions, around)?
+    else {
+        return Err(astray());
+    };
+    if args.reach.json {
+        say(&json(&found));
+    } else {
+        say(&exceptions(&found, around.out));
+    }
+    Ok(())
+}
+
 fn print(name: &str) -> Result<(), Failure> {
     let Some(pack) = packs().iter().find(|pack| pack.name == name) else {
         let known: Vec<&str> = packs().iter().map(|pack| pack.name).collect();
@@ -107,6 +132,7 @@ impl Listed {
             mode: Safe::word(rule.mode.word()),
             origin: origin(&rule.origin),
             ladder: words::course(rule),
+            answers: rule.replies.may.iter().map(|it| it.word()).collect(),
             when: words::condition(&rule.gates),
             about: rule.about.as_deref().map(Safe::word),
         }

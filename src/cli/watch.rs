@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-use super::{Failure, Surroundings};
+use super::{BAD_RULES, Failure, Surroundings};
 use crate::daemon::{self, AccountingChoice, LogForm, Options, StartError, TierChoice};
 use crate::engine::process::Pid;
 use crate::engine::rule::Mode;
@@ -96,6 +96,11 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<(), Failure> {
     };
     daemon::watch(&options).map_err(|error| match error {
         StartError::Rules(refusal) => Failure::rules(&refusal, around),
+        // It says what is to be left alone, as rules do.
+        error @ StartError::Exceptions(_) => Failure {
+            code: BAD_RULES,
+            ..Failure::from(error)
+        },
         error => Failure::from(error),
     })
 }

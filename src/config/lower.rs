@@ -12,6 +12,7 @@ use super::raw::rule::RuleDraft;
 use super::source::Marked;
 use super::words::nearest;
 use super::{Request, builtin, doubt};
+use crate::engine::answer::Replies;
 use crate::engine::matcher::{Field, Matcher};
 use crate::engine::rule::{
     Breaker, Channels, Clause, Keeping, Metric, Mode, Origin, Rule, RuleName, RuleSet, Scope,
@@ -43,16 +44,28 @@ pub(super) fn lower(
         drafts.clear();
     }
     let breaker = whole.breaker.settle();
+    // Root's rules are an administrator's; anybody else's are one's own.
+    let replies = match request.uid {
+        0 => Replies::usual(),
+        _ => Replies::all(),
+    };
     let mut rules = Rules::default();
     for (pack, draft) in built_in(whole.builtin.as_ref(), request, findings) {
         let mode = Mode::Nudge.min(request.mode.unwrap_or(Mode::Nudge));
-        rules.extend(draft.built_in(pack, mode, breaker, findings));
+        let terms = Terms {
+            mode,
+            cap: mode,
+            breaker,
+            replies: replies.clone(),
+        };
+        rules.extend(draft.built_in(pack, &terms, findings));
     }
     let mode = request.mode.or(whole.mode).unwrap_or(Mode::Nudge);
     let terms = Terms {
         mode,
         cap: request.mode.unwrap_or(Mode::Enforce),
         breaker,
+        replies: replies.clone(),
     };
     for draft in drafts {
         if draft.enabled == Some(false) {
@@ -81,6 +94,7 @@ struct Terms {
     mode: Mode,
     cap: Mode,
     breaker: Breaker,
+    replies: Replies,
 }
 
 /// The rules so far, in the order they were written; names are unique.
@@ -221,6 +235,11 @@ impl RuleDraft {
         } else {
             base.ladder.clone()
         };
+        let answers = if given("answers") {
+            self.answers.take()
+        } else {
+            base.answers.clone()
+        };
         let on_close = if given("on_close") {
             self.on_close.take()
         } else {
@@ -240,6 +259,7 @@ impl RuleDraft {
             keep,
             ladder,
             on_close,
+            answers,
             ..self
         }
     }
@@ -252,19 +272,14 @@ impl RuleDraft {
             line: name.spot.line(),
         };
         let mode = self.mode.unwrap_or(terms.mode).min(terms.cap);
-        self.settle(&name, origin, mode, terms.breaker, findings)
+        self.settle(&name, origin, mode, terms, findings)
     }
 
     /// A built-in rule: it never does more than nudge.
-    fn built_in(
-        self,
-        pack: &'static str,
-        mode: Mode,
-        breaker: Breaker,
-        findings: &mut Findings,
-    ) -> Option<Rule> {
+    fn built_in(self, pack: &'static str, terms: &Terms, findings: &mut Findings) -> Option<Rule> {
         let name = self.name.clone()?;
-        let mut rule = self.settle(&name, Origin::Builtin { pack }, mode, breaker, findings)?;
+        let origin = Origin::Builtin { pack };
+        let mut rule = self.settle(&name, origin, terms.mode, terms, findings)?;
         rule.ladder = nudge_only();
         Some(rule)
     }
@@ -275,7 +290,7 @@ impl RuleDraft {
         name: &Marked<String>,
         origin: Origin,
         mode: Mode,
-        breaker: Breaker,
+        terms: &Terms,
         findings: &mut Findings,
     ) -> Option<Rule> {
         if !self.given.contains(&"limits") {
@@ -306,8 +321,12 @@ impl RuleDraft {
             keep: self.keep.unwrap_or_default(),
             ladder,
             cooldown: self.cooldown.unwrap_or(COOLDOWN),
-            breaker,
+            breaker: terms.breaker,
             on_close: self.on_close,
+            replies: Replies {
+                may: self.answers.unwrap_or_else(|| terms.replies.may.clone()),
+                extensions: terms.replies.extensions,
+            },
         })
     }
 }
@@ -473,10 +492,13 @@ mod tests {
         let node = yaml::parse(&source, &mut findings).unwrap();
         let mut reader = Reader::new(&source, &Nobody, 0, &mut findings);
         let draft = document::read(&node, &mut reader).rules.remove(0);
-        let breaker = Breaker::default();
-        let rule = draft
-            .built_in("pack", Mode::Nudge, breaker, &mut findings)
-            .unwrap();
+        let terms = Terms {
+            mode: Mode::Nudge,
+            cap: Mode::Nudge,
+            breaker: Breaker::default(),
+            replies: Replies::usual(),
+        };
+        let rule = draft.built_in("pack", &terms, &mut findings).unwrap();
         assert_eq!(rule.mode, Mode::Nudge);
         assert_eq!(rule.ladder, nudge_only());
         assert!(findings.settle().unwrap().is_empty());

@@ -136,6 +136,11 @@ fn value(shape: Shape) -> Value {
         Shape::WordsOrList(words) => json!({
             "anyOf": [{ "enum": words }, one_or_many(&json!({ "type": "string" }))],
         }),
+        Shape::WordsOrThese(alone, words) => {
+            let these = json!({ "enum": words });
+            let list = json!({ "type": "array", "items": these });
+            json!({ "anyOf": [{ "enum": alone }, these, list] })
+        }
         Shape::Names => json!({
             "type": "object",
             "minProperties": 1,

@@ -75,6 +75,8 @@ pub(super) enum Shape {
     Scope,
     /// One of these words, or a list of any text.
     WordsOrList(&'static [&'static str]),
+    /// One of the first words alone, or any of the others, or a list of these.
+    WordsOrThese(&'static [&'static str], &'static [&'static str]),
     /// A map from names to texts.
     Names,
     /// The map of this table.

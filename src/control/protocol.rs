@@ -12,7 +12,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::wire::{History, Judged, Pause, Ps, Safe, Status, Story, Why};
+use super::wire::{Exception, History, Judged, Pause, Ps, Replied, Safe, Status, Story, Why};
+use crate::engine::answer::{Declined, Reply};
 use crate::engine::process::Uid;
 
 /// The version spoken here.
@@ -58,6 +59,21 @@ pub enum Question {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         rule: Option<String>,
     },
+    /// An answer to an incident.
+    Reply {
+        /// What.
+        reply: ReplyWord,
+        /// To which.
+        #[serde(flatten)]
+        whom: Whom,
+    },
+    /// Take exceptions back: all of these, or none.
+    Forget {
+        /// Numbers of exceptions, or names of rules.
+        which: Vec<String>,
+    },
+    /// What do rules never mind, because a person said so?
+    Exceptions,
     /// What became of incidents?
     History(Search),
     /// What is the whole story of one?
@@ -65,6 +81,43 @@ pub enum Question {
         /// Its number.
         incident: u64,
     },
+}
+
+/// The answers to an incident.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReplyWord {
+    /// Stop it now: TERM, and KILL after 10 s.
+    Stop,
+    /// Leave it alone for 30 minutes.
+    Extend,
+    /// Never mind it again.
+    Allow,
+    /// Have it stand still until somebody says more.
+    Freeze,
+}
+
+impl From<ReplyWord> for Reply {
+    fn from(word: ReplyWord) -> Self {
+        match word {
+            ReplyWord::Stop => Self::Stop,
+            ReplyWord::Extend => Self::Extend,
+            ReplyWord::Allow => Self::Allow,
+            ReplyWord::Freeze => Self::Freeze,
+        }
+    }
+}
+
+/// Which incident is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Whom {
+    /// The one of this number.
+    Incident(u64),
+    /// The one whose tree this process belongs to.
+    Pid(u32),
+    /// Whichever of the two this number means; where it may mean both, neither.
+    Number(u64),
 }
 
 /// Which incidents are asked for. What is absent does not matter.
@@ -98,6 +151,21 @@ pub enum Answer {
     Pauses {
         /// Those.
         pauses: Vec<Pause>,
+    },
+    /// To `reply`.
+    Replied(Replied),
+    /// To `forget`: those that are gone.
+    Forgotten {
+        /// Those.
+        exceptions: Vec<Exception>,
+        /// Why they are back once beadle ends; absent where that is kept.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unkept: Option<Safe>,
+    },
+    /// To `exceptions`.
+    Exceptions {
+        /// All there are.
+        exceptions: Vec<Exception>,
     },
     /// To `history`.
     History(History),
@@ -136,6 +204,8 @@ pub enum RefusalKind {
     Stopping,
     /// History cannot be kept, or read.
     NoHistory,
+    /// The answer is not taken, and why.
+    Declined,
 }
 
 impl Refusal {
@@ -169,6 +239,29 @@ impl Refusal {
             RefusalKind::NotFound,
             format!("no rule is called `{rule}`: `beadle status` lists them"),
         )
+    }
+}
+
+impl From<&Declined> for Refusal {
+    fn from(declined: &Declined) -> Self {
+        let kind = match declined {
+            Declined::NoIncident(_)
+            | Declined::NoCase(_)
+            | Declined::Nothing(_)
+            | Declined::NoException(_)
+            | Declined::NoneOf(_) => RefusalKind::NotFound,
+            Declined::NotYours(_) => RefusalKind::NotYours,
+            Declined::Either(_)
+            | Declined::Several { .. }
+            | Declined::NotAllowed { .. }
+            | Declined::Enough { .. }
+            | Declined::Observes { .. }
+            | Declined::Paused { .. }
+            | Declined::Protected(_)
+            | Declined::Unplaced(_)
+            | Declined::TooMany => RefusalKind::Declined,
+        };
+        Self::new(kind, declined.to_string())
     }
 }
 
@@ -236,6 +329,13 @@ impl Answer {
                 pauses.retain(your_pause);
                 Self::Pauses { pauses }
             }
+            // Who may answer and forget, the judge has seen to.
+            Self::Replied(replied) => Self::Replied(replied),
+            Self::Forgotten { exceptions, unkept } => Self::Forgotten { exceptions, unkept },
+            Self::Exceptions { mut exceptions } => {
+                exceptions.retain(|it| yours(Some(it.owner)) || yours(Some(it.by)));
+                Self::Exceptions { exceptions }
+            }
             Self::History(mut history) => {
                 history.incidents.retain(|kept| yours(kept.owner));
                 Self::History(history)
@@ -299,258 +399,4 @@ pub fn decode<T: DeserializeOwned>(line: &[u8]) -> Result<T, Refusal> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::control::wire::{Daemon, Evidence, Finding, Kept, State, Subject};
-
-    const ANN: Uid = Uid(1000);
-    const BOB: Uid = Uid(1001);
-    const WATCHER: Uid = Uid(900);
-
-    fn unit(owner: Option<Uid>) -> Judged {
-        Judged {
-            subject: Subject {
-                rule: Safe::word("r"),
-                about: None,
-                scope: Safe::word("tree"),
-                label: None,
-                root: 7,
-                key: Safe::word("7:70"),
-                program: Safe::word("p"),
-                command: Safe::word("p --password"),
-                cwd: None,
-                owner: owner.map(|Uid(id)| id),
-                audience: None,
-                tty: None,
-            },
-            finding: Finding {
-                verdict: Safe::word("clear"),
-                paused: None,
-                when: Vec::new(),
-            },
-            nearness: 0.5,
-            incident: None,
-            evidence: Evidence::default(),
-        }
-    }
-
-    fn pause(by: Uid) -> Pause {
-        Pause {
-            by: by.0,
-            rule: None,
-            left: Some(60.0),
-        }
-    }
-
-    fn units() -> Vec<Judged> {
-        [Some(ANN), Some(BOB), None].map(unit).to_vec()
-    }
-
-    fn status() -> Answer {
-        Answer::Status(Status {
-            daemon: Daemon {
-                version: Safe::word("0"),
-                pid: 1,
-                owner: WATCHER.0,
-                up: 1.0,
-                config: vec![],
-                leash: None,
-                deaf: None,
-                faults: vec![],
-            },
-            mode: Safe::word("nudge"),
-            tier: Safe::word("scan"),
-            gaps: 0,
-            processes: 3,
-            pending: 0,
-            rules: vec![],
-            units: 3,
-            incidents: units(),
-            pauses: [ANN, BOB].map(pause).to_vec(),
-        })
-    }
-
-    fn why(owner: Option<Uid>) -> Answer {
-        Answer::Why(Why {
-            pid: 7,
-            key: None,
-            program: None,
-            command: None,
-            owner: owner.map(|Uid(id)| id),
-            above: vec![],
-            standing: None,
-            rules: vec![],
-            notes: [("n".to_owned(), Safe::word("x"))].into(),
-        })
-    }
-
-    #[test]
-    fn owners_see_their_own_and_root_and_the_daemons_user_see_all() {
-        for (peer, seen) in [
-            (ANN, 1),
-            (BOB, 1),
-            (Uid(5), 0),
-            (Uid::ROOT, 3),
-            (WATCHER, 3),
-        ] {
-            let ps = Answer::Ps(Ps {
-                units: units(),
-                more: 0,
-            });
-            let Answer::Ps(ps) = ps.for_peer(peer, WATCHER) else {
-                panic!("another answer")
-            };
-            assert_eq!(ps.units.len(), seen, "{peer}");
-            let Answer::Status(status) = status().for_peer(peer, WATCHER) else {
-                panic!("another answer")
-            };
-            assert_eq!(status.incidents.len(), seen, "{peer}");
-            assert_eq!(status.pauses.len(), seen.min(2), "{peer}");
-        }
-    }
-
-    #[test]
-    fn somebody_elses_process_is_not_explained() {
-        let kind = |answer: Answer| match answer {
-            Answer::Refused(refusal) => Some(refusal.kind),
-            _ => None,
-        };
-        let refused = Some(RefusalKind::NotYours);
-        assert_eq!(kind(why(Some(BOB)).for_peer(ANN, WATCHER)), refused);
-        assert_eq!(kind(why(None).for_peer(ANN, WATCHER)), refused);
-        assert_eq!(kind(why(Some(ANN)).for_peer(ANN, WATCHER)), None);
-        assert_eq!(kind(why(None).for_peer(Uid::ROOT, WATCHER)), None);
-        let Answer::Why(own) = why(Some(ANN)).for_peer(ANN, WATCHER) else {
-            panic!("another answer")
-        };
-        assert!(own.notes.is_empty());
-    }
-
-    fn kept(owner: Option<Uid>) -> Kept {
-        Kept {
-            id: 3,
-            began: Safe::word("t"),
-            last: Safe::word("t"),
-            boot: Safe::word("b"),
-            this_boot: true,
-            state: State::Closed,
-            how: Some(Safe::word("ended")),
-            rule: Safe::word("r"),
-            root: 7,
-            key: Safe::word("7:70"),
-            program: Safe::word("p"),
-            command: Safe::word("p"),
-            owner: owner.map(|Uid(id)| id),
-            signal: None,
-            signalled: 0,
-            killed: 0,
-            parts: vec![],
-        }
-    }
-
-    fn show(owner: Option<Uid>) -> Answer {
-        Answer::Show(Box::new(Story {
-            kept: kept(owner),
-            entries: vec![],
-            certificates: vec![],
-            left_out: 1,
-        }))
-    }
-
-    fn history() -> History {
-        History {
-            incidents: [Some(ANN), Some(BOB), None].map(kept).to_vec(),
-            ..History::default()
-        }
-    }
-
-    #[test]
-    fn the_past_of_others_is_theirs() {
-        for (peer, seen) in [(ANN, 1), (Uid(5), 0), (Uid::ROOT, 3), (WATCHER, 3)] {
-            let Answer::History(told) = Answer::History(history()).for_peer(peer, WATCHER) else {
-                panic!("another answer")
-            };
-            assert_eq!(told.incidents.len(), seen, "{peer}");
-        }
-        let refused = |owner, peer| match show(owner).for_peer(peer, WATCHER) {
-            Answer::Refused(refusal) => Some(refusal.kind),
-            _ => None,
-        };
-        let not_yours = Some(RefusalKind::NotYours);
-        assert_eq!(refused(Some(BOB), ANN), not_yours);
-        assert_eq!(refused(None, ANN), not_yours);
-        assert_eq!(refused(Some(ANN), ANN), None);
-        assert_eq!(refused(None, Uid::ROOT), None);
-    }
-
-    #[test]
-    fn a_long_list_is_cut_after_it_is_pruned() {
-        let mut many = vec![unit(Some(BOB)); MOST_UNITS];
-        many.extend(vec![unit(Some(ANN)); MOST_UNITS + 3]);
-        let ps = Answer::Ps(Ps {
-            units: many,
-            more: 0,
-        });
-        let Answer::Ps(ps) = ps.for_peer(ANN, WATCHER) else {
-            panic!("another answer")
-        };
-        assert_eq!((ps.units.len(), ps.more), (MOST_UNITS, 3));
-        assert!(encode(&Answer::Ps(ps)).len() < LONGEST_ANSWER);
-    }
-
-    #[test]
-    fn what_is_said_is_what_is_heard() {
-        let questions = [
-            Question::Status,
-            Question::Ps,
-            Question::Why { pid: 4711 },
-            Question::Pause {
-                span: Some(1800),
-                rule: Some("py\ntest".to_owned()),
-            },
-            Question::Resume { rule: None },
-            Question::History(Search::default()),
-            Question::History(Search {
-                pid: Some(7),
-                rule: Some("r".to_owned()),
-                within: Some(60),
-                most: Some(5),
-            }),
-            Question::Show { incident: 3 },
-        ];
-        for question in questions {
-            let line = encode(&question);
-            assert_eq!(
-                line.iter().position(|&byte| byte == b'\n'),
-                Some(line.len() - 1)
-            );
-            assert_eq!(decode::<Question>(&line), Ok(question));
-        }
-        let answers = [
-            status(),
-            why(Some(ANN)),
-            Answer::Ps(Ps {
-                units: units(),
-                more: 4,
-            }),
-            Answer::Pauses {
-                pauses: vec![pause(ANN)],
-            },
-            Refusal::no_process(7).into(),
-            Answer::History(history()),
-            show(Some(ANN)),
-        ];
-        for answer in answers {
-            assert_eq!(decode::<Answer>(&encode(&answer)), Ok(answer));
-        }
-    }
-
-    #[test]
-    fn another_version_is_told_as_such_whatever_else_it_says() {
-        let refused = decode::<Question>(b"{\"v\":9,\"ask\":\"dance\"}\n").unwrap_err();
-        assert_eq!(refused.kind, RefusalKind::Version);
-        // What a newer client adds to a question that we know does no harm.
-        let line = b"{\"v\":1,\"ask\":\"why\",\"pid\":7,\"color\":\"red\"}\n";
-        assert_eq!(decode::<Question>(line), Ok(Question::Why { pid: 7 }));
-    }
-}
+mod tests;

@@ -24,6 +24,8 @@ pub(super) enum Part {
     History,
     /// Keeping a record of what is about to be done.
     Intent,
+    /// Keeping what people have allowed.
+    Exceptions,
     /// Leaving word to the next beadle.
     Legacy,
     /// A program that was run, or a manager that was asked.
@@ -44,6 +46,7 @@ impl Part {
             Self::Store => "store",
             Self::History => "history",
             Self::Intent => "record of intent",
+            Self::Exceptions => "exceptions",
             Self::Legacy => "legacy",
             Self::Errand => "errand",
             Self::Unfinished => "unfinished act",

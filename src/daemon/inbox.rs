@@ -9,6 +9,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::control::server::Ask;
 use crate::engine::decision::Input;
+use crate::engine::process::Uid;
 use crate::engine::units::Mono;
 use crate::store::numbers::Block;
 use crate::sys::clock::Clock;
@@ -26,6 +27,10 @@ pub(super) enum Mail {
     Ask(Ask),
     /// Whether more incident numbers could be reserved.
     Reserved(Result<Block, String>),
+    /// Whether exceptions could be kept.
+    Excepted(Result<(), String>),
+    /// What a user who is about to answer is called.
+    Person(Uid, Option<String>),
     /// Whether history could be kept.
     History(Result<(), String>),
     /// The rule files changed, or somebody asked for it.

@@ -21,6 +21,7 @@ use crate::store::legacy::Shelf;
 use crate::store::numbers::{Block, Numbers};
 use crate::sys::clock::Clock;
 
+use super::exceptions::Exceptions;
 use super::faults::Part;
 use super::historian::Place;
 use super::inbox::{Mail, Post};
@@ -72,6 +73,15 @@ impl Places {
     }
 }
 
+impl Places {
+    /// The folder of what outlives a reboot, and how it is made.
+    fn state(&self) -> Option<Place> {
+        let folder = self.state.clone()?;
+        let mode = self.mode;
+        Some(Place { folder, mode })
+    }
+}
+
 /// What was found where things are kept.
 #[derive(Debug)]
 pub(super) struct Opened {
@@ -84,6 +94,8 @@ pub(super) struct Opened {
     pub(super) unfinished: Vec<Record>,
     /// Where history is kept, if it can be.
     pub(super) history: Option<Place>,
+    /// What people said that rules never mind, unless that cannot be read.
+    pub(super) exceptions: Result<Exceptions, StoreError>,
     /// What an earlier beadle of this boot left.
     pub(super) legacy: Option<Legacy>,
 }
@@ -119,10 +131,7 @@ impl Keeper {
     pub(super) fn open(places: &Places, boot: &str, post: &Post) -> Opened {
         let mut faults = Vec::new();
         let otherwise = wall_number(Clock.wall());
-        let mut history = places.state.clone().map(|folder| Place {
-            folder,
-            mode: places.mode,
-        });
+        let mut history = places.state();
         let opened = match &places.state {
             Some(folder) => Numbers::open(folder, places.mode, otherwise).map_err(|error| {
                 if let StoreError::Busy { .. } | StoreError::Foreign { .. } = error {
@@ -133,6 +142,9 @@ impl Keeper {
             }),
             None => Err(NO_PLACE.to_owned()),
         };
+        // Whoever has the numbers has the folder.
+        let trouble = opened.as_ref().err().map(String::as_str);
+        let exceptions = Exceptions::open(places.state().as_ref(), trouble, post);
         let (numbers, block) = match opened {
             Ok((numbers, block)) => (Some(Arc::new(numbers)), block),
             Err(why) => {
@@ -187,6 +199,7 @@ impl Keeper {
             faults,
             unfinished,
             history,
+            exceptions,
             legacy,
         }
     }

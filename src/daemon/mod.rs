@@ -19,6 +19,7 @@
 //! | `rules` | rule files |
 //! | `changes` | when they change |
 //! | `errands` | programs that are run for an incident, and all that they are told |
+//! | `exceptions` | what people said that rules never mind |
 //! | `faults` | what does not work, while the watch goes on |
 //! | `service` | what the service manager is told |
 //! | `tidy` | when free memory is given back |
@@ -32,6 +33,8 @@ mod changes;
 mod elsewhere;
 #[cfg(target_os = "linux")]
 mod errands;
+#[cfg(target_os = "linux")]
+mod exceptions;
 #[cfg(target_os = "linux")]
 mod faults;
 #[cfg(target_os = "linux")]

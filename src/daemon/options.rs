@@ -9,6 +9,7 @@ use crate::config::{self, Refusal};
 use crate::control::socket::ClaimError;
 use crate::engine::process::Pid;
 use crate::engine::rule::Mode;
+use crate::store::StoreError;
 use crate::sys::service::notify::Given;
 
 /// How the watch is to run.
@@ -81,6 +82,11 @@ pub enum StartError {
     /// The rules are refused.
     #[error("{}", .0.render(config::Paint::Plain))]
     Rules(Refusal),
+    /// What people have allowed cannot be read.
+    #[error(
+        "{0}; it says what is to be left alone, so nothing begins without it: mend the file, or move it away"
+    )]
+    Exceptions(StoreError),
     /// The socket cannot be had.
     #[error(transparent)]
     Socket(#[from] ClaimError),
@@ -131,7 +137,7 @@ impl StartError {
     /// The exit code that says which kind it is: 78 for bad rules (as in sysexits), 1 for the rest.
     pub fn code(&self) -> ExitCode {
         match self {
-            Self::Rules(_) => ExitCode::from(78),
+            Self::Rules(_) | Self::Exceptions(_) => ExitCode::from(78),
             Self::Socket(_)
             | Self::Proc { .. }
             | Self::Thread { .. }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::engine::answer::{Declined, Exception, Granted};
 use crate::engine::decision::{Decision, Input, Notice};
 use crate::engine::facts::Question;
 use crate::engine::units::Mono;
@@ -45,6 +46,10 @@ pub(super) enum Aftermath {
     Tell(Notice),
     /// A part does not work.
     Fault(Part, String),
+    /// These exceptions are to be kept.
+    Keep(Vec<Exception>),
+    /// A person has answered, and this came of it.
+    Reply(Result<Granted, Declined>),
 }
 
 impl Shells {
@@ -132,6 +137,8 @@ impl Shells {
             Decision::Run(errand) => self.errands.run(&errand, self.clock.now()),
             Decision::Recall(id) => self.pursuer.recall(id),
             Decision::Tell(notice) => return Aftermath::Tell(notice),
+            Decision::Reply(came) => return Aftermath::Reply(came),
+            Decision::Keep(exceptions) => return Aftermath::Keep(exceptions),
         }
         Aftermath::Done
     }

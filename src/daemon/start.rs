@@ -2,11 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config;
-use crate::control::server;
+use crate::control::protocol::Question;
+use crate::control::server::{self, Ask};
 use crate::control::socket::{self, Access, Claim};
 use crate::engine::account::Accounting;
 use crate::engine::decision::{Hearing, Input};
@@ -35,7 +37,7 @@ use super::service::Service;
 use super::shells::Shells;
 use super::unfinished::Unfinished;
 use super::voice::Voice;
-use super::watch::{Standing, Watch};
+use super::watch::{Records, Standing, Watch};
 
 /// Watches until told to stop.
 pub fn watch(options: &Options) -> Result<(), StartError> {
@@ -76,10 +78,16 @@ fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
         faults,
         unfinished,
         history,
+        exceptions,
         legacy,
     } = Keeper::open(&places(options, user), &boot, &post);
+    let exceptions = exceptions.map_err(StartError::Exceptions)?;
+    inbox.defer(Input::Exceptions(exceptions.all()));
     let keeping = loaded.rules.keeping;
-    let historian = Historian::new(history, keeping, &boot, options.only_under, &post);
+    let records = Records {
+        historian: Historian::new(history, keeping, &boot, options.only_under, &post),
+        exceptions,
+    };
     let groups = groups(options.accounting);
     let clients = clients(options, user);
     let managers = clients.managers();
@@ -115,7 +123,7 @@ fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
         boot: boot.trim().to_owned(),
     };
     let service = Service::new(&options.service, standing.began);
-    let mut watch = Watch::new(judge, shells, voice, historian, service, standing, post);
+    let mut watch = Watch::new(judge, shells, voice, records, service, standing, post);
     watch.remember(faults, Unfinished::look(&unfinished, &frozen));
     watch.hear_changes(&loaded.watch);
     Ok((watch, inbox))
@@ -212,12 +220,28 @@ fn serve(
     let post = post.clone();
     tokio::spawn(async move {
         while let Some(ask) = asked.recv().await {
-            if post.send(Mail::Ask(ask)).is_err() {
+            if let Question::Reply { .. } = ask.question {
+                tokio::spawn(introduce(ask, post.clone()));
+            } else if post.send(Mail::Ask(ask)).is_err() {
                 return;
             }
         }
     });
     Ok(())
+}
+
+/// How long it may take to learn what somebody is called: a directory may be far away.
+const NAMING: Duration = Duration::from_secs(1);
+
+/// Passes on the answer of a person, and before it what that person is called, as far as it can be learnt soon.
+async fn introduce(ask: Ask, post: Post) {
+    let user = ask.peer.uid;
+    let named = tokio::task::spawn_blocking(move || Users::default().name_of(user.0));
+    if let Ok(Ok(name)) = tokio::time::timeout(NAMING, named).await {
+        // The loop is gone: nobody listens any more.
+        let _ = post.send(Mail::Person(user, name));
+    }
+    let _ = post.send(Mail::Ask(ask));
 }
 
 fn hear_signals(post: &Post) -> Result<(), StartError> {

@@ -3,6 +3,7 @@
 //! **Invariants.** Nothing here blocks: every sink has a thread of its own behind a bounded queue, and what does not
 //! fit is counted and said. Every line is rendered from the same entry, whatever sink it goes to.
 
+use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use jiff::tz::TimeZone;
 use crate::cli::render::{Entry, Paint, line, message};
 use crate::control::wire::Safe;
 use crate::engine::decision::{Notice, What};
+use crate::engine::process::Uid;
 use crate::engine::rule::{Channels, Mode};
 use crate::engine::warrant::{Report, Warrant};
 use crate::sys::clock::Clock;
@@ -36,6 +38,8 @@ pub(super) struct Voice {
     nudger: Nudger,
     /// Losses that were told of already, by sink.
     told: Vec<(&'static str, u64)>,
+    /// What those are called who have answered.
+    people: BTreeMap<u32, String>,
 }
 
 impl Voice {
@@ -64,6 +68,7 @@ impl Voice {
             log,
             nudger,
             told: Vec::new(),
+            people: BTreeMap::new(),
         })
     }
 
@@ -73,6 +78,14 @@ impl Voice {
         let _missing = self.nudger.switch(wanted(self.form, channels));
     }
 
+    /// Somebody who is about to answer is called so.
+    pub(super) fn meet(&mut self, Uid(user): Uid, name: Option<String>) {
+        match name {
+            Some(name) => drop(self.people.insert(user, name)),
+            None => drop(self.people.remove(&user)),
+        }
+    }
+
     /// The wall clock, for text.
     pub(super) fn wall(&self) -> Zoned {
         self.clock.wall().to_zoned(TimeZone::system())
@@ -80,7 +93,9 @@ impl Voice {
 
     /// Tells what the judge wants told; what was told, and how.
     pub(super) fn notice(&mut self, notice: &Notice, wall: &Zoned) -> Entry {
-        let mut entry = Entry::notice(notice, wall);
+        let entry = Entry::notice(notice, wall);
+        let name = |user: u32| self.people.get(&user).map(|name| Safe::word(name));
+        let mut entry = entry.named(name);
         // In `observe` nobody is told; it is recorded that they would have been.
         if let (What::Nudge { .. }, Mode::Nudge | Mode::Enforce) = (&notice.what, notice.mode) {
             let mut by: Vec<Safe> = self.nudger.recorder().map(Safe::word).into_iter().collect();

@@ -4,33 +4,28 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::tz::TimeZone;
-
 use crate::cli::render::Entry;
 use crate::cli::render::entry::{Start, StartRule};
-use crate::control::protocol::{self, Question, RefusalKind};
-use crate::control::server::Ask;
 use crate::control::socket::Claim;
-use crate::control::wire::{self, Safe};
-use crate::engine::decision::{Answer, Decision, Hearing, Input, Notice, What, Wish};
-use crate::engine::facts::Facts;
+use crate::control::wire::Safe;
+use crate::engine::answer::{Declined, Granted};
+use crate::engine::decision::{Decision, Hearing, Input, Notice, What};
 use crate::engine::judge::Judge;
 use crate::engine::legacy::Legacy;
 use crate::engine::process::{Pid, Uid};
 use crate::engine::units::Mono;
 use crate::engine::warrant::{Order, Outcome, Report, Warrant};
 use crate::store::numbers::Block;
-use crate::sys::clock::Clock;
 use crate::sys::events::Deafness;
 use crate::sys::users::Users;
 
 use super::changes::Changes;
+use super::exceptions::Exceptions;
 use super::faults::{Edge, Faults, Part};
 use super::historian::Historian;
 use super::inbox::{Inbox, Mail, Post};
 use super::inquiries::Inquiries;
 use super::pursue::Heard;
-use super::recall::{Inquiry, Standpoint};
 use super::rules::Rules;
 use super::service::Service;
 use super::shells::{Aftermath, Shells};
@@ -38,6 +33,7 @@ use super::tidy::Tidy;
 use super::unfinished::Unfinished;
 use super::voice::Voice;
 
+mod answers;
 mod reload;
 mod standing;
 
@@ -58,6 +54,16 @@ pub(super) struct Standing {
     pub(super) boot: String,
 }
 
+/// What is kept for later.
+#[derive(Debug)]
+pub(super) struct Records {
+    pub(super) historian: Historian,
+    pub(super) exceptions: Exceptions,
+}
+
+/// What came of a person's answer.
+type Came = Result<Granted, Declined>;
+
 /// Whether to go on.
 enum Next {
     On,
@@ -71,6 +77,7 @@ pub(super) struct Watch {
     shells: Shells,
     voice: Voice,
     historian: Historian,
+    exceptions: Exceptions,
     service: Service,
     faults: Faults,
     standing: Standing,
@@ -91,11 +98,15 @@ impl Watch {
         judge: Judge,
         shells: Shells,
         voice: Voice,
-        historian: Historian,
+        records: Records,
         service: Service,
         standing: Standing,
         post: Post,
     ) -> Self {
+        let Records {
+            historian,
+            exceptions,
+        } = records;
         let faults = Faults::default();
         let tidy = Tidy::from(standing.began);
         Self {
@@ -103,6 +114,7 @@ impl Watch {
             shells,
             voice,
             historian,
+            exceptions,
             service,
             faults,
             standing,
@@ -171,7 +183,12 @@ impl Watch {
             Mail::Input(input) => self.step(input, inbox),
             Mail::Heard(heard) => self.hear(heard, inbox),
             Mail::Ask(ask) => self.answer(ask, inbox),
+            Mail::Person(uid, name) => self.voice.meet(uid, name),
             Mail::Reserved(reserved) => self.reserved(reserved, inbox),
+            Mail::Excepted(kept) => match self.exceptions.written(kept) {
+                Ok(()) => self.works(Part::Exceptions),
+                Err(text) => self.fault(Part::Exceptions, &text),
+            },
             Mail::History(Ok(())) => self.works(Part::History),
             Mail::History(Err(text)) => self.fault(Part::History, &text),
             Mail::Reload => self.reload(inbox),
@@ -181,7 +198,13 @@ impl Watch {
     }
 
     fn step(&mut self, input: Input, inbox: &mut Inbox) {
-        let mut over = None;
+        // Nobody waits for what came of it.
+        let _came = self.take_in(input, inbox);
+    }
+
+    /// Takes in one input; what came of it, where it is a person's answer.
+    fn take_in(&mut self, input: Input, inbox: &mut Inbox) -> Option<Came> {
+        let (mut over, mut came) = (None, None);
         if let Input::Report(report) = &input
             && let Some(warrant) = self.shells.settled(report.warrant)
         {
@@ -219,12 +242,16 @@ impl Watch {
                 | Decision::Prepare(_)
                 | Decision::Run(_)
                 | Decision::Recall(_)
+                | Decision::Reply(_)
+                | Decision::Keep(_)
                 | Decision::Tell(_) => None,
             };
             match self.shells.carry_out(decision, inbox) {
                 Aftermath::Done => {}
                 Aftermath::Tell(notice) => self.tell(&notice),
                 Aftermath::Fault(part, text) => self.fault(part, &text),
+                Aftermath::Reply(reply) => came = Some(reply),
+                Aftermath::Keep(exceptions) => self.exceptions.keep(exceptions),
             }
             // Written when it is under way: its certificate may be long, and the signal does not wait for it.
             if let Some(warrant) = carried.filter(|warrant| warrant.order != Order::Release) {
@@ -251,6 +278,7 @@ impl Watch {
         if looked {
             self.looked();
         }
+        came
     }
 
     /// Leaves word to the next beadle of how things stand.
@@ -275,9 +303,11 @@ impl Watch {
             What::Opened | What::Nudge { .. } | What::Withheld { .. } => {
                 self.judge.tree_of(notice.incident)
             }
-            What::Signal { .. } | What::Run { .. } | What::Ran { .. } | What::Closed { .. } => {
-                Vec::new()
-            }
+            What::Signal { .. }
+            | What::Answered { .. }
+            | What::Run { .. }
+            | What::Ran { .. }
+            | What::Closed { .. } => Vec::new(),
         };
         let kept = self.historian.entry(&entry, &tree, &wall);
         self.check_history(kept);
@@ -405,102 +435,6 @@ impl Watch {
         }
         if let Some(input) = input {
             self.step(input, inbox);
-        }
-    }
-
-    fn answer(&mut self, ask: Ask, inbox: &mut Inbox) {
-        if let Question::Why { pid } = ask.question
-            && let Some(question) = Pid::new(pid).and_then(|pid| self.judge.recall(pid))
-        {
-            self.inquiries.wait(question.pid, ask);
-            self.shells.learn(vec![question]);
-            return;
-        }
-        let answer = match ask.question {
-            Question::Status => {
-                self.check_unfinished();
-                protocol::Answer::Status(wire::Status::seen(&self.judge.view(), self.itself()))
-            }
-            Question::Ps => protocol::Answer::Ps(wire::Ps::from(&self.judge.view())),
-            Question::Why { pid } => self.why(pid, None),
-            Question::Pause { span, rule } => {
-                let span = span.map(Duration::from_secs);
-                self.wish(ask.peer.uid, rule, |rule| Wish::Pause { span, rule }, inbox)
-            }
-            Question::Resume { rule } => {
-                self.wish(ask.peer.uid, rule, |rule| Wish::Resume { rule }, inbox)
-            }
-            Question::History(search) => {
-                let from = self.standpoint(ask.peer.uid);
-                return self.historian.ask(Inquiry::List(search), from, ask.reply);
-            }
-            Question::Show { incident } => {
-                let from = self.standpoint(ask.peer.uid);
-                let inquiry = Inquiry::Show { incident };
-                return self.historian.ask(inquiry, from, ask.reply);
-            }
-        };
-        // Whoever asked has gone: nobody needs the answer.
-        let _ = ask.reply.send(answer);
-    }
-
-    fn why(&self, pid: u32, learnt: Option<&Facts>) -> protocol::Answer {
-        let explained = Pid::new(pid).and_then(|pid| self.judge.explain(pid, learnt));
-        match explained {
-            Some(explanation) => {
-                protocol::Answer::Why(wire::Why::seen(&explanation, self.shells.now()))
-            }
-            None => protocol::Refusal::no_process(pid).into(),
-        }
-    }
-
-    /// What has to be known to tell this user what was kept.
-    fn standpoint(&self, asking: Uid) -> Standpoint {
-        let units = self.judge.view().units;
-        let open = units.iter().filter_map(|unit| unit.incident.as_ref());
-        Standpoint {
-            whose: (asking != Uid::ROOT && asking != self.standing.user).then_some(asking),
-            boot: self.standing.boot.clone(),
-            now: Clock.wall(),
-            zone: TimeZone::system(),
-            open: open.map(|incident| incident.id.0).collect(),
-        }
-    }
-
-    fn wish(
-        &mut self,
-        by: Uid,
-        rule: Option<String>,
-        what: impl FnOnce(Option<crate::engine::rule::RuleName>) -> Wish,
-        inbox: &mut Inbox,
-    ) -> protocol::Answer {
-        let known = |name: &String| {
-            self.judge
-                .view()
-                .rules
-                .iter()
-                .any(|rule| *rule.name == **name)
-        };
-        if let Some(name) = rule.as_ref().filter(|name| !known(name)) {
-            return protocol::Refusal::no_rule(name).into();
-        }
-        if by != self.standing.user && by != Uid::ROOT && self.standing.user != Uid::ROOT {
-            return protocol::Refusal::new(
-                RefusalKind::NotYours,
-                "this beadle watches another user's processes",
-            )
-            .into();
-        }
-        self.step(
-            Input::Answer(Answer {
-                by,
-                what: what(rule.map(Into::into)),
-            }),
-            inbox,
-        );
-        let view = self.judge.view();
-        protocol::Answer::Pauses {
-            pauses: wire::pauses(&view),
         }
     }
 

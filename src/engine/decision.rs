@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::account::{Accounting, Accounts};
+use super::answer::{Answer, Bidding, Declined, Effect, Exception, Granted, Snooze};
 use super::errand::{Came, Errand, ErrandId, Occasion, Ran, Task};
 use super::event::Event;
 use super::evidence::{Evidence, IncidentId, Peers, Reading, UnitKey, Verdict};
@@ -55,6 +56,8 @@ pub enum Input {
     Rules(Arc<RuleSet>),
     /// What a person said.
     Answer(Answer),
+    /// What people said that rules never mind: all of it, in place of what was known before.
+    Exceptions(Vec<Exception>),
     /// What an earlier beadle of this boot left; before anything else.
     Inherit(Box<Legacy>),
     /// Incidents are numbered from here from now on, unless they are further already.
@@ -70,32 +73,6 @@ pub enum Hearing {
     Events,
     /// It does not: the scan tier.
     Nothing,
-}
-
-/// What a person said, and who.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
-    /// Who, as the kernel vouches for it.
-    pub by: Uid,
-    /// What.
-    pub what: Wish,
-}
-
-/// What a person can say.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wish {
-    /// Leave my processes alone (root: everyone's), under this rule or all.
-    Pause {
-        /// For how long; `None` until resumed.
-        span: Option<Duration>,
-        /// Under which rule; `None` is all.
-        rule: Option<RuleName>,
-    },
-    /// Take back every pause of mine (root: all) for this rule, or all.
-    Resume {
-        /// Which rule; `None` is all.
-        rule: Option<RuleName>,
-    },
 }
 
 /// Something the judge wants done. The shells carry it out; what they find comes back as [`Input`].
@@ -132,6 +109,10 @@ pub enum Decision {
     Recall(WarrantId),
     /// Tell people, and the log.
     Tell(Notice),
+    /// Tell whoever answered what came of it: one for each [`Input::Answer`], in the same step.
+    Reply(Result<Granted, Declined>),
+    /// Keep these exceptions, all there are, for whoever watches next.
+    Keep(Vec<Exception>),
 }
 
 /// Something worth telling, with its reason. All that the log, the journal, the terminal and the history say of
@@ -174,6 +155,15 @@ pub enum What {
         targets: Vec<Pid>,
         /// How long the stage before gave.
         served: Duration,
+        /// Whose bidding it is, where it is a person's.
+        bidden: Option<Bidding>,
+    },
+    /// A person has answered.
+    Answered {
+        /// Who.
+        by: Uid,
+        /// What comes of it.
+        effect: Effect,
     },
     /// An errand is begun.
     Run {
@@ -360,6 +350,10 @@ pub struct IncidentView {
     pub next: Option<(StageAct, Mono)>,
     /// Why nothing comes.
     pub rests: Option<Rest>,
+    /// What a person has bidden, where it goes by that.
+    pub bidden: Option<Bidding>,
+    /// Until when it is left alone, because a person said so.
+    pub snoozed: Option<Snooze>,
 }
 
 /// A pause as people ask for it.

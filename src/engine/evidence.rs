@@ -174,6 +174,20 @@ pub enum Exemption {
         /// Who.
         by: Uid,
     },
+    /// A person extended: it is left alone until then.
+    Snoozed {
+        /// Until when.
+        until: Mono,
+        /// Who.
+        by: Uid,
+    },
+    /// A person made it an exception.
+    Allowed {
+        /// Its number.
+        number: u64,
+        /// Who.
+        by: Uid,
+    },
     /// A gate of the rule's `when` is closed, or nobody knows whether it is open.
     Closed,
 }

@@ -6,17 +6,25 @@
 //! - KILL comes at most once, and TERM always before it within one life of the incident.
 //! - No signal comes of what people are only told of, nor without a nudge since that announced it ([`Weight`]).
 //! - A stage that the kernel refused is not tried again.
+//! - What a person bids is climbed like a ladder, by the same table; the ladder of the rule waits meanwhile.
 //! - A program is run once for each stage, also where the same stages are gone through again for a root found above.
 
 use std::time::Duration;
 
+use super::answer::Snooze;
 use super::decision::{Closing, Rest};
 use super::evidence::{IncidentId, Verdict};
 use super::legacy::Stand;
-use super::rule::{Mode, Rule, Signal, Stage, StageAct, To};
+use super::rule::{Rule, Signal, Stage, StageAct, To};
 use super::units::Mono;
 use super::verdict::Lead;
 use super::warrant::{Certainty, WarrantId};
+
+mod bidding;
+mod past;
+
+use bidding::Bidden;
+pub use past::Past;
 
 /// How long every limit must be clear.
 pub const RECOVERY: Duration = Duration::from_secs(10);
@@ -65,6 +73,12 @@ pub struct Incident {
     ran: usize,
     /// What it rests on.
     pub weight: Weight,
+    /// What a person has bidden.
+    bidden: Option<Bidden>,
+    /// Until when it is left alone, because a person said so.
+    pub snoozed: Option<Snooze>,
+    /// How often people have extended it.
+    pub extended: u32,
 }
 
 /// What an incident rests on. What people are only told of announces no signal: should more come of it, they are told anew,
@@ -113,27 +127,6 @@ pub enum Step {
     Close(Closing),
 }
 
-/// What an incident leaves behind for its unit's cooldown.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Past {
-    /// Its number: a breach within the cooldown re-opens the same incident.
-    pub id: IncidentId,
-    /// When it opened first.
-    pub opened: Mono,
-    /// No message before this.
-    pub until: Mono,
-    /// The stage after the last nudge that was reached.
-    pub next: usize,
-    /// How much of that stage's notice was served.
-    pub served: Duration,
-    /// Whether a stage was refused.
-    pub denied: bool,
-    /// The last time people were told.
-    pub told: Option<Mono>,
-    /// What it rested on.
-    pub weight: Weight,
-}
-
 impl Incident {
     /// A new case, opened on figures of this moment: what follows at once needs no newer ones.
     pub const fn open(id: IncidentId, sampled: Mono) -> Self {
@@ -155,6 +148,9 @@ impl Incident {
             waits: None,
             ran: 0,
             weight: Weight::Grave,
+            bidden: None,
+            snoozed: None,
+            extended: 0,
         }
     }
 
@@ -179,7 +175,7 @@ impl Incident {
     }
 
     fn gain_weight(&mut self, sampled: Mono, rule: &Rule) {
-        if matches!(self.phase, Phase::Preparing(_) | Phase::Acting(_)) {
+        if matches!(self.phase, Phase::Preparing(_) | Phase::Acting(_)) || self.bidden.is_some() {
             return;
         }
         let anew = self.lapsed(sampled, rule) == Weight::Light;
@@ -193,6 +189,8 @@ impl Incident {
                 denied: self.denied,
                 ran: self.ran,
                 opened: self.opened,
+                snoozed: self.snoozed,
+                extended: self.extended,
                 ..Self::open(self.id, sampled)
             };
         }
@@ -226,6 +224,8 @@ impl Incident {
             // What it rests on was said before the cooldown.
             said: true,
             weight: past.weight,
+            snoozed: past.snoozed,
+            extended: past.extended,
             ..Self::open(past.id, past.opened)
         }
     }
@@ -235,7 +235,7 @@ impl Incident {
         Stand {
             id: self.id,
             opened: self.opened,
-            next: self.next,
+            next: self.reached(),
             mode: rule.mode,
             ladder: rule.ladder.iter().map(|stage| stage.act.clone()).collect(),
             told: self.told,
@@ -245,6 +245,9 @@ impl Incident {
             said: self.said,
             ran: self.ran,
             weight: self.weight,
+            bidden: self.bidden.map(|bidden| (bidden.bidding, self.next)),
+            snoozed: self.snoozed,
+            extended: self.extended,
         }
     }
 
@@ -255,47 +258,54 @@ impl Incident {
 
     /// Whether an act is under way that may end it. Whoever is only frozen goes away by itself, if it does.
     fn is_signalling(&self, rule: &Rule) -> bool {
-        let stage = rule.ladder.get(self.next).map(|stage| &stage.act);
+        let stage = self.stages(rule).get(self.next).map(|stage| &stage.act);
         matches!(self.phase, Phase::Acting(_)) && stage != Some(&StageAct::Freeze)
     }
 
     /// The same case, after a restart: at its stage, its clock at zero, and nothing is said again. An act that was under
     /// way then is a stage that was not carried out. In another mode it begins at the foot of the ladder.
     pub fn resume(stand: &Stand, now: Mono, rule: &Rule) -> Self {
-        if stand.mode != rule.mode {
-            return Self {
-                clock: now,
-                signalled: stand.signalled,
-                certainty: Certainty::Looked,
-                denied: stand.denied,
-                weight: stand.weight,
-                ..Self::open(stand.id, stand.opened)
-            };
-        }
-        Self {
-            next: same_stage(stand.next, stand.ladder.iter(), &rule.ladder),
+        let fresh = Self {
             clock: now,
-            told: stand.told,
             signalled: stand.signalled,
             // Who was ended while nobody looked, nobody heard of.
             certainty: Certainty::Looked,
             denied: stand.denied,
-            said: stand.said,
-            ran: stand.ran.min(alike(stand.ladder.iter(), &rule.ladder)),
             weight: stand.weight,
+            snoozed: stand.snoozed,
+            extended: stand.extended,
             ..Self::open(stand.id, stand.opened)
+        };
+        let mut resumed = if stand.mode == rule.mode {
+            Self {
+                next: same_stage(stand.next, stand.ladder.iter(), &rule.ladder),
+                told: stand.told,
+                said: stand.said,
+                ran: stand.ran.min(alike(stand.ladder.iter(), &rule.ladder)),
+                ..fresh
+            }
+        } else {
+            fresh
+        };
+        if let Some((bidding, done)) = stand.bidden {
+            let back = resumed.next;
+            resumed.bidden = Some(Bidden { bidding, back });
+            resumed.next = done;
+            resumed.bid_again(now, rule.mode);
         }
+        resumed
     }
 
     /// The same case for the unit of a root found above. Its nudge counts; what was sent did not reach those who are
-    /// members only now, so that TERM comes again before KILL.
+    /// members only now, so that TERM comes again before KILL. What a person has bidden was bidden of a smaller tree.
     #[must_use]
     pub fn taken_over(self, rule: &Rule) -> Self {
-        let mut reached = rule.ladder.iter().take(self.next);
+        let place = self.reached();
+        let mut reached = rule.ladder.iter().take(place);
         let next = if reached.any(|stage| stage.act.is_felt()) {
-            after_last_nudge(&rule.ladder, self.next)
+            after_last_nudge(&rule.ladder, place)
         } else {
-            self.next
+            place
         };
         let phase = match self.phase {
             Phase::Acting(warrant) => Phase::Acting(warrant),
@@ -305,13 +315,14 @@ impl Incident {
             next,
             phase,
             clear: None,
+            bidden: None,
             ..self
         }
     }
 
     /// The next stage and when it is due.
     pub fn due<'r>(&self, rule: &'r Rule) -> Option<(&'r Stage, Mono)> {
-        let stage = rule.ladder.get(self.next)?;
+        let stage = self.stages(rule).get(self.next)?;
         Some((stage, self.clock.after(stage.after)))
     }
 
@@ -332,6 +343,14 @@ impl Incident {
         rule: &Rule,
         bar: Option<Rest>,
     ) -> Step {
+        if self.bidden.is_some() {
+            // A person asks for it, whatever the limits say by now.
+            self.clear = None;
+            return match &self.phase {
+                Phase::Preparing(_) | Phase::Acting(_) => Step::Wait,
+                Phase::Climbing | Phase::Resting(_) => self.climb(now, sampled, rule, bar),
+            };
+        }
         let over = match verdict {
             Verdict::Sustained | Verdict::Breaching => true,
             Verdict::Clear => false,
@@ -389,11 +408,11 @@ impl Incident {
             }
             StageAct::Exec(_) | StageAct::Freeze | StageAct::Stop | StageAct::Signal(..) => {}
         }
-        let why = match (rule.mode, self.denied, bar) {
-            (Mode::Observe | Mode::Nudge, _, _) => Rest::Mode(rule.mode),
-            (Mode::Enforce, true, _) => Rest::Denied,
-            (Mode::Enforce, false, Some(bar)) => bar,
-            (Mode::Enforce, false, None) => {
+        let why = match (self.may_act(rule.mode), self.denied, bar) {
+            (false, _, _) => Rest::Mode(rule.mode),
+            (true, true, _) => Rest::Denied,
+            (true, false, Some(bar)) => bar,
+            (true, false, None) => {
                 self.phase = Phase::Climbing;
                 return Step::Act;
             }
@@ -432,8 +451,9 @@ impl Incident {
 
     /// After the last stage, where that was KILL: it is due once more, in a while.
     pub fn end_again(&mut self, rule: &Rule) {
-        let last = rule.ladder.last().map(|stage| &stage.act);
-        let over = self.phase == Phase::Climbing && self.next == rule.ladder.len();
+        let stages = self.stages(rule);
+        let last = stages.last().map(|stage| &stage.act);
+        let over = self.phase == Phase::Climbing && self.next == stages.len();
         if over && last == Some(&StageAct::Signal(Signal::Kill, To::Tree)) {
             self.next = self.next.saturating_sub(1);
             self.retry = self.clock.after(RETRY);
@@ -479,7 +499,11 @@ impl Incident {
     /// the last nudge that both ladders have. Its clock starts again.
     pub fn restart(&mut self, now: Mono, old: &[Stage], new: &[Stage]) {
         let acts = || old.iter().map(|stage| &stage.act);
-        self.next = same_stage(self.next, acts(), new);
+        let place = match &mut self.bidden {
+            Some(bidden) => &mut bidden.back,
+            None => &mut self.next,
+        };
+        *place = same_stage(*place, acts(), new);
         self.ran = self.ran.min(alike(acts(), new));
         self.clock = now;
         self.waits = None;
@@ -492,7 +516,7 @@ impl Incident {
     /// What comes next of its own accord that is more than telling, and in how long after the stage at hand.
     pub fn ahead(&self, rule: &Rule, from: usize) -> Option<(StageAct, Duration)> {
         let mut wait = Duration::ZERO;
-        for stage in rule.ladder.iter().skip(from) {
+        for stage in self.stages(rule).iter().skip(from) {
             wait = wait.saturating_add(stage.after);
             if stage.act != StageAct::Nudge {
                 return Some((stage.act.clone(), wait));
@@ -504,14 +528,17 @@ impl Incident {
     /// What is kept for the cooldown.
     pub fn past(&self, now: Mono, rule: &Rule) -> Past {
         // The last nudge before the stage reached: from there on everything is done again, TERM before KILL.
-        let next = after_last_nudge(&rule.ladder, self.next);
-        let served = if self.next == next {
-            now.since(self.clock)
-        } else {
+        let reached = self.reached();
+        let next = after_last_nudge(&rule.ladder, reached);
+        let served = match (reached == next, &self.bidden) {
+            (true, None) => now.since(self.clock),
+            // What the ladder had served before a person spoke is not known any more.
+            (true, Some(_)) => Duration::ZERO,
             // The stage after the nudge was carried out, so its notice was served in full.
-            rule.ladder
+            (false, _) => rule
+                .ladder
                 .get(next)
-                .map_or(Duration::ZERO, |stage| stage.after)
+                .map_or(Duration::ZERO, |stage| stage.after),
         };
         Past {
             id: self.id,
@@ -522,23 +549,9 @@ impl Incident {
             denied: self.denied,
             told: self.told,
             weight: self.lapsed(now, rule),
+            snoozed: self.snoozed,
+            extended: self.extended,
         }
-    }
-}
-
-impl Past {
-    /// Another beadle left it, and its stages are those of that one's ladder. What was served then does not count.
-    pub fn resume(&mut self, old: &[StageAct], new: &[Stage]) {
-        if !new.iter().map(|stage| &stage.act).eq(old) {
-            self.next = same_stage(self.next, old.iter(), new);
-        }
-        self.served = Duration::ZERO;
-    }
-
-    /// The ladder is another one now: what [`Incident::restart`] does to an open incident.
-    pub fn restart(&mut self, old: &[Stage], new: &[Stage]) {
-        self.next = same_stage(self.next, old.iter().map(|stage| &stage.act), new);
-        self.served = Duration::ZERO;
     }
 }
 

@@ -11,6 +11,7 @@
 
 use std::time::Duration;
 
+use super::answer::{Bidding, Snooze};
 use super::decision::PauseView;
 use super::evidence::{IncidentId, Subject, UnitKey};
 use super::forest::Starter;
@@ -143,6 +144,12 @@ pub struct Stand {
     pub ran: usize,
     /// What it rested on.
     pub weight: Weight,
+    /// What a person has bidden, and how many of its stages were carried out.
+    pub bidden: Option<(Bidding, usize)>,
+    /// Until when it is left alone, because a person said so.
+    pub snoozed: Option<Snooze>,
+    /// How often people have extended it.
+    pub extended: u32,
 }
 
 /// A tree that we ended.

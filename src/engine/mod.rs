@@ -27,6 +27,7 @@
 )]
 
 pub mod account;
+pub mod answer;
 pub mod decision;
 pub mod errand;
 pub mod event;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::answer::Replies;
 use super::gate::Gate;
 use super::matcher::Matcher;
 use super::units::{Bytes, Millicores, PerSecond};
@@ -144,6 +145,8 @@ pub struct Rule {
     pub breaker: Breaker,
     /// What is run when an incident closes.
     pub on_close: Option<Arc<Command>>,
+    /// What people may answer.
+    pub replies: Replies,
 }
 
 /// Where a rule was written.

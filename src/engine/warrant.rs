@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::answer::Bidding;
 use super::decision::Hearing;
 use super::event::Event;
 use super::evidence::{Evidence, IncidentId, UnitKey};
@@ -52,6 +53,8 @@ pub struct Warrant {
     pub spare: Arc<Spare>,
     /// Why.
     pub evidence: Arc<Evidence>,
+    /// Whose bidding it is, where it is a person's and not the ladder's.
+    pub bidden: Option<Bidding>,
     /// How old the evidence is: its oldest sample.
     pub sampled: Mono,
     /// Nothing is sent after this.

@@ -7,10 +7,12 @@
 //! |---|---|
 //! | [`numbers`] | which incident numbers were given out |
 //! | [`intent`] | acts under way, written before their first signal |
+//! | [`exceptions`] | what rules never mind, because a person said so |
 //! | [`history`] | what became of incidents |
 //! | [`legacy`] | what is left to the next beadle of this boot |
 //! | `folder` | folders of our own |
 
+pub mod exceptions;
 mod folder;
 pub mod history;
 pub mod intent;
@@ -24,8 +26,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use rusqlite::ErrorCode;
+use serde::{Deserialize, Serialize};
 
-use crate::engine::process::{Mark, Pid, ProcKey};
+use crate::engine::process::{Mark, Pid, ProcKey, Text};
 
 /// Why something cannot be kept. The watch goes on.
 #[derive(Debug, thiserror::Error)]
@@ -120,6 +123,11 @@ impl StoreError {
     }
 }
 
+/// Whether a folder is no place of ours.
+pub fn folder_is_anothers(error: &StoreError) -> bool {
+    matches!(error, StoreError::Foreign { .. })
+}
+
 /// A key as it was written.
 fn key(text: &str) -> Option<ProcKey> {
     let (at, mark): (usize, fn(u64) -> Mark) = match (text.find(':'), text.find('~')) {
@@ -130,4 +138,28 @@ fn key(text: &str) -> Option<ProcKey> {
     let pid = Pid::new(u32::from_str(text.get(..at)?).ok()?)?;
     let number = u64::from_str(text.get(at + 1..)?).ok()?;
     Some(ProcKey::new(pid, mark(number)))
+}
+
+/// Text as a string, where it is one.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Bytes {
+    Text(String),
+    Raw(Vec<u8>),
+}
+
+impl Bytes {
+    fn of(text: &Text) -> Self {
+        match std::str::from_utf8(text.bytes()) {
+            Ok(text) => Self::Text(text.to_owned()),
+            Err(_) => Self::Raw(text.bytes().to_owned()),
+        }
+    }
+
+    fn read(self) -> Text {
+        match self {
+            Self::Text(text) => Text::new(text.into_bytes()),
+            Self::Raw(bytes) => Text::new(bytes),
+        }
+    }
 }

@@ -9,6 +9,8 @@ pub enum Kind {
     Nudge,
     /// A signal is sent.
     Signal,
+    /// A person has answered.
+    Answer,
     /// What came of it.
     Outcome,
     /// Others are set to work.
@@ -70,6 +72,7 @@ impl Kind {
             Self::Incident => "incident",
             Self::Nudge => "nudge",
             Self::Signal => "signal",
+            Self::Answer => "answer",
             Self::Outcome => "outcome",
             Self::Run => "run",
             Self::Ran => "ran",

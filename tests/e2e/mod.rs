@@ -37,6 +37,7 @@ mod overflow;
 mod refusals;
 mod rehearsal;
 mod reload;
+mod replies;
 mod service;
 mod signals;
 mod stop;

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use beadle::cli::render::{Entry, Paint, line};
 use beadle::config::{self, Names, Request};
-use beadle::engine::decision::{Answer, Decision, Hearing, Input, Notice, Wish};
+use beadle::engine::answer::{Answer, Exception, Reply, Which, Whom, Wish};
+use beadle::engine::decision::{Decision, Hearing, Input, Notice};
+use beadle::engine::evidence::IncidentId;
 use beadle::engine::judge::{Judge, Settings};
 use beadle::engine::process::Uid;
 use beadle::engine::rule::RuleSet;
@@ -40,7 +42,20 @@ pub struct Theater {
     alive: BTreeSet<Id>,
     /// An answer that is accepted just before the next last call.
     interruption: Option<Answer>,
+    /// What was kept for whoever watches next.
+    kept: Vec<Exception>,
     steps: u32,
+}
+
+/// Who answers: root, unless it is said.
+fn answerer(words: &Words) -> Result<u32, String> {
+    number(words.named("by").unwrap_or("0"))
+}
+
+fn reply_of(word: &str) -> Result<Reply, String> {
+    let mut all = Reply::ALL.into_iter();
+    let found = all.find(|reply| reply.word() == word);
+    found.ok_or_else(|| format!("`{word}` is no answer"))
 }
 
 struct Nobody;
@@ -96,12 +111,25 @@ fn load(yaml: &str) -> Result<Arc<RuleSet>, String> {
         .map_err(|refusal| config::render(&refusal.problems, config::Paint::Plain))
 }
 
+/// The same rules, under which people may extend so often.
+fn bounded(mut rules: Arc<RuleSet>, most: Option<u32>) -> Arc<RuleSet> {
+    for rule in &mut Arc::make_mut(&mut rules).rules {
+        Arc::make_mut(rule).replies.extensions = most;
+    }
+    rules
+}
+
 impl Theater {
     pub fn new(script: &Script) -> Result<Self, String> {
         let files: BTreeMap<String, Arc<RuleSet>> = script
             .rules
             .iter()
-            .map(|(name, yaml)| Ok((name.clone(), load(yaml)?)))
+            .map(|(name, yaml)| {
+                let rules = load(yaml)?;
+                // Of an administrator: `extensions=2`.
+                let most = script.world.named("extensions").map(number).transpose()?;
+                Ok((name.clone(), bounded(rules, most)))
+            })
             .collect::<Result<_, String>>()?;
         let world = &script.world;
         let hearing = match world.named("tier") {
@@ -155,6 +183,7 @@ impl Theater {
             files,
             names,
             interruption: None,
+            kept: Vec::new(),
             steps: 0,
         };
         theater.step(Input::Hearing(hearing));
@@ -231,8 +260,13 @@ impl Theater {
         let now = self.machine.now;
         let decisions = self.judge.step(now, input);
         for decision in &decisions {
-            if let Decision::Tell(notice) = decision {
-                self.tell(notice);
+            match decision {
+                Decision::Tell(notice) => self.tell(notice),
+                Decision::Reply(Err(declined)) => {
+                    let _ = writeln!(self.log, "> refused: {declined}");
+                }
+                Decision::Keep(all) => self.kept.clone_from(all),
+                _ => {}
             }
         }
         self.shells.carry_out(&decisions, now);
@@ -320,6 +354,30 @@ impl Theater {
                     self.step(Input::Answer(answer));
                 }
             }
+            // `meanwhile extend 1` is accepted just before the next last call.
+            "answer" | "meanwhile" => {
+                let answer = Answer {
+                    by: Uid(answerer(&words)?),
+                    what: Wish::Reply {
+                        whom: self.meant(words.word(2)?)?,
+                        reply: reply_of(whom)?,
+                    },
+                };
+                if verb == "meanwhile" {
+                    self.interruption = Some(answer);
+                } else {
+                    self.step(Input::Answer(answer));
+                }
+            }
+            "forget" => {
+                let which = match whom.parse() {
+                    Ok(number) => Which::Number(number),
+                    Err(_) => Which::Rule(Arc::from(whom)),
+                };
+                let by = Uid(answerer(&words)?);
+                let what = Wish::Forget { which: vec![which] };
+                self.step(Input::Answer(Answer { by, what }));
+            }
             "resume" => {
                 let by = Uid(number(words.named("by").unwrap_or("0"))?);
                 let what = Wish::Resume { rule: None };
@@ -385,8 +443,23 @@ impl Theater {
         self.settings.first_incident += 64;
         self.judge = Judge::new(self.settings.clone(), self.rules.clone());
         self.shells = Shells::new(self.ways, 2);
+        self.step(Input::Exceptions(self.kept.clone()));
         self.step(Input::Inherit(Box::new(legacy)));
         self.step(Input::Hearing(self.ways.hearing));
+    }
+
+    /// `1` is an incident, `cc` a process by its name in the story, `?4` whichever the number means.
+    fn meant(&self, word: &str) -> Result<Whom, String> {
+        if let Some(number) = word.strip_prefix('?') {
+            return Ok(Whom::Number(u64::from(
+                number.parse::<u32>().map_err(|_| "no number")?,
+            )));
+        }
+        if let Ok(incident) = word.parse() {
+            return Ok(Whom::Incident(IncidentId(incident)));
+        }
+        let id = self.id(word)?;
+        Ok(Whom::Process(self.machine.kin[id.0].pid))
     }
 
     fn deed(&mut self, whom: &str, deed: Deed) -> Result<(), String> {

@@ -154,8 +154,15 @@ impl Run {
         self.story.machine.events.clear();
         self.story.machine.records.clear();
         self.pending = None;
-        let asks =
-            |trouble: &Trouble| matches!(trouble, Trouble::Pause { .. } | Trouble::Resume { .. });
+        let asks = |trouble: &Trouble| match trouble {
+            Trouble::Pause { .. }
+            | Trouble::Resume { .. }
+            | Trouble::Reply { .. }
+            | Trouble::Forget { .. } => true,
+            Trouble::Sleep(_) | Trouble::Stall(_) | Trouble::Reload(_) | Trouble::Weather(_) => {
+                false
+            }
+        };
         self.story
             .troubles
             .retain(|(at, trouble)| *at > back || !asks(trouble));
@@ -187,6 +194,10 @@ impl Run {
         self.auditor.restarted(back, &self.word.known);
         let scene = scene_of(&self.story, &self.shells, &self.judge);
         self.watchman.signals(&scene)?;
+        let allowed = self.watchman.replies.allowed.clone();
+        if !allowed.is_empty() {
+            self.step(Input::Exceptions(allowed))?;
+        }
         if let Some(legacy) = legacy {
             self.step(Input::Inherit(Box::new(legacy)))?;
         }

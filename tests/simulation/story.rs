@@ -1,9 +1,11 @@
 //! What happens in one seed: the machine, its processes, the rules, and what goes wrong besides.
 
 mod ladders;
+mod replies;
 
 use std::time::Duration;
 
+use beadle::engine::answer::Reply;
 use beadle::engine::decision::Hearing;
 use beadle::engine::gate::Vitals;
 use beadle::engine::rule::RuleSet;
@@ -18,6 +20,8 @@ use crate::world::senses::{Parts, Units};
 use crate::world::shells::{Records, Ways};
 use ladders::conduct;
 pub use ladders::{count_some, freeze_some, make_rules};
+pub use replies::Asker;
+use replies::{ANSWERS, answer_some, replies};
 
 /// Gates come of a chance of their own, so that the stories without them stay what they were.
 pub const GATES: u64 = 0x9a7e;
@@ -40,6 +44,16 @@ pub enum Trouble {
     },
     /// The rules are read again, changed by this seed.
     Reload(u64),
+    /// Somebody answers an open incident, chosen by this number.
+    Reply {
+        by: Asker,
+        reply: Reply,
+        choice: u64,
+    },
+    /// Somebody forgets what was allowed.
+    Forget {
+        by: Asker,
+    },
     /// What gates ask for changes.
     Weather(Vitals),
 }
@@ -151,6 +165,14 @@ impl Story {
         if gated {
             troubles.extend(weather::weather(&mut gates, machine.now, length));
             troubles.sort_by_key(|(at, _)| *at);
+        }
+        let mut rules = rules;
+        // In a third of the worlds people answer.
+        if seed % 3 == 2 {
+            let mut answers = Chance::new(seed ^ ANSWERS);
+            troubles.extend(replies(&mut answers, machine.now, length));
+            troubles.sort_by_key(|(at, _)| *at);
+            rules = answer_some(rules, &mut answers);
         }
         let restarts = restarts(&mut Chance::new(seed ^ 0xdead), machine.now);
         Self {

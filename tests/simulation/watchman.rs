@@ -79,6 +79,11 @@
 //! | a program run in mode | `incident` and `acts`: programs are run in every mode | 1 |
 //! | a program run on stale evidence | `acts`: the last call takes figures of any age | 60 |
 //! | a program run for a closing that was not | `errands`: a closing runs its program twice | 7 |
+//! | signal while snoozed | `answers`: no snooze lasts | 8 |
+//! | signal to what is an exception | `replies`: another folder is the same | 5 |
+//! | KILL by bidding within the grace | `answer`: four seconds instead of ten | 53 |
+//! | a stranger's answer is taken | `replies`: whoever has an owner is everybody's | 7 of the first 60 |
+//! | a unit without a member, once it is allowed | `replies`: what is allowed in the midst of an act is closed and not looked at again | 236 |
 //! | a program run twice for a stage | `incident`: that it was run is forgotten; not seen in 700 seeds; the unit tests of `incident` catch it | |
 //!
 //! Waiting for a paused inner rule, for one that cannot be read, and of two trees for each other is told by scenarios
@@ -96,6 +101,7 @@ mod evidence;
 mod gates;
 mod instances;
 mod progress;
+mod replies;
 mod restarts;
 mod signals;
 mod standing;
@@ -122,6 +128,7 @@ use evidence::{evidence_holds, truth};
 use gates::{Gates, Mark, Moment};
 use instances::Instances;
 use progress::Progress;
+pub use replies::{Replies, STRANGER};
 use restarts::Restarts;
 use standing::Standing;
 
@@ -201,6 +208,7 @@ pub struct Watchman {
     instances: Instances,
     restarts: Restarts,
     errands: Errands,
+    pub replies: Replies,
 }
 
 /// A tree that was ended.
@@ -315,9 +323,12 @@ impl Watchman {
                 | Decision::Account(_)
                 | Decision::Learn(_)
                 | Decision::Measure(_)
-                | Decision::Prepare(_) => {}
+                | Decision::Prepare(_)
+                | Decision::Reply(_)
+                | Decision::Keep(_) => {}
             }
         }
+        self.answered(scene, decisions)?;
         self.gates.nobody_waits(scene, self.worked)?;
         self.restarts.look(scene, self.worked)?;
         let mut progress = std::mem::take(&mut self.progress);
@@ -340,6 +351,17 @@ impl Watchman {
         }
         | What::Withheld { targets: 0, .. } = notice.what
         {
+            return Ok(());
+        }
+        // What a person bids needs no figures of ours, and waits for nothing.
+        if let What::Signal {
+            bidden: Some(_), ..
+        } = notice.what
+        {
+            return Ok(());
+        }
+        let bidden = self.replies.has_bidden(notice.incident.0);
+        if let (What::Withheld { .. }, true) = (&notice.what, bidden) {
             return Ok(());
         }
         if let What::Nudge { .. } | What::Opened | What::Withheld { .. } = notice.what {
@@ -385,7 +407,8 @@ impl Watchman {
             What::Closed { how, .. } => {
                 *self.closings.entry(how.word()).or_default() += 1;
                 self.spoken.remove(&root);
-                if how.certainty().is_some() {
+                // What people have stopped was not ended of our own accord.
+                if how.certainty().is_some() && !self.replies.has_bidden(notice.incident.0) {
                     self.endings.push(Ending {
                         at: now,
                         rule: evidence.rule.clone(),
@@ -409,6 +432,8 @@ impl Watchman {
             }
             // What is taken back was right when it was done.
             What::Signal { signal, .. } if *signal == Signal::Cont => {}
+            // What a person says needs no figures.
+            What::Answered { .. } => {}
             What::Opened
             | What::Signal { .. }
             | What::Run { .. }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use beadle::engine::answer::Replies;
 use beadle::engine::matcher::{Field, Matcher};
 use beadle::engine::pattern::Glob;
 use beadle::engine::rule::{
@@ -88,6 +89,7 @@ pub fn rule(name: &str, matches: &str, clauses: Vec<Clause>, ladder: Vec<Stage>)
         cooldown: secs(40),
         breaker: Breaker::default(),
         on_close: None,
+        replies: Replies::usual(),
     }
 }
 

@@ -199,7 +199,10 @@ impl Shells {
                     self.recalled.insert(*id);
                 }
                 // Nobody measures here: what lies between the bounds stays unknown.
-                Decision::Measure(_) | Decision::Tell(_) => {}
+                Decision::Measure(_)
+                | Decision::Tell(_)
+                | Decision::Reply(_)
+                | Decision::Keep(_) => {}
             }
         }
     }

@@ -6,7 +6,7 @@ use jiff::Zoned;
 
 use super::entry::{identity, stamp};
 use super::words;
-use crate::control::wire::{Certificate, Doomed, Evidence, Safe, Spared, moment};
+use crate::control::wire::{Bidden, Certificate, Doomed, Evidence, Safe, Spared, moment};
 use crate::engine::process::Pid;
 use crate::engine::units::Mono;
 use crate::engine::warrant::{Image, Member, Newborn, Target, Unbound, Warrant};
@@ -42,6 +42,7 @@ pub fn certificate(
         warrant: warrant.id.0,
         signal: Safe::word(warrant.order.signal().word()),
         evidence,
+        bidden: warrant.bidden.map(Bidden::from),
         expires: moment(warrant.expires),
         epoch: warrant.epoch.0,
         newborn: Safe::word(match warrant.newborn {

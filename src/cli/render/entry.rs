@@ -3,11 +3,14 @@
 use jiff::Zoned;
 
 use super::words;
-use crate::control::wire::{self, Act, Evidence, Next, Rest, Safe, Subject, moment, seconds};
+use crate::control::wire::{
+    self, Act, Bidden, Evidence, Exception, Next, Person, Rest, Safe, Subject, moment, seconds,
+};
+use crate::engine::answer::Effect;
 use crate::engine::decision::{Notice, What};
 use crate::engine::errand::{Came, Occasion, Task};
 use crate::engine::evidence;
-use crate::engine::process::{Pid, ProcKey, Text};
+use crate::engine::process::{Pid, ProcKey, Text, Uid};
 use crate::engine::redact;
 use crate::engine::rule::{Command, Mode};
 use crate::engine::units::Mono;
@@ -22,13 +25,29 @@ impl Entry {
             What::Signal { targets, .. } => targets,
             What::Opened
             | What::Nudge { .. }
+            | What::Answered { .. }
             | What::Run { .. }
             | What::Ran { .. }
             | What::Withheld { .. }
             | What::Closed { .. } => &[],
         };
         let case = Case::of(notice.incident, notice.mode, &notice.evidence, targets);
-        Self::stamped(Event::from(&notice.what), notice.at, wall, Some(case))
+        let event = Event::of(&notice.what, notice.at, wall);
+        Self::stamped(event, notice.at, wall, Some(case))
+    }
+
+    /// The same, with the names of people as far as they are known.
+    #[must_use]
+    pub fn named(mut self, name: impl Fn(u32) -> Option<Safe>) -> Self {
+        match &mut self.event {
+            Event::Answer { by, .. } => by.name = name(by.user),
+            Event::Signal {
+                bidden: Some(bidden),
+                ..
+            } => bidden.by.name = name(bidden.by.user),
+            _ => {}
+        }
+        self
     }
 
     /// The same nudge, with the channels by which people are told.
@@ -152,9 +171,11 @@ impl Case {
     }
 }
 
-impl From<&What> for Event {
-    fn from(what: &What) -> Self {
+impl Event {
+    /// What happened, at this moment.
+    fn of(what: &What, at: Mono, wall: &Zoned) -> Self {
         match what {
+            What::Answered { by, effect } => Self::answer(*by, effect, at, wall),
             What::Opened => Self::Incident,
             What::Nudge { next, rests, again } => Self::Nudge {
                 next: next.as_ref().map(|(act, left)| Next::after(act, *left)),
@@ -167,11 +188,13 @@ impl From<&What> for Event {
                 signal,
                 targets,
                 served,
+                bidden,
             } => Self::Signal {
                 warrant: warrant.0,
                 signal: Safe::word(signal.word()),
                 pids: numbers(targets),
                 served: seconds(*served),
+                bidden: bidden.map(Bidden::from),
             },
             What::Run {
                 errand,
@@ -214,6 +237,28 @@ impl From<&What> for Event {
 }
 
 impl Event {
+    fn answer(by: Uid, effect: &Effect, at: Mono, wall: &Zoned) -> Self {
+        let left = match effect {
+            Effect::Extended { until, .. } => Some(until.since(at)),
+            Effect::Stops | Effect::Allowed(_) | Effect::Freezes => None,
+        };
+        let until = left.and_then(|left| wall.checked_add(left).ok());
+        Self::Answer {
+            reply: Safe::word(effect.reply().word()),
+            by: Person::from(by),
+            until: until.as_ref().map(stamp),
+            left: left.map(seconds),
+            extensions: match effect {
+                Effect::Extended { left, .. } => *left,
+                Effect::Stops | Effect::Allowed(_) | Effect::Freezes => None,
+            },
+            exception: match effect {
+                Effect::Allowed(exception) => Some(Exception::from(exception)),
+                Effect::Stops | Effect::Extended { .. } | Effect::Freezes => None,
+            },
+        }
+    }
+
     fn run(errand: u64, task: &Task, occasion: Occasion) -> Self {
         let (stage, served, closing) = match occasion {
             Occasion::Stage { place, served } => (Some(place), Some(seconds(served)), None),
@@ -239,6 +284,7 @@ impl Event {
             Self::Incident => "incident",
             Self::Nudge { .. } => "nudge",
             Self::Signal { .. } => "signal",
+            Self::Answer { .. } => "answer",
             Self::Outcome { .. } => "outcome",
             Self::Run { .. } => "run",
             Self::Ran { .. } => "ran",
@@ -258,6 +304,7 @@ impl Event {
             Self::Withheld { act, .. } => act.signal.as_ref(),
             Self::Nudge { next, .. } => next.as_ref().and_then(|next| next.act.signal.as_ref()),
             Self::Incident
+            | Self::Answer { .. }
             | Self::Run { .. }
             | Self::Ran { .. }
             | Self::Close { .. }

@@ -85,6 +85,7 @@ pub(super) fn ours(event: &Event) -> String {
         Event::Incident
         | Event::Nudge { .. }
         | Event::Signal { .. }
+        | Event::Answer { .. }
         | Event::Outcome { .. }
         | Event::Run { .. }
         | Event::Ran { .. }
@@ -100,20 +101,8 @@ pub(super) fn deed(event: &Event, case: &Case) -> String {
         Event::Nudge {
             next, rests, again, ..
         } => nudge(case, next.as_ref(), rests.as_ref(), *again),
-        Event::Signal {
-            signal,
-            pids,
-            served,
-            ..
-        } => {
-            let whom = words::processes(pids.len() as u64);
-            let (who, span) = (list(pids), words::span(*served));
-            match signal.as_str() {
-                "KILL" => format!("SIGKILL to {whom} ({who}) after {span} of grace."),
-                "CONT" => format!("SIGCONT to {whom} ({who}), frozen {span} ago."),
-                _ => format!("SIG{signal} to {whom} ({who}) after {span} of notice."),
-            }
-        }
+        Event::Signal { .. } => signal(event),
+        Event::Answer { .. } => answer(event),
         Event::Outcome {
             signal,
             each,
@@ -152,6 +141,63 @@ pub(super) fn deed(event: &Event, case: &Case) -> String {
             ours(event)
         }
     }
+}
+
+/// Which signal goes to whom, and why now.
+fn signal(event: &Event) -> String {
+    let Event::Signal {
+        signal,
+        pids,
+        served,
+        bidden,
+        ..
+    } = event
+    else {
+        return String::new();
+    };
+    let whom = words::processes(pids.len() as u64);
+    let (who, span) = (list(pids), words::span(*served));
+    match (signal.as_str(), bidden) {
+        ("KILL", None) => format!("SIGKILL to {whom} ({who}) after {span} of grace."),
+        ("KILL", Some(by)) => format!(
+            "SIGKILL to {whom} ({who}) after {span} of grace, {}.",
+            words::bidden(by)
+        ),
+        ("CONT", _) => format!("SIGCONT to {whom} ({who}), frozen {span} ago."),
+        (_, None) => format!("SIG{signal} to {whom} ({who}) after {span} of notice."),
+        (_, Some(by)) => format!("SIG{signal} to {whom} ({who}), {}.", words::bidden(by)),
+    }
+}
+
+/// What a person has answered.
+fn answer(event: &Event) -> String {
+    let Event::Answer {
+        reply,
+        by,
+        until,
+        left,
+        extensions,
+        exception,
+    } = event
+    else {
+        return String::new();
+    };
+    let what = match (reply.as_str(), exception) {
+        ("stop", _) => "is to be stopped now: SIGTERM, and SIGKILL after 10 s".to_owned(),
+        ("freeze", _) => "is to be frozen, until somebody says more".to_owned(),
+        ("extend", _) => snoozed(until.as_ref(), *left, *extensions),
+        (_, Some(exception)) => format!("never minded again: {}", words::exception(exception)),
+        (reply, None) => reply.to_owned(),
+    };
+    format!("{what}. Answered by {}.", words::person(by))
+}
+
+/// `snoozed until 14:33:07 (30 min); may be extended once more`
+fn snoozed(until: Option<&Safe>, left: Option<f64>, extensions: Option<u32>) -> String {
+    let until = until.map_or_else(|| "?".to_owned(), |until| clock(until).to_owned());
+    let left = left.map_or_else(String::new, |left| format!(" ({})", words::span(left)));
+    let more = words::extensions(extensions).map_or_else(String::new, |more| format!("; {more}"));
+    format!("snoozed until {until}{left}{more}")
 }
 
 /// What others are set to do, and when.
@@ -409,9 +455,11 @@ const fn tone(event: &Event) -> Tone {
         | Event::Fault {
             state: Edge::Over, ..
         } => Tone::Good,
-        Event::Outcome { .. } | Event::Run { .. } | Event::Ran { .. } | Event::Withheld { .. } => {
-            Tone::Strong
-        }
+        Event::Outcome { .. }
+        | Event::Answer { .. }
+        | Event::Run { .. }
+        | Event::Ran { .. }
+        | Event::Withheld { .. } => Tone::Strong,
         Event::Reload { .. } | Event::Start(_) | Event::Stop { .. } => Tone::Faint,
     }
 }

@@ -41,6 +41,7 @@ const fn kind(event: &Event) -> Kind {
         Event::Incident => Kind::Incident,
         Event::Nudge { .. } => Kind::Nudge,
         Event::Signal { .. } => Kind::Signal,
+        Event::Answer { .. } => Kind::Answer,
         Event::Outcome { .. } => Kind::Outcome,
         Event::Run { .. } => Kind::Run,
         Event::Ran { .. } => Kind::Ran,
@@ -66,6 +67,7 @@ const fn urgency(event: &Event) -> Urgency {
             Reloaded::Taken => Urgency::Notice,
         },
         Event::Incident
+        | Event::Answer { .. }
         | Event::Outcome { .. }
         | Event::Ran { .. }
         | Event::Withheld { .. }

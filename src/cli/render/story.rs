@@ -157,6 +157,9 @@ fn act(certificate: &Certificate, outcome: Option<&Entry>, paint: Paint, page: &
         words::processes(targets)
     ));
     page.line(format_args!("  for {}", certificate.evidence.text));
+    if let Some(bidden) = &certificate.bidden {
+        page.line(format_args!("  {}", words::bidden(bidden)));
+    }
     page.line(format_args!("  {}", freshness(certificate, outcome)));
     page.block(&indented(&roll(
         certificate,

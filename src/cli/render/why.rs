@@ -137,9 +137,13 @@ fn verdict(finding: &Finding, paint: Paint) -> String {
         _ => Tone::Strong,
     };
     let word = paint.tone(tone, &finding.verdict);
-    match &finding.paused {
-        Some(pause) => format!("{word}: paused {}", lasting(pause)),
-        None => word,
+    match (&finding.paused, &finding.snoozed, finding.exception) {
+        (Some(pause), _, _) => format!("{word}: paused {}", lasting(pause)),
+        (None, Some(snooze), _) => format!("{word}: {}", words::snoozed(snooze)),
+        (None, None, Some(number)) => format!(
+            "{word}: exception {number} (beadle rules --exceptions lists them, beadle forget {number} takes it back)"
+        ),
+        (None, None, None) => word,
     }
 }
 

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::control::wire::{
-    Act, Evidence, Figure, Finding, Gate, Incident, Next, Peers, Reading, Rest, Safe, Subject, Unit,
+    Act, Bidden, Evidence, Exception, Figure, Finding, Gate, Incident, Next, Peers, Person,
+    Reading, Rest, Safe, Snooze, Subject, Unit,
 };
 use crate::engine::evidence::Quantity;
 use crate::engine::gate::{self, Stands};
@@ -291,8 +292,58 @@ pub fn undone(act: &Act, targets: u64) -> String {
     }
 }
 
+/// A user who answered: `ann (user 1000)`.
+pub fn person(person: &Person) -> String {
+    match &person.name {
+        Some(name) => format!("{name} (user {})", person.user),
+        None => format!("user {}", person.user),
+    }
+}
+
+/// Whose bidding it is: `as ann (user 1000) said: stop`.
+pub fn bidden(bidden: &Bidden) -> String {
+    format!("as {} said: {}", person(&bidden.by), bidden.reply)
+}
+
+/// How often people may still extend; nothing where that is as often as they like.
+pub fn extensions(left: Option<u32>) -> Option<String> {
+    Some(match left? {
+        0 => "may not be extended again".to_owned(),
+        1 => "may be extended once more".to_owned(),
+        n => format!("may be extended {n} times more"),
+    })
+}
+
+/// What an exception is about: `exception 3: rule pytest for pytest of user 1000 in /home/ann/src`.
+pub fn exception(exception: &Exception) -> String {
+    format!(
+        "exception {}: rule {} for {} of user {} in {}",
+        exception.number, exception.rule, exception.program, exception.owner, exception.cwd
+    )
+}
+
+/// Until when something is left alone: `snoozed until 14:33:07, for another 12 min, by user 1000`.
+pub fn snoozed(snooze: &Snooze) -> String {
+    format!(
+        "snoozed for another {}, by user {}",
+        span(snooze.left),
+        snooze.by
+    )
+}
+
 /// What is to be expected of an open incident.
 pub fn outlook(incident: &Incident, finding: &Finding) -> String {
+    if let Some(snooze) = &finding.snoozed {
+        return snoozed(snooze);
+    }
+    let outlook = plain_outlook(incident, finding);
+    match &incident.bidden {
+        Some(by) => format!("{outlook}, {}", bidden(by)),
+        None => outlook,
+    }
+}
+
+fn plain_outlook(incident: &Incident, finding: &Finding) -> String {
     match (&finding.paused, &incident.next, &incident.rests) {
         (Some(_), _, _) => "waits while paused".to_owned(),
         (None, _, _) if waits(&finding.when) => format!("waits until {}", opening(&finding.when)),

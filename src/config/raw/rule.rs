@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::answers;
 use super::document::{MODE_WORDS, MODES};
 use super::exec;
 use super::gate;
@@ -17,6 +18,7 @@ use crate::config::reader::Reader;
 use crate::config::source::{Marked, Span, Spot};
 use crate::config::table::{Key, Shape, Table};
 use crate::config::yaml::{Node, Value};
+use crate::engine::answer::Reply;
 use crate::engine::gate::Gate;
 use crate::engine::matcher::Matcher;
 use crate::engine::rule::{Command, Mode, Scope};
@@ -40,6 +42,7 @@ pub(in crate::config) struct RuleDraft {
     pub(in crate::config) ladder: Option<LadderDraft>,
     pub(in crate::config) cooldown: Option<Duration>,
     pub(in crate::config) on_close: Option<Arc<Command>>,
+    pub(in crate::config) answers: Option<Vec<Reply>>,
 }
 
 /// The keys of a rule.
@@ -151,7 +154,15 @@ pub(in crate::config) static RULE: Table<RuleDraft> = Table {
             },
         ),
         Key::nothing("nudge", "Where this rule's nudges go."),
-        Key::nothing("answers", "Which answers people may give."),
+        Key::sets(
+            "answers",
+            "Which answers people may give to its incidents: a list of `stop`, `extend`, `allow`, `freeze`, or `all`, or `none`. \
+             Default for rules of root's beadle `[stop, extend]`, and `extend` at most twice; for one's own `all`. Root may give all.",
+            Shape::WordsOrThese(answers::ALONE, answers::WORDS),
+            |draft, entry, reader| {
+                draft.answers = Some(answers::read(&entry.node, reader));
+            },
+        ),
         Key::sets(
             "on_close",
             "A program that is run when an incident closes, in mode `enforce`.",

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Act, Evidence, Next, Rest, Safe, Subject};
+use super::{Act, Bidden, Evidence, Exception, Next, Person, Rest, Safe, Subject};
 
 /// One entry.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -66,6 +66,29 @@ pub enum Event {
         pids: Vec<u32>,
         /// Seconds that the stage before gave.
         served: f64,
+        /// Whose bidding it is; absent where it is the ladder's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        bidden: Option<Bidden>,
+    },
+    /// A person has answered.
+    Answer {
+        /// `stop`, `extend`, `allow` or `freeze`.
+        reply: Safe,
+        /// Who.
+        #[serde(flatten)]
+        by: Person,
+        /// Of `extend`, until when it is left alone: wall time, RFC 3339.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Safe>,
+        /// Of `extend`, for how many seconds that is.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        left: Option<f64>,
+        /// Of `extend`, how often people may still do so; absent is as often as they like.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        extensions: Option<u32>,
+        /// Of `allow`, the exception.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        exception: Option<Exception>,
     },
     /// What came of it.
     Outcome {

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Entry, Evidence, Safe};
+use super::{Bidden, Entry, Evidence, Safe};
 
 /// The kill certificate: what one act rested on, written before its first signal.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -20,6 +20,9 @@ pub struct Certificate {
     pub signal: Safe,
     /// Why.
     pub evidence: Evidence,
+    /// Whose bidding it was; absent where it was the ladder's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bidden: Option<Bidden>,
     /// Seconds of awake time since boot after which nothing was to be sent.
     pub expires: f64,
     /// How often authority over the unit had been withdrawn before.

@@ -225,6 +225,85 @@ pub struct Incident {
     /// Why nothing comes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rests: Option<Rest>,
+    /// What a person has bidden, where it goes by that and not by the ladder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bidden: Option<Bidden>,
+}
+
+/// A user who answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Person {
+    /// The user id, as the kernel vouched for it.
+    pub user: u32,
+    /// The name, as far as it was known then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Safe>,
+}
+
+/// What a person has bidden.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bidden {
+    /// `stop` or `freeze`.
+    pub reply: Safe,
+    /// Who.
+    #[serde(flatten)]
+    pub by: Person,
+}
+
+/// How long something is left alone, because a person extended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Snooze {
+    /// Who: a user id.
+    pub by: u32,
+    /// For so many seconds yet.
+    pub left: f64,
+}
+
+/// What a rule never minds, because a person said so.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Exception {
+    /// Its number, by which it is forgotten.
+    pub number: u64,
+    /// The rule.
+    pub rule: Safe,
+    /// Whose: a user id.
+    pub owner: u32,
+    /// What really runs.
+    pub program: Safe,
+    /// In which working directory.
+    pub cwd: Safe,
+    /// Who said so: a user id.
+    pub by: u32,
+    /// When, RFC 3339; absent where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Safe>,
+}
+
+/// What came of an answer to an incident.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Replied {
+    /// The incident.
+    pub incident: u64,
+    /// The rule.
+    pub rule: Safe,
+    /// The root's number.
+    pub root: u32,
+    /// What the root runs.
+    pub program: Safe,
+    /// `stop`, `extend`, `allow` or `freeze`.
+    pub reply: Safe,
+    /// Of `extend`, for how many seconds it is left alone now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<f64>,
+    /// Of `extend`, how often people may still do so; absent is as often as they like.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extensions: Option<u32>,
+    /// Of `allow`, the exception.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exception: Option<Exception>,
+    /// Why the exception holds only until beadle ends; absent where it is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unkept: Option<Safe>,
 }
 
 /// A pause in force.
@@ -248,6 +327,12 @@ pub struct Finding {
     /// The pause that exempts it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paused: Option<Pause>,
+    /// The extension that does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snoozed: Option<Snooze>,
+    /// The number of the exception that does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exception: Option<u64>,
     /// The rule's gates, as they stood then.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub when: Vec<Gate>,

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use super::{
-    Above, Act, Daemon, Evidence, Figure, Finding, Gate, Incident, Judged, Next, Pause, Peers, Ps,
-    Reading, Relation, Rest, Rule, RuleWhy, Safe, Status, Subject, Unit, Why,
+    Above, Act, Bidden, Daemon, Evidence, Exception, Figure, Finding, Gate, Incident, Judged, Next,
+    Pause, Peers, Person, Ps, Reading, Relation, Replied, Rest, Rule, RuleWhy, Safe, Snooze,
+    Status, Subject, Unit, Why,
 };
+use crate::engine::answer::{self, Bidding, Effect, Granted};
 use crate::engine::decision::{
     Explanation, IncidentView, PauseView, Relation as Standing, Rest as Resting, RuleExplanation,
     RuleView, UnitView, View,
@@ -213,7 +215,72 @@ impl Incident {
                 .as_ref()
                 .map(|(act, at)| Next::after(act, at.since(now))),
             rests: view.rests.as_ref().map(Rest::from),
+            bidden: view.bidden.map(Bidden::from),
         }
+    }
+}
+
+impl From<Uid> for Person {
+    /// By number alone.
+    fn from(Uid(user): Uid) -> Self {
+        Self { user, name: None }
+    }
+}
+
+impl From<Bidding> for Bidden {
+    fn from(bidding: Bidding) -> Self {
+        Self {
+            reply: Safe::word(bidding.deed.reply().word()),
+            by: Person::from(bidding.by),
+        }
+    }
+}
+
+impl From<&answer::Exception> for Exception {
+    fn from(exception: &answer::Exception) -> Self {
+        Self {
+            number: exception.number,
+            rule: Safe::word(&exception.rule),
+            owner: exception.owner.0,
+            program: Safe::from(&exception.program),
+            cwd: Safe::from(&exception.cwd),
+            by: exception.by.0,
+            since: None,
+        }
+    }
+}
+
+impl Replied {
+    /// What came of an answer, at this moment; `None` where it was none to an incident.
+    pub fn seen(granted: &Granted, now: Mono) -> Option<Self> {
+        let Granted::Replied {
+            incident,
+            rule,
+            root,
+            program,
+            effect,
+        } = granted
+        else {
+            return None;
+        };
+        let (left, extensions) = match effect {
+            Effect::Extended { until, left } => (Some(seconds(until.since(now))), *left),
+            Effect::Stops | Effect::Allowed(_) | Effect::Freezes => (None, None),
+        };
+        Some(Self {
+            incident: incident.0,
+            rule: Safe::word(rule),
+            root: root.number(),
+            program: Safe::from(program),
+            reply: Safe::word(effect.reply().word()),
+            left,
+            extensions,
+            exception: match effect {
+                Effect::Allowed(exception) => Some(Exception::from(exception)),
+                Effect::Stops | Effect::Extended { .. } | Effect::Freezes => None,
+            },
+            unkept: None,
+        })
     }
 }
 
@@ -237,27 +304,45 @@ pub fn pauses(view: &View) -> Vec<Pause> {
 }
 
 impl Finding {
-    fn seen(verdict: &Verdict, gates: &[GateReading], now: Mono) -> Self {
-        let paused = match verdict {
-            Verdict::Exempt(Exemption::Paused { until, by }) => Some(Pause::seen(
-                &PauseView {
-                    by: *by,
+    fn seen(
+        verdict: &Verdict,
+        gates: &[GateReading],
+        incident: Option<&IncidentView>,
+        now: Mono,
+    ) -> Self {
+        // What a person said is in force before the next verdict says so.
+        let snooze = incident.and_then(|incident| incident.snoozed);
+        let snooze = snooze.filter(|snooze| now < snooze.until);
+        let mut finding = Self {
+            verdict: Safe::word(verdict.word()),
+            paused: None,
+            snoozed: snooze.map(|snooze| Snooze {
+                by: snooze.by.0,
+                left: seconds(snooze.until.since(now)),
+            }),
+            exception: None,
+            when: gates.iter().map(Gate::from).collect(),
+        };
+        match verdict {
+            Verdict::Exempt(Exemption::Paused { until, by }) => {
+                let (by, until) = (*by, *until);
+                let pause = PauseView {
+                    by,
                     rule: None,
-                    until: *until,
-                },
-                now,
-            )),
-            Verdict::Exempt(Exemption::Closed)
+                    until,
+                };
+                finding.paused = Some(Pause::seen(&pause, now));
+            }
+            Verdict::Exempt(Exemption::Allowed { number, .. }) => {
+                finding.exception = Some(*number);
+            }
+            Verdict::Exempt(Exemption::Snoozed { .. } | Exemption::Closed)
             | Verdict::Clear
             | Verdict::Breaching
             | Verdict::Sustained
-            | Verdict::Unknown => None,
-        };
-        Self {
-            verdict: Safe::word(verdict.word()),
-            paused,
-            when: gates.iter().map(Gate::from).collect(),
+            | Verdict::Unknown => {}
         }
+        finding
     }
 }
 
@@ -280,7 +365,7 @@ impl Judged {
     fn seen(view: &UnitView, now: Mono) -> Self {
         Self {
             subject: Subject::from(&view.evidence),
-            finding: Finding::seen(&view.verdict, &view.gates, now),
+            finding: Finding::seen(&view.verdict, &view.gates, view.incident.as_ref(), now),
             nearness: Duration::from_millis(view.nearness).as_secs_f64(),
             incident: view
                 .incident
@@ -397,7 +482,7 @@ impl RuleWhy {
                 root: unit.root().pid().number(),
                 key: Safe::word(&unit.root().to_string()),
                 program: Safe::from(root),
-                finding: Box::new(Finding::seen(verdict, gates, now)),
+                finding: Box::new(Finding::seen(verdict, gates, incident.as_deref(), now)),
                 readings: readings.iter().map(Reading::from).collect(),
                 peers: peers.as_deref().map(|peers| Box::new(Peers::from(peers))),
                 soonest: soonest.map(|at| seconds(at.since(now))),

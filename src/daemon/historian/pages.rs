@@ -36,6 +36,7 @@ impl Scribe {
             Event::Incident => Effect::Begins,
             Event::Nudge { .. }
             | Event::Signal { .. }
+            | Event::Answer { .. }
             | Event::Withheld { .. }
             | Event::Run { closing: None, .. } => Effect::Goes,
             Event::Close { how, .. } => Effect::Ends(how.to_string()),
@@ -207,6 +208,7 @@ fn bounded(entry: &Entry) -> Entry {
         }
         Event::Incident
         | Event::Nudge { .. }
+        | Event::Answer { .. }
         | Event::Run { .. }
         | Event::Ran { .. }
         | Event::Withheld { .. }

@@ -20,6 +20,11 @@ impl Watch {
             Ok(loaded) => self.take_rules(loaded, inbox),
             Err(refusal) => self.keep_rules(&refusal),
         }
+        match self.exceptions.reread() {
+            Ok(Some(mended)) => self.step(Input::Exceptions(mended), inbox),
+            Ok(None) => {}
+            Err(text) => self.fault(Part::Exceptions, &text),
+        }
         if self.service.is_reloading() {
             let now = self.shells.now();
             self.service.watching(self.line(), now);

@@ -1,8 +1,9 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::engine::answer::Replies;
 use crate::engine::matcher::Matcher;
-use crate::engine::rule::{Breaker, Command, Origin, Scope, Signal, To};
+use crate::engine::rule::{Breaker, Command, Mode, Origin, Scope, Signal, To};
 
 fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
@@ -42,6 +43,7 @@ fn rule() -> Rule {
         cooldown: secs(60),
         breaker: Breaker::default(),
         on_close: None,
+        replies: Replies::usual(),
     }
 }
 

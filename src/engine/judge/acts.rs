@@ -12,7 +12,7 @@ use super::{Flight, Judge};
 use crate::engine::decision::{Closing, Decision, Rest, What};
 use crate::engine::evidence::{Evidence, UnitKey, Verdict};
 use crate::engine::incident::{Incident, Phase, Step};
-use crate::engine::rule::{Mode, Rule, Signal, StageAct, To};
+use crate::engine::rule::{Rule, Signal, StageAct, To};
 use crate::engine::snapshot::RunState;
 use crate::engine::units::Mono;
 use crate::engine::warrant::{
@@ -60,7 +60,8 @@ impl Judge {
     }
 
     pub(super) fn prepare(&mut self, id: UnitId, out: &mut Vec<Decision>) {
-        if self.waits_for_inner(id) || self.another_acts(id) {
+        // Who is bidden to stop does not wait for what is within it.
+        if (!self.is_bidden(id) && self.waits_for_inner(id)) || self.another_acts(id) {
             return;
         }
         if self.waits_for_errand(id) {
@@ -130,6 +131,7 @@ impl Judge {
             signal: warrant.order.signal(),
             targets: warrant.pids(),
             served: self.now.since(incident.clock),
+            bidden: warrant.bidden,
         };
         incident.phase = Phase::Acting(id);
         self.tell_with(unit_id, what, &warrant.evidence, out);
@@ -169,23 +171,21 @@ impl Judge {
         }
         let unit = self.units.get(&unit_id)?;
         let incident = unit.incident.as_ref()?;
+        let bidden = incident.bidding().is_some();
         let still = matches!(unit.verdict, Verdict::Sustained | Verdict::Breaching);
         let fresh = self.now.since(unit.sampled) <= self.rules.interval.saturating_mul(2);
-        let exempt = self
-            .pauses
-            .iter()
-            .any(|pause| self.pause_applies(pause, unit));
+        // What a person bids needs no reason of ours, and waits for none; who is to be left alone is.
+        let of_itself = still && self.now >= self.quiet_until && !self.is_closed(&unit.rule);
         if incident.phase != Phase::Preparing(id)
-            || self.now < self.quiet_until
-            || !still
+            || !(bidden || of_itself)
             || !fresh
-            || exempt
-            || self.is_closed(&unit.rule)
-            || unit.rule.mode != Mode::Enforce
+            || self.let_be(unit).is_some()
+            || !incident.may_act(unit.rule.mode)
         {
             return None;
         }
-        let act = unit.rule.ladder.get(incident.next)?.act.clone();
+        let stages = incident.stages(&unit.rule);
+        let act = stages.get(incident.next)?.act.clone();
         // A tree that was ended since, by an act prepared along with this one, counts too.
         if self.bar(unit_id).is_some() {
             return None;
@@ -236,6 +236,7 @@ impl Judge {
             spare,
             sampled: evidence.sampled,
             evidence,
+            bidden: incident.bidding(),
             expires: self.now.after(expires),
             epoch: Epoch(unit.epoch),
             seen: self.seen,
@@ -291,7 +292,7 @@ impl Judge {
             self.close(flight.unit, Closing::Denied, out);
         } else if tally.protected == tally.withheld {
             incident.called_off();
-            let stage = unit.rule.ladder.get(incident.next);
+            let stage = incident.stages(&unit.rule).get(incident.next);
             let act = stage.map_or(StageAct::Nudge, |stage| stage.act.clone());
             if let Step::Withhold { act, why } = incident.rest(&act, Rest::Protected) {
                 self.say_withheld(flight.unit, act, why, out);
@@ -383,9 +384,11 @@ impl Flight {
         let Some(warrant) = &self.warrant else {
             return false;
         };
-        let stage = rule.ladder.get(incident.next);
+        let stage = incident.stages(rule).get(incident.next);
         let ordered = stage.and_then(|stage| stage.act.signal());
-        warrant.unit == unit && ordered == Some(warrant.order.signal())
+        warrant.unit == unit
+            && warrant.bidden == incident.bidding()
+            && ordered == Some(warrant.order.signal())
     }
 }
 

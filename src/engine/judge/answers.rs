@@ -1,37 +1,57 @@
 //! What people and rule files say: pauses, new rules.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Judge;
 use super::shelf::Filing;
 use super::unit::{Unit, UnitId};
-use crate::engine::decision::{Answer, Closing, Decision, PauseView, Wish};
+use crate::engine::answer::{Answer, Granted, Wish};
+use crate::engine::decision::{Closing, Decision, PauseView};
+use crate::engine::evidence::Exemption;
 use crate::engine::forest::{Life, Serial};
 use crate::engine::process::Uid;
-use crate::engine::rule::RuleSet;
+use crate::engine::rule::{RuleName, RuleSet};
 use crate::engine::units::Mono;
 
 impl Judge {
-    /// Takes in what a person said. A pause that was accepted before the last call cancels the signal.
-    pub(super) fn take_answer(&mut self, answer: Answer) {
-        match answer.what {
+    /// Takes in what a person said, and tells what came of it. What was accepted before the last call cancels the signal.
+    pub(super) fn take_answer(&mut self, answer: Answer, out: &mut Vec<Decision>) {
+        let by = answer.by;
+        let came = match answer.what {
             Wish::Pause { span, rule } => {
-                let until = span.map_or(Mono::NEVER, |span| self.now.after(span));
-                self.pauses
-                    .retain(|pause| pause.by != answer.by || pause.rule != rule);
-                self.pauses.push(PauseView {
-                    by: answer.by,
-                    rule,
-                    until,
-                });
+                self.pause(by, span, rule);
+                Ok(Granted::Paused)
             }
             Wish::Resume { rule } => {
-                let theirs = |pause: &PauseView| answer.by == Uid::ROOT || pause.by == answer.by;
+                let theirs = |pause: &PauseView| by == Uid::ROOT || pause.by == by;
                 let this = |pause: &PauseView| rule.is_none() || pause.rule == rule;
                 self.pauses.retain(|pause| !(theirs(pause) && this(pause)));
+                Ok(Granted::Paused)
+            }
+            Wish::Reply { whom, reply } => self.reply(by, whom, reply, out),
+            Wish::Forget { which } => self.forget(by, &which, out),
+        };
+        out.push(Decision::Reply(came));
+        self.look_at_all_now();
+    }
+
+    fn pause(&mut self, by: Uid, span: Option<Duration>, rule: Option<RuleName>) {
+        let until = span.map_or(Mono::NEVER, |span| self.now.after(span));
+        self.pauses
+            .retain(|pause| pause.by != by || pause.rule != rule);
+        let pause = PauseView { by, rule, until };
+        let covers = |unit: &Unit| self.pause_applies(&pause, unit);
+        let covered = self.units.iter().filter(|(_, unit)| covers(unit));
+        let covered: Vec<UnitId> = covered.map(|(id, _)| *id).collect();
+        self.pauses.push(pause);
+        for id in covered {
+            // Who is to be left alone is not to be stopped any more.
+            let unit = self.units.get_mut(&id);
+            if let Some(incident) = unit.and_then(|unit| unit.incident.as_mut()) {
+                incident.relent(self.now);
             }
         }
-        self.look_at_all_now();
     }
 
     /// Whether a pause covers a unit now. Root's covers everyone's, anybody else's only their own.
@@ -44,7 +64,35 @@ impl Judge {
         theirs && this && pause.until > self.now
     }
 
-    fn look_at_all_now(&mut self) {
+    /// What a person said by which a unit is left alone now.
+    pub(super) fn let_be(&self, unit: &Unit) -> Option<Exemption> {
+        let allowed = self.exception_of(unit).map(|found| Exemption::Allowed {
+            number: found.number,
+            by: found.by,
+        });
+        let snoozed = || {
+            let snooze = unit.incident.as_ref()?.snoozing(self.now)?;
+            Some(Exemption::Snoozed {
+                until: snooze.until,
+                by: snooze.by,
+            })
+        };
+        allowed.or_else(snoozed).or_else(|| self.paused(unit))
+    }
+
+    fn paused(&self, unit: &Unit) -> Option<Exemption> {
+        let pause = self
+            .pauses
+            .iter()
+            .filter(|pause| self.pause_applies(pause, unit))
+            .max_by_key(|pause| pause.until)?;
+        Some(Exemption::Paused {
+            until: pause.until,
+            by: pause.by,
+        })
+    }
+
+    pub(super) fn look_at_all_now(&mut self) {
         for unit in self.units.values_mut() {
             unit.next_look = unit.next_look.min(self.now);
         }

@@ -12,6 +12,7 @@ use crate::engine::evidence::{Evidence, Exemption, UnitKey, Verdict};
 use crate::engine::facts::{Hangup, Read};
 use crate::engine::forest::{FirstSign, Serial};
 use crate::engine::gate::GateReading;
+use crate::engine::incident::Incident;
 use crate::engine::measures::{Measures, Stands};
 use crate::engine::process::{Pid, StartTicks};
 use crate::engine::rule::Rule;
@@ -271,8 +272,12 @@ impl Judge {
         unit.gates = gates;
         if let Some(exemption) = exemption {
             unit.exempt.get_or_insert(now);
+            let allowed = matches!(exemption, Exemption::Allowed { .. });
             unit.verdict = Verdict::Exempt(exemption);
             self.thaw(id, out);
+            if allowed {
+                self.close_answered(id, out);
+            }
         } else if let Some((since, incident)) = unit.exempt.take().zip(unit.incident.as_mut()) {
             incident.stand(since, now);
         }
@@ -332,10 +337,13 @@ impl Judge {
         both.unwrap_or_default()
     }
 
-    /// Why a unit is not judged now: what a person said goes first.
+    /// Why a unit is not judged now: what a person said goes first. A gate holds up what is done of our own accord, and
+    /// nothing that a person bids.
     fn exemption(&self, unit: &Unit) -> Option<Exemption> {
-        let closed = || self.is_closed(&unit.rule).then_some(Exemption::Closed);
-        self.paused(unit).or_else(closed)
+        let bidden = unit.incident.as_ref().and_then(Incident::bidding);
+        let closed =
+            || (bidden.is_none() && self.is_closed(&unit.rule)).then_some(Exemption::Closed);
+        self.let_be(unit).or_else(closed)
     }
 
     /// Whether a gate of a rule is closed, or nobody knows whether it is open.
@@ -347,18 +355,6 @@ impl Judge {
     pub(super) fn gates(&self, rule: &Rule) -> Vec<GateReading> {
         let gates = rule.gates.iter();
         gates.map(|gate| gate.read(&self.machine)).collect()
-    }
-
-    fn paused(&self, unit: &Unit) -> Option<Exemption> {
-        let pause = self
-            .pauses
-            .iter()
-            .filter(|pause| self.pause_applies(pause, unit))
-            .max_by_key(|pause| pause.until)?;
-        Some(Exemption::Paused {
-            until: pause.until,
-            by: pause.by,
-        })
     }
 
     /// What a unit measures now, counting only the members that `counts` lets through.

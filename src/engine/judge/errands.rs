@@ -74,7 +74,11 @@ impl Judge {
         else {
             return false;
         };
-        match unit.rule.ladder.get(incident.next).map(|stage| &stage.act) {
+        match incident
+            .stages(&unit.rule)
+            .get(incident.next)
+            .map(|stage| &stage.act)
+        {
             Some(StageAct::Exec(_) | StageAct::Stop) => {
                 !self.errands.has_room() || self.errands.is_busy_for(incident.id)
             }
@@ -91,7 +95,7 @@ impl Judge {
         let Some(incident) = unit.incident.as_mut() else {
             return;
         };
-        let stage = unit.rule.ladder.get(incident.next);
+        let stage = incident.stages(&unit.rule).get(incident.next);
         let Some(act) = stage.map(|stage| stage.act.clone()) else {
             return;
         };

@@ -168,6 +168,7 @@ impl Judge {
             targets: keys.iter().map(target).collect(),
             unbound: Vec::new(),
             newborn: Newborn::Admit,
+            bidden: None,
             expires: Mono::NEVER,
             seen: self.seen,
             ..hold.clone()
@@ -185,6 +186,7 @@ impl Judge {
                     signal: release.order.signal(),
                     targets: living,
                     served: self.now.since(hold.sampled),
+                    bidden: None,
                 },
             }));
         }

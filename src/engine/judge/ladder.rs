@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::Judge;
 use super::dossier::{Dossier, Learning};
 use super::instances::Turn;
-use super::unit::UnitId;
+use super::unit::{Unit, UnitId};
 use crate::engine::decision::{Closing, Decision, Notice, Rest, What};
 use crate::engine::evidence::{Evidence, Exemption, Verdict};
 use crate::engine::forest::Serial;
@@ -26,9 +26,20 @@ impl Judge {
         let Some(unit) = self.units.get_mut(&id) else {
             return;
         };
-        let quiet = self.snapshots < BEFORE_ANYTHING || self.now < self.quiet_until;
-        let paused = matches!(unit.verdict, Verdict::Exempt(Exemption::Paused { .. }));
-        if quiet || paused {
+        let bidden = unit.incident.as_ref().and_then(Incident::bidding);
+        let waking = self.now < self.quiet_until && bidden.is_none();
+        let quiet = self.snapshots < BEFORE_ANYTHING || waking;
+        let let_be = match unit.verdict {
+            Verdict::Exempt(
+                Exemption::Paused { .. } | Exemption::Snoozed { .. } | Exemption::Allowed { .. },
+            ) => true,
+            Verdict::Exempt(Exemption::Closed)
+            | Verdict::Clear
+            | Verdict::Breaching
+            | Verdict::Sustained
+            | Verdict::Unknown => false,
+        };
+        if quiet || let_be {
             let clear = unit.verdict == Verdict::Clear;
             if let Some(incident) = unit.incident.as_mut().filter(|_| !clear) {
                 incident.lose_sight();
@@ -131,6 +142,10 @@ impl Judge {
     /// Why nothing but nudges may come of this unit now.
     pub(super) fn bar(&self, id: UnitId) -> Option<Rest> {
         let unit = self.units.get(&id)?;
+        if unit.incident.as_ref().and_then(Incident::bidding).is_some() {
+            // The rest is about what is done of our own accord.
+            return self.nobody_to_signal(unit).then_some(Rest::Protected);
+        }
         if unit.only_tells() {
             return Some(Rest::Instances);
         }
@@ -156,9 +171,13 @@ impl Judge {
                 by: unit.starter.as_ref().map(|(_, program)| program.clone()),
             });
         }
+        self.nobody_to_signal(unit).then_some(Rest::Protected)
+    }
+
+    /// Whether every member is protected, or outside the leash.
+    pub(super) fn nobody_to_signal(&self, unit: &Unit) -> bool {
         let (targets, unbound) = self.targets(unit);
-        let nobody = targets.is_empty() && unbound.is_empty() && !self.may_be_proven(unit);
-        nobody.then_some(Rest::Protected)
+        targets.is_empty() && unbound.is_empty() && !self.may_be_proven(unit)
     }
 
     fn nudge(&mut self, id: UnitId, out: &mut Vec<Decision>) {
@@ -246,8 +265,11 @@ impl Judge {
         let over = matches!(unit.verdict, Verdict::Sustained | Verdict::Breaching);
         let rests =
             matches!(incident.phase, Phase::Resting(_)) || incident.due(&unit.rule).is_none();
+        // What is bidden goes on behind a closed gate and right after waking; nobody is reminded of it then.
         if over
             && rests
+            && !self.is_closed(&unit.rule)
+            && self.now >= self.quiet_until
             && incident
                 .told
                 .is_some_and(|told| self.now.since(told) >= pace)
@@ -308,12 +330,13 @@ impl Judge {
         };
         self.send_last(id, incident.id, how, &notice.evidence, out);
         out.push(Decision::Tell(notice));
-        if how.certainty().is_some() {
+        // Of trees that people have stopped, none counts as ended of our own accord.
+        if how.certainty().is_some() && incident.bidding().is_none() {
             self.note_ending(id);
         }
     }
 
-    fn tell(&mut self, id: UnitId, what: What, out: &mut Vec<Decision>) {
+    pub(super) fn tell(&mut self, id: UnitId, what: What, out: &mut Vec<Decision>) {
         let Some(evidence) = self.testify(id) else {
             return;
         };

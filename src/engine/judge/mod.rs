@@ -28,6 +28,7 @@
 //! | `errands` | what others are to do: programs, managers; one at a time for each incident |
 //! | `premises` | what a tree lives in, and who else does |
 //! | `answers` | what people and rule files say: pauses, new rules |
+//! | `replies` | what people answer to an incident, and who may |
 //! | `view` | what it sees now, for `status`, `ps` and `why` |
 
 mod acts;
@@ -54,6 +55,7 @@ mod pending;
 mod premises;
 mod proofs;
 mod reckon;
+mod replies;
 mod roster;
 mod shelf;
 mod silence;
@@ -66,6 +68,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::account::{Accounting, Accounts};
+use super::answer::Exception;
 use super::decision::{Decision, Hearing, Input, PauseView};
 use super::event::{Event, Happening};
 use super::evidence::{IncidentId, UnitKey};
@@ -166,6 +169,8 @@ pub struct Judge {
     quiet_until: Mono,
     snapshots: u64,
     pauses: Vec<PauseView>,
+    /// What people said that rules never mind.
+    exceptions: Vec<Exception>,
     endings: VecDeque<Ending>,
     flights: BTreeMap<WarrantId, Flight>,
     errands: Errands,
@@ -236,6 +241,7 @@ impl Judge {
             quiet_until: Mono::BOOT,
             snapshots: 0,
             pauses: Vec::new(),
+            exceptions: Vec::new(),
             endings: VecDeque::new(),
             flights: BTreeMap::new(),
             errands: Errands::default(),
@@ -289,7 +295,8 @@ impl Judge {
             Input::Ran(ran) => self.take_back(ran, &mut out),
             Input::LastCall(warrant) => self.last_call(warrant, &mut out),
             Input::Rules(rules) => self.take_rules(rules, &mut out),
-            Input::Answer(answer) => self.take_answer(answer),
+            Input::Answer(answer) => self.take_answer(answer, &mut out),
+            Input::Exceptions(exceptions) => self.take_exceptions(exceptions),
             Input::Inherit(legacy) => self.inherit(*legacy),
             Input::Numbering(IncidentId(first)) => {
                 self.last_incident = self.last_incident.max(first.saturating_sub(1));

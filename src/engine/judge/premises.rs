@@ -30,7 +30,7 @@ impl Judge {
     /// The group that a look at this unit should bring, because a manager may be asked to stop it next.
     pub(super) fn premises(&self, unit: &Unit) -> Option<Text> {
         let incident = unit.incident.as_ref()?;
-        let stage = unit.rule.ladder.get(incident.next)?;
+        let stage = incident.stages(&unit.rule).get(incident.next)?;
         if stage.act != StageAct::Stop {
             return None;
         }

@@ -225,6 +225,9 @@ impl Unit {
         let old = std::mem::replace(&mut self.rule, rule);
         self.index = index;
         self.next_look = now;
+        if let Some(incident) = &mut self.incident {
+            incident.bid_again(now, self.rule.mode);
+        }
         if !ladder_changed {
             return;
         }

@@ -6,6 +6,7 @@ use super::Judge;
 use super::dossier::Learning;
 use super::enrol::COMMAND_SHOWN;
 use super::unit::{Unit, UnitId};
+use crate::engine::answer::Deed;
 use crate::engine::decision::{
     Explanation, IncidentView, Relation, Rest, RuleExplanation, RuleView, UnitView, View, nearness,
 };
@@ -284,9 +285,13 @@ fn incident_view(incident: &Incident, unit: &Unit) -> IncidentView {
     let carried = incident
         .next
         .checked_sub(1)
-        .and_then(|index| rule.ladder.get(index));
+        .and_then(|index| incident.stages(rule).get(index));
     let stage = match carried.map(|stage| &stage.act) {
-        None => "opened".to_owned(),
+        None => match incident.bidding().map(|bidding| bidding.deed) {
+            None => "opened".to_owned(),
+            Some(Deed::Stop) => "to be stopped".to_owned(),
+            Some(Deed::Freeze) => "to be frozen".to_owned(),
+        },
         Some(StageAct::Nudge) => "nudged".to_owned(),
         Some(StageAct::Exec(command)) => format!("{} run", command.program),
         Some(StageAct::Stop) => "asked to stop".to_owned(),
@@ -299,6 +304,7 @@ fn incident_view(incident: &Incident, unit: &Unit) -> IncidentView {
     let ahead = ahead.map(|(stage, due)| (stage.act.clone(), due));
     let rests = match (&incident.phase, rule.mode) {
         (Phase::Resting(why), _) => Some(why.clone()),
+        (Phase::Climbing, _) if incident.bidding().is_some() => None,
         // It will rest there: nobody is promised a signal that never comes.
         (Phase::Climbing, Mode::Observe | Mode::Nudge) => {
             ahead.as_ref().map(|_| Rest::Mode(rule.mode))
@@ -315,5 +321,7 @@ fn incident_view(incident: &Incident, unit: &Unit) -> IncidentView {
         stage,
         next,
         rests,
+        bidden: incident.bidding(),
+        snoozed: incident.snoozed,
     }
 }

@@ -16,11 +16,11 @@ use crate::engine::forest::Starter;
 use crate::engine::instances::{Circle, Realm};
 use crate::engine::label::{Badge, Label};
 use crate::engine::legacy::{self, Bequest, Ending, Legacy};
-use crate::engine::process::{CgroupId, Pid, ProcKey, Text, Uid};
+use crate::engine::process::{CgroupId, Pid, ProcKey, Uid};
 use crate::engine::units::{Mono, nanos};
 use crate::engine::usage::Buried;
 use crate::engine::warrant::HardTie;
-use crate::store::key;
+use crate::store::{Bytes, key};
 use case::{Case, Remainder};
 
 /// The file.
@@ -139,14 +139,6 @@ struct Who {
     tty: Option<Bytes>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     label: Option<Bytes>,
-}
-
-/// Text as a string, where it is one.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(untagged)]
-enum Bytes {
-    Text(String),
-    Raw(Vec<u8>),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -422,22 +414,6 @@ impl Who {
             tty: self.tty.map(Bytes::read),
             label: self.label.map(Bytes::read),
         })
-    }
-}
-
-impl Bytes {
-    fn of(text: &Text) -> Self {
-        match std::str::from_utf8(text.bytes()) {
-            Ok(text) => Self::Text(text.to_owned()),
-            Err(_) => Self::Raw(text.bytes().to_owned()),
-        }
-    }
-
-    fn read(self) -> Text {
-        match self {
-            Self::Text(text) => Text::new(text.into_bytes()),
-            Self::Raw(bytes) => Text::new(bytes),
-        }
     }
 }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::engine::answer::{Bidding, Deed, Snooze};
 use crate::engine::decision::PauseView;
 use crate::engine::evidence::{IncidentId, Subject, UnitKey};
 use crate::engine::forest::Starter;
@@ -73,6 +74,18 @@ fn unit(root: ProcKey, member: ProcKey) -> Bequest {
             denied: false,
             said: true,
             ran: 2,
+            bidden: Some((
+                Bidding {
+                    by: Uid(1000),
+                    deed: Deed::Stop,
+                },
+                1,
+            )),
+            snoozed: Some(Snooze {
+                until: Mono::from_secs(1800),
+                by: Uid(1001),
+            }),
+            extended: 2,
             weight: Weight::Lightened(Mono::from_secs(44)),
         }),
     }
@@ -120,6 +133,11 @@ fn legacy() -> Legacy {
         denied: true,
         told: Some(Mono::from_secs(2)),
         weight: Weight::Light,
+        snoozed: Some(Snooze {
+            until: Mono::from_secs(77),
+            by: Uid(0),
+        }),
+        extended: 1,
     };
     Legacy {
         at: Mono::from_secs(100),

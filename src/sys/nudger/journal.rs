@@ -79,6 +79,7 @@ const fn message_id(kind: Kind) -> &'static str {
         Kind::Incident => "5b0c586c6de94ab1b93ba080c3d9543e",
         Kind::Nudge => "dacd4117402f4d63ad15627ef4f5065c",
         Kind::Signal => "733473eaf6af467d86165b33522b44b0",
+        Kind::Answer => "f726f6755f39493d9a3e93e54ca76282",
         Kind::Outcome => "bf43dfc69a0d4149878af23ff8869ee2",
         Kind::Run => "6d76aa48d15e4ff4b6bde124b488ca26",
         Kind::Ran => "d2d0da41eb7c47f19e26312dace1265c",

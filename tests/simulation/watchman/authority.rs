@@ -21,6 +21,10 @@ impl Watchman {
         if warrant.order == Order::Release {
             return Ok(());
         }
+        self.let_be(scene, warrant)?;
+        if let Some(bidding) = warrant.bidden {
+            return self.by_bidding(scene, warrant, bidding);
+        }
         let name = &warrant.evidence.rule;
         let rule = find(scene.rules, name).ok_or("a warrant for a rule that is gone")?;
         ensure!(
@@ -106,7 +110,7 @@ impl Watchman {
     }
 
     /// One act is under way per process.
-    fn alone(&mut self, now: Mono, warrant: &Warrant) -> Verdict {
+    pub(super) fn alone(&mut self, now: Mono, warrant: &Warrant) -> Verdict {
         self.acting.retain(|_, (until, _)| *until > now);
         let whom: Vec<ProcKey> = warrant.targets.iter().map(|target| target.key).collect();
         let other = self

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use beadle::engine::decision::{Decision, Rest, UnitView, View};
 use beadle::engine::evidence::{Quantity, Reading, UnitKey, Verdict as Judged};
-use beadle::engine::incident::Phase;
+use beadle::engine::incident::{Incident, Phase};
 use beadle::engine::judge::Case;
 use beadle::engine::process::{ProcKey, Uid};
 use beadle::engine::rule::{Metric, Mode, StageAct};
@@ -178,7 +178,7 @@ fn is_ripe(scene: &Scene<'_>, case: &Case<'_>, watchman: &Watchman) -> bool {
 /// Whether the stage at hand is an errand whose turn has not come.
 fn waits_for_errand(case: &Case<'_>, now: Mono, watchman: &Watchman) -> bool {
     case.incident.is_some_and(|incident| {
-        let stage = case.rule.ladder.get(incident.next);
+        let stage = incident.stages(case.rule).get(incident.next);
         let errand =
             stage.is_some_and(|stage| matches!(stage.act, StageAct::Exec(_) | StageAct::Stop));
         errand && watchman.errands.busy(now, incident.id.0)
@@ -188,7 +188,10 @@ fn waits_for_errand(case: &Case<'_>, now: Mono, watchman: &Watchman) -> bool {
 /// Whether what an incident is said to rest on is so. Who is protected, and who restarts whom, is not looked at.
 fn rests_rightly(scene: &Scene<'_>, case: &Case<'_>, watchman: &Watchman, why: &Rest) -> bool {
     match why {
-        Rest::Mode(_) => case.rule.mode != Mode::Enforce,
+        Rest::Mode(_) => match case.incident.and_then(Incident::bidding) {
+            None => case.rule.mode != Mode::Enforce,
+            Some(_) => case.rule.mode == Mode::Observe,
+        },
         Rest::Denied => case.incident.is_some_and(|incident| incident.denied),
         Rest::Breaker => {
             let machine = scene.machine;

@@ -56,7 +56,7 @@ fn freezes(scene: &Scene<'_>, unit: &UnitView, key: ProcKey) -> bool {
     };
     let acts = matches!(incident.phase, Phase::Acting(_));
     let reached = incident.next + usize::from(acts);
-    let mut before = case.rule.ladder.iter().take(reached);
+    let mut before = incident.stages(case.rule).iter().take(reached);
     let last = before.rfind(|stage| stage.act.signal().is_some());
     let freezes = last.is_some_and(|stage| stage.act == StageAct::Freeze);
     (freezes || acts)

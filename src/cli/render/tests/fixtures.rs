@@ -139,6 +139,7 @@ pub(super) fn warrant(order: Order) -> Warrant {
         label: None,
         spare: Arc::new(Spare::default()),
         evidence: Arc::new(over()),
+        bidden: None,
         sampled: Mono::from_secs(5_000),
         expires: Mono::from_secs(5_010),
         epoch: Epoch(0),
@@ -185,6 +186,7 @@ pub(super) fn notices() -> Vec<Notice> {
         signal,
         targets: vec![pid(4711), pid(4712), pid(4715)],
         served: secs(served),
+        bidden: None,
     };
     let respawn = Rest::Respawn {
         by: Some(Text::from("make\x1b[2J")),

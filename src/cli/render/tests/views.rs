@@ -19,6 +19,8 @@ pub(super) fn incident(next: Option<(Signal, u64)>, rests: Option<Rest>) -> Inci
             (act, Mono::from_secs(at))
         }),
         rests,
+        bidden: None,
+        snoozed: None,
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::super::fixtures::rule_set;
 use super::super::{Judge, Settings};
+use crate::engine::answer::Replies;
 use crate::engine::decision::{Decision, Hearing, Input, Relation};
 use crate::engine::event::{Event, Happening};
 use crate::engine::facts::{Facts, Place, Question, Read};
@@ -75,6 +76,7 @@ fn rule(name: &str, matcher: Matcher, keep: Vec<Matcher>) -> Arc<Rule> {
         cooldown: Duration::from_secs(60),
         breaker: Breaker::default(),
         on_close: None,
+        replies: Replies::usual(),
     })
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::super::fixtures::rule_set;
 use super::super::{Judge, Settings};
+use crate::engine::answer::Replies;
 use crate::engine::decision::{Closing, Decision, Hearing, Input, What};
 use crate::engine::evidence::{Quantity, Verdict};
 use crate::engine::facts::{Facts, Question};
@@ -87,6 +88,7 @@ fn rule(limits: &[u64]) -> Rule {
         cooldown: Duration::from_secs(60),
         breaker: Breaker::default(),
         on_close: None,
+        replies: Replies::usual(),
     }
 }
 

@@ -326,6 +326,7 @@ impl World {
             newborn: Newborn::Refuse,
             label: None,
             spare: Arc::new(Spare::default()),
+            bidden: None,
             evidence: Arc::new(evidence(unit)),
             sampled: self.now(),
             expires: Mono::NEVER,

@@ -6,9 +6,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{Carried, Whole};
+use crate::engine::answer::{Bidding, Deed, Snooze};
 use crate::engine::evidence::IncidentId;
 use crate::engine::incident::{Past, Weight};
 use crate::engine::legacy::{self, Stand};
+use crate::engine::process::Uid;
 use crate::engine::rule::{Command, Mode, Signal, StageAct, To};
 use crate::engine::units::{Mono, nanos};
 
@@ -36,6 +38,61 @@ pub(super) struct Case {
     ran: usize,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     weight: Option<Less>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    bidden: Option<Bidden>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    snoozed: Option<Snoozed>,
+    #[serde(default)]
+    extended: u32,
+}
+
+/// What a person has bidden, and how many of its stages were carried out.
+#[derive(Debug, Serialize, Deserialize)]
+struct Bidden {
+    by: u32,
+    deed: String,
+    done: usize,
+}
+
+/// Until when it is left alone, because a person said so.
+#[derive(Debug, Serialize, Deserialize)]
+struct Snoozed {
+    by: u32,
+    until: u64,
+}
+
+impl Bidden {
+    fn of((bidding, done): (Bidding, usize)) -> Self {
+        Self {
+            by: bidding.by.0,
+            deed: bidding.deed.reply().word().to_owned(),
+            done,
+        }
+    }
+
+    /// `None` where it is a deed of some other beadle's.
+    fn read(self) -> Option<(Bidding, usize)> {
+        let mut deeds = [Deed::Stop, Deed::Freeze].into_iter();
+        let deed = deeds.find(|deed| deed.reply().word() == self.deed)?;
+        let by = Uid(self.by);
+        Some((Bidding { by, deed }, self.done))
+    }
+}
+
+impl Snoozed {
+    const fn of(snooze: Snooze) -> Self {
+        Self {
+            by: snooze.by.0,
+            until: snooze.until.nanos(),
+        }
+    }
+
+    const fn read(self) -> Snooze {
+        Snooze {
+            by: Uid(self.by),
+            until: Mono::from_nanos(self.until),
+        }
+    }
 }
 
 /// What an incident rested on, where that was less than it may be.
@@ -62,6 +119,10 @@ pub(super) struct Remainder {
     told: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     weight: Option<Less>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    snoozed: Option<Snoozed>,
+    #[serde(default)]
+    extended: u32,
 }
 
 impl Less {
@@ -140,6 +201,9 @@ impl Case {
             said: stand.said,
             ran: stand.ran,
             weight: Less::of(stand.weight),
+            bidden: stand.bidden.map(Bidden::of),
+            snoozed: stand.snoozed.map(Snoozed::of),
+            extended: stand.extended,
         }
     }
 
@@ -158,6 +222,9 @@ impl Case {
             said: self.said,
             ran: self.ran,
             weight: Less::read(self.weight),
+            bidden: self.bidden.and_then(Bidden::read),
+            snoozed: self.snoozed.map(Snoozed::read),
+            extended: self.extended,
         })
     }
 }
@@ -178,6 +245,8 @@ impl Remainder {
             denied: past.denied,
             told: past.told.map(Mono::nanos),
             weight: Less::of(past.weight),
+            snoozed: past.snoozed.map(Snoozed::of),
+            extended: past.extended,
         }
     }
 
@@ -191,6 +260,8 @@ impl Remainder {
             denied: self.denied,
             told: self.told.map(Mono::from_nanos),
             weight: Less::read(self.weight),
+            snoozed: self.snoozed.map(Snoozed::read),
+            extended: self.extended,
         };
         Some(legacy::Remainder {
             rule: Arc::from(self.rule),
