@@ -28,9 +28,6 @@ mod arguments;
 mod census;
 #[cfg(target_os = "macos")]
 mod darwin;
-#[cfg(test)]
-#[cfg(target_os = "linux")]
-mod plain;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -360,6 +357,9 @@ fn cores() -> u32 {
     u32::try_from(online).unwrap_or(0)
 }
 
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod plain;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod tests;
