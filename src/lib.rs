@@ -23,7 +23,7 @@
 //! | [`config`] | `engine`, the YAML and snippet crates |
 //! | [`control`] | `engine` (view types), serde, tokio |
 //! | [`store`] | `engine` (view types), serde, rustix, rusqlite |
-//! | [`sys`] | `engine`, rustix, procfs |
+//! | [`sys`] | `engine`, rustix, procfs; sysinfo on macOS |
 //! | [`daemon`], [`cli`] | all of the above |
 //!
 //! `config`, `sys`, `store` and `control` never import each other; `tests/architecture.rs` reads the sources against this table.

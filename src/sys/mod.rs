@@ -43,7 +43,6 @@ pub mod procfs;
 mod prover;
 #[cfg(target_os = "linux")]
 pub mod rivals;
-#[cfg(target_os = "linux")]
 pub mod sampler;
 pub mod service;
 #[cfg(target_os = "linux")]
