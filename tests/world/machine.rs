@@ -431,7 +431,8 @@ impl Machine {
             OnTerm::Forks(count) => {
                 let child = Plan {
                     on_term: OnTerm::Ignores,
-                    cpu: body.plan.cpu,
+                    // A fork has one thread, however many its parent had.
+                    cpu: body.plan.cpu.min(1000),
                     ..Plan::default()
                 };
                 for _ in 0..count {

@@ -191,10 +191,11 @@ impl Watchman {
         self.not_paused(scene, &warrant.evidence)?;
         match (warrant.order, bidding.deed) {
             (Order::Ask(_), Deed::Stop) => {
-                self.replies.asked.entry(incident).or_insert(now);
+                self.replies.asked.insert(incident, now);
             }
             (Order::End, Deed::Stop) => {
-                let asked = self.replies.asked.remove(&incident);
+                // A beadle that is killed in the act is followed by one that does it again.
+                let asked = self.replies.asked.get(&incident).copied();
                 let asked = asked.ok_or(format!("KILL by bidding without TERM: {name}"))?;
                 ensure!(
                     now >= asked.after(GRACE),
