@@ -70,6 +70,11 @@ impl Log {
 
     /// The first line that fits, now or soon.
     pub(crate) fn wait(&self, what: &str, fits: impl Fn(&Value) -> bool) -> Line {
+        self.wait_for(what, None, fits)
+    }
+
+    /// The same; in vain, it is told how this process stands.
+    fn wait_for(&self, what: &str, root: Option<u32>, fits: impl Fn(&Value) -> bool) -> Line {
         let (lines, changed) = &*self.shared;
         let end = Instant::now() + SOON;
         let mut seen = lines.lock().unwrap();
@@ -81,7 +86,8 @@ impl Log {
                 let all: Vec<_> = seen.iter().map(|line| line.text.as_str()).collect();
                 let all = all.join("\n");
                 drop(seen);
-                panic!("waited {SOON:?} in vain for {what}; the daemon said:\n{all}");
+                let stands = root.map(how_it_stands).unwrap_or_default();
+                panic!("waited {SOON:?} in vain for {what}{stands}; the daemon said:\n{all}");
             };
             seen = changed.wait_timeout(seen, left).unwrap().0;
         }
@@ -96,14 +102,15 @@ impl Log {
 
     /// The first line of this event about this tree, now or soon.
     pub(crate) fn about(&self, root: u32, event: &str) -> Line {
-        self.wait(&format!("`{event}` about {root}"), |says| {
+        self.wait_for(&format!("`{event}` about {root}"), Some(root), |says| {
             says["event"] == event && says["root"] == root
         })
     }
 
     /// The line that says that this signal is sent to this tree, now or soon.
     pub(crate) fn signal(&self, root: u32, signal: &str) -> Line {
-        self.wait(&format!("{signal} to the tree of {root}"), |says| {
+        let what = format!("{signal} to the tree of {root}");
+        self.wait_for(&what, Some(root), |says| {
             says["event"] == "signal" && says["root"] == root && says["signal"] == signal
         })
     }
@@ -146,4 +153,11 @@ impl Log {
         let lines: Vec<_> = self.lines().into_iter().map(|line| line.text).collect();
         lines.join("\n")
     }
+}
+
+/// What the kernel says of a process: its state, its parent and what it used.
+fn how_it_stands(pid: u32) -> String {
+    let read = |file: &str| std::fs::read_to_string(format!("/proc/{pid}/{file}"));
+    let (stat, arguments) = (read("stat"), read("cmdline"));
+    format!(", which is {stat:?} {arguments:?}")
 }
