@@ -2,6 +2,10 @@
 
 use super::{Failure, Finding, Surroundings};
 
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "where there are desktops it may fail"
+)]
 pub(super) fn findings(_: &str, _: &Surroundings) -> Result<Vec<Finding>, Failure> {
     let found = "this beadle cannot show notifications on this system yet";
     let lost = "nudges go to the log alone";
