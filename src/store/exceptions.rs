@@ -8,13 +8,12 @@
 //! It says what is to be left alone. To go on without it would be to act on what is not known; a rule file with a mistake stops
 //! the beginning as well.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::folder;
+use super::folder::{self, Outlasts};
 use super::{Bytes, StoreError};
 use crate::engine::answer::{EXCEPTIONS, Exception};
 use crate::engine::process::Uid;
@@ -103,20 +102,7 @@ impl Exceptions {
         // Numbers and texts: nothing that can fail.
         let mut text = serde_json::to_vec_pretty(&written).unwrap_or_default();
         text.push(b'\n');
-        let draft = folder::beside(&self.path, ".new");
-        self.replace(&draft, &text).inspect_err(|_| {
-            // Half a draft is of no use; the next one is written over it anyway.
-            let _ = std::fs::remove_file(&draft);
-        })
-    }
-
-    fn replace(&self, draft: &Path, text: &[u8]) -> Result<(), StoreError> {
-        let mut file = folder::file(draft)?;
-        file.set_len(0)
-            .and_then(|()| file.write_all(text))
-            .and_then(|()| file.sync_all())
-            .map_err(StoreError::io("write", draft))?;
-        std::fs::rename(draft, &self.path).map_err(StoreError::io("replace", &self.path))
+        folder::replace(&self.path, &text, Outlasts::Reboot)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Folders of our own, and files in them that no link leads away from.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io::Write as _;
 use std::ops::Deref;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -73,6 +74,35 @@ impl Drop for Locked {
 /// Sets a file aside under another name, over what was set aside before.
 pub(super) fn set_aside(path: &Path) -> Result<(), StoreError> {
     std::fs::rename(path, beside(path, ".aside")).map_err(StoreError::io("set aside", path))
+}
+
+/// What a file must outlast.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outlasts {
+    /// A reboot: it is on disk when it is said to be there.
+    Reboot,
+    /// Us alone: it means nothing after a reboot.
+    Us,
+}
+
+/// Puts a new file in the place of the old one: whoever reads finds either, whole.
+pub(super) fn replace(path: &Path, text: &[u8], outlasts: Outlasts) -> Result<(), StoreError> {
+    let draft = beside(path, ".new");
+    let put = || {
+        let mut file = file(&draft)?;
+        file.set_len(0)
+            .and_then(|()| file.write_all(text))
+            .and_then(|()| match outlasts {
+                Outlasts::Reboot => file.sync_all(),
+                Outlasts::Us => Ok(()),
+            })
+            .map_err(StoreError::io("write", &draft))?;
+        std::fs::rename(&draft, path).map_err(StoreError::io("replace", path))
+    };
+    put().inspect_err(|_| {
+        // Half a draft is of no use; the next one is written over it anyway.
+        let _ = std::fs::remove_file(&draft);
+    })
 }
 
 /// The name of a file beside this one.

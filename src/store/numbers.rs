@@ -9,13 +9,12 @@
 //! those of an earlier time. Nobody can *promise* then that no number comes twice; it would take two clocks that
 //! disagree, or a thousand incidents a second.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
-use super::folder::{self, Locked};
+use super::folder::{self, Locked, Outlasts};
 
 /// So many numbers are reserved at a time.
 pub const BLOCK: u64 = 64;
@@ -79,22 +78,8 @@ impl Numbers {
         // A struct of two numbers: nothing that can fail.
         let mut text = serde_json::to_vec(&written).unwrap_or_default();
         text.push(b'\n');
-        let draft = folder::beside(&self.path, ".new");
-        self.replace(&draft, &text).inspect_err(|_| {
-            // Half a draft is of no use; the next one is written over it anyway.
-            let _ = std::fs::remove_file(&draft);
-        })?;
+        folder::replace(&self.path, &text, Outlasts::Reboot)?;
         Ok(Block { first, end })
-    }
-
-    /// Puts a new file in the place of the old one: whoever reads finds either, whole.
-    fn replace(&self, draft: &Path, text: &[u8]) -> Result<(), StoreError> {
-        let mut file = folder::file(draft)?;
-        file.set_len(0)
-            .and_then(|()| file.write_all(text))
-            .and_then(|()| file.sync_all())
-            .map_err(StoreError::io("write", draft))?;
-        std::fs::rename(draft, &self.path).map_err(StoreError::io("replace", &self.path))
     }
 }
 

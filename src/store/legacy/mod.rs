@@ -11,12 +11,11 @@ mod form;
 #[cfg(test)]
 mod tests;
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use self::form::Written;
 use super::StoreError;
-use super::folder;
+use super::folder::{self, Outlasts};
 use crate::engine::legacy::Legacy;
 
 /// More than this is none of ours.
@@ -65,18 +64,6 @@ impl Shelf {
         // Numbers, strings and lists of them: nothing that can fail.
         let mut text = serde_json::to_vec(&written).unwrap_or_default();
         text.push(b'\n');
-        let draft = folder::beside(&self.path, ".new");
-        self.replace(&draft, &text).inspect_err(|_| {
-            // Half a draft is of no use; the next one is written over it anyway.
-            let _ = std::fs::remove_file(&draft);
-        })
-    }
-
-    fn replace(&self, draft: &Path, text: &[u8]) -> Result<(), StoreError> {
-        let mut file = folder::file(draft)?;
-        file.set_len(0)
-            .and_then(|()| file.write_all(text))
-            .map_err(StoreError::io("write", draft))?;
-        std::fs::rename(draft, &self.path).map_err(StoreError::io("replace", &self.path))
+        folder::replace(&self.path, &text, Outlasts::Us)
     }
 }

@@ -1,0 +1,103 @@
+//! What people answer on their desktops.
+
+use super::super::daemon::Daemon;
+use super::super::launch::{Order, Started};
+use super::super::wait::wait_until;
+use super::session::Session;
+use super::{Theater, desktop, fault, first, rules, shows, titled, told};
+
+/// A runaway that obeys, and a daemon that tells this session of it, so long before its TERM.
+fn runaway(theater: &mut Theater, session: &Session, after: &str) -> (Daemon, Started) {
+    let program = theater.case.program("answered");
+    let rules = rules(&program, after);
+    let daemon = theater.watch(Some(session)).rules(&rules).start();
+    (daemon, theater.case.start(Order::new(&program, "obey")))
+}
+
+#[test]
+fn details_are_shown_in_the_same_place() {
+    if !shows("what else there is to know, on a desktop") {
+        return;
+    }
+    let mut theater = Theater::new("details");
+    let session = theater.log_in();
+    let mut server = session.serve("buttons");
+    let (daemon, villain) = runaway(&mut theater, &session, "60s");
+    let nudge = first(&server);
+    let id = nudge["id"].as_u64().unwrap();
+    daemon.log.about(villain.pid, "nudge");
+    wait_until("it to be on the screen", || desktop(&daemon)["shown"] == 1);
+    server.press(id, "details");
+    wait_until("the rest", || server.shown().len() == 2);
+    let whole = server.shown().remove(1);
+    assert_eq!(whole["replaces"], id, "{whole}");
+    let body = whole["body"].as_str().unwrap();
+    assert!(
+        body.contains("CPU time") && body.contains("Command: "),
+        "{body}"
+    );
+    let buttons = serde_json::json!(["stop", "Stop now", "extend", "30 min more"]);
+    assert_eq!(whole["actions"], buttons, "{whole}");
+    // Nothing was answered by looking.
+    assert!(villain.lives());
+    server.dismiss(id);
+    wait_until("it to be gone", || desktop(&daemon)["shown"] == 0);
+    assert!(villain.lives());
+    assert_eq!(fault(&daemon), None);
+}
+
+#[test]
+fn stop_now_is_carried_out_and_recorded() {
+    if !shows("an answer on a desktop") {
+        return;
+    }
+    let mut theater = Theater::new("stop");
+    let session = theater.log_in();
+    let mut server = session.serve("buttons");
+    let (daemon, villain) = runaway(&mut theater, &session, "60s");
+    let nudge = first(&server);
+    wait_until("it to be on the screen", || desktop(&daemon)["shown"] == 1);
+    server.press(nudge["id"].as_u64().unwrap(), "stop");
+    let answer = daemon.log.about(villain.pid, "answer").says;
+    assert_eq!(answer["reply"], "stop", "{answer}");
+    assert_eq!(answer["user"], told(&theater), "{answer}");
+    let term = daemon.log.signal(villain.pid, "TERM").says;
+    assert_eq!(term["bidden"]["user"], told(&theater), "{term}");
+    let close = daemon.log.about(villain.pid, "close").says;
+    assert_eq!(close["how"], "ended", "{close}");
+    assert!(!villain.lives());
+    let asked = titled(&server, "is to be stopped");
+    assert_eq!(asked["replaces"], nudge["id"], "{asked}");
+    titled(&server, "was ended");
+    let incident = answer["incident"].to_string();
+    let story = daemon.ask(&["show", &incident]);
+    let story = String::from_utf8_lossy(&story.stdout).into_owned();
+    assert!(story.contains("nswered by"), "{story}");
+}
+
+#[test]
+fn more_time_is_given_as_often_as_the_rule_lets_people() {
+    if !shows("an answer on a desktop that is declined") {
+        return;
+    }
+    let mut theater = Theater::new("extend");
+    let session = theater.log_in();
+    let mut server = session.serve("buttons");
+    let (daemon, villain) = runaway(&mut theater, &session, "5s");
+    let nudge = first(&server);
+    let id = nudge["id"].as_u64().unwrap();
+    wait_until("it to be on the screen", || desktop(&daemon)["shown"] == 1);
+    server.press(id, "extend");
+    let answer = daemon.log.about(villain.pid, "answer").says;
+    assert_eq!(answer["reply"], "extend", "{answer}");
+    assert_eq!(answer["user"], told(&theater), "{answer}");
+    let granted = titled(&server, "is left alone for now");
+    assert_eq!(granted["actions"], serde_json::json!([]), "{granted}");
+    // It says so for a moment, and goes.
+    server.asked.wait("it to be taken away", |says| {
+        says["call"] == "CloseNotification" && says["id"] == id
+    });
+    assert!(villain.lives());
+    assert_eq!(daemon.log.targets(), vec![], "{}", daemon.log.text());
+    assert_eq!(fault(&daemon), None);
+}
