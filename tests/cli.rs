@@ -69,6 +69,7 @@ fn help_is_a_page_for_every_command() {
         "resume",
         "check",
         "try",
+        "run",
         "rules",
         "schema",
         "doctor",

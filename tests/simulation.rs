@@ -378,6 +378,7 @@ fn settings(story: &Story) -> Settings {
         }),
         leash,
         itself: None,
+        reaper: None,
         managers: Managers {
             systemd: true,
             ..Managers::default()

@@ -35,6 +35,8 @@ pub mod render;
 mod reply;
 mod resume;
 mod rules;
+#[cfg(target_os = "linux")]
+mod run;
 mod schema;
 mod service;
 mod show;
@@ -62,6 +64,7 @@ Examples:
   beadle check              what is wrong with my rules, with line and column
   beadle service install    keep the watch going, as a service of systemd or launchd
   beadle try rules.yaml     what these rules would match now, and how near to its limits it is
+  beadle run -- make test   run it, and leave nothing behind; with a budget such as --age 2h
   beadle doctor             what works on this machine, what does not, and what to do
 
 Rules live in /etc/beadle/beadle.yaml, or for one user in ~/.config/beadle/beadle.yaml.
@@ -93,6 +96,8 @@ enum Command {
     Forget(forget::Args),
     Check(check::Args),
     Try(trial::Args),
+    #[cfg(target_os = "linux")]
+    Run(run::Args),
     Rules(rules::Args),
     Schema(schema::Args),
     Doctor(doctor::Args),
@@ -198,6 +203,8 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
         Some(Command::Forget(args)) => forget::run(args, &around),
         Some(Command::Check(args)) => check::run(args, &around),
         Some(Command::Try(args)) => trial::run(args, &around),
+        #[cfg(target_os = "linux")]
+        Some(Command::Run(args)) => run::run(args, &around),
         Some(Command::Rules(args)) => rules::run(args, &around),
         Some(Command::Schema(args)) => {
             schema::run(args);

@@ -116,7 +116,7 @@ fn mode() -> impl TypedValueParser<Value = Mode> {
     })
 }
 
-fn tier() -> impl TypedValueParser<Value = TierChoice> {
+pub(super) fn tier() -> impl TypedValueParser<Value = TierChoice> {
     PossibleValuesParser::new(["events", "scan"]).map(|word| match word.as_str() {
         "scan" => TierChoice::Scan,
         _ => TierChoice::Best,

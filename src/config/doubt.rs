@@ -53,7 +53,8 @@ fn cost(field: &Field) -> Cost {
         | Field::Args(_)
         | Field::Cmdline(_)
         | Field::Env(_)
-        | Field::Container(_) => Cost::AtExec,
+        | Field::Container(_)
+        | Field::This(_) => Cost::AtExec,
         Field::Name(_)
         | Field::User(_)
         | Field::Group(_)

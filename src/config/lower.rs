@@ -479,7 +479,8 @@ fn collect_variables(matcher: &Matcher, names: &mut BTreeSet<String>) {
             | Field::Cgroup(_)
             | Field::Unit(_)
             | Field::Container(_)
-            | Field::Age { .. } => {}
+            | Field::Age { .. }
+            | Field::This(_) => {}
         }
     }
 }

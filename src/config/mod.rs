@@ -11,6 +11,7 @@
 //! Whoever edits a rule that kills wants all mistakes at once, each with a caret; and an editor's completion that
 //! cannot disagree with what is accepted. Both come from one table of keys (`table`).
 
+pub mod budget;
 pub mod builtin;
 pub mod diagnostic;
 mod discover;

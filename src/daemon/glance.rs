@@ -42,6 +42,7 @@ pub(crate) fn glance(rules: Arc<RuleSet>, span: Duration) -> Result<View, StartE
         }),
         itself: None,
         leash: None,
+        reaper: None,
         managers: Clients::here(|place| config::runnable(place, user.0).ok()).managers(),
         first_incident: 1,
     };

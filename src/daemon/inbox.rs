@@ -13,6 +13,7 @@ use crate::engine::process::Uid;
 use crate::engine::units::Mono;
 use crate::store::numbers::Block;
 use crate::sys::clock::Clock;
+use crate::sys::command::ear::Caught;
 use crate::sys::nudger::desktop::Heard;
 
 use super::pursue;
@@ -36,6 +37,8 @@ pub(super) enum Mail {
     Person(Uid, Option<String>),
     /// Whether history could be kept.
     History(Result<(), String>),
+    /// A signal for the command that we run.
+    Caught(Caught),
     /// The rule files changed, or somebody asked for it.
     Reload,
     /// Time to go, and why.

@@ -74,6 +74,15 @@ impl Places {
 }
 
 impl Places {
+    /// Nothing is kept.
+    pub(super) const fn nowhere() -> Self {
+        Self {
+            state: None,
+            intent: None,
+            mode: 0,
+        }
+    }
+
     /// The folder of what outlives a reboot, and how it is made.
     fn state(&self) -> Option<Place> {
         let folder = self.state.clone()?;

@@ -24,6 +24,7 @@
 //! | `service` | what the service manager is told |
 //! | `tidy` | when free memory is given back |
 //! | `glance` | the judge alone, for a moment, without the means to act |
+//! | `run` | a command under guard |
 //! | `pursue` | the one hot loop: events and pursuits |
 //! | `elsewhere` | in place of all but the rules and the options, where [`sys`](crate::sys) cannot see processes yet |
 
@@ -52,6 +53,8 @@ mod options;
 pub mod pursue;
 mod recall;
 mod rules;
+#[cfg(target_os = "linux")]
+pub mod run;
 #[cfg(target_os = "linux")]
 mod service;
 #[cfg(target_os = "linux")]

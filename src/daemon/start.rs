@@ -103,6 +103,7 @@ fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
         itself: spare.keys.first().copied(),
         spare,
         leash,
+        reaper: None,
         managers,
         first_incident: first,
     };

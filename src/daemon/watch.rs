@@ -193,6 +193,8 @@ impl Watch {
             },
             Mail::History(Ok(())) => self.works(Part::History),
             Mail::History(Err(text)) => self.fault(Part::History, &text),
+            // The watch runs no command.
+            Mail::Caught(_) => {}
             Mail::Reload => self.reload(inbox),
             Mail::Stop(because) => return Next::Stop(because),
         }

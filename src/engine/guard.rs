@@ -232,6 +232,18 @@ impl Standing {
         }
     }
 
+    /// How it stands below the command that a person had run under guard: nothing there protects itself by what it runs, and
+    /// all that was started is part of it.
+    #[must_use]
+    pub fn commanded(self) -> Self {
+        match self {
+            Self::Protected(Reason::Builtin { .. }) | Self::Boundary(Reason::Builtin { .. }) => {
+                Self::Plain
+            }
+            Self::Plain | Self::Protected(_) | Self::Boundary(_) => self,
+        }
+    }
+
     /// How it stands to a job that it belongs to by what it carries. A job cannot leave by starting a multiplexer or a build
     /// daemon; whoever lets people in, keeps their session or runs the job itself is none of it, whatever it carries.
     #[must_use]

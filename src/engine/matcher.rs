@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use super::facts::{Facts, Namespace, Place, Read};
 use super::pattern::{Glob, Pattern};
-use super::process::{Gid, Text, Uid};
+use super::process::{Gid, ProcKey, Text, Uid};
 use super::program;
 
 pub use reason::Reason;
@@ -73,6 +73,8 @@ pub enum Field {
         /// More than this.
         above: Duration,
     },
+    /// This very process, whatever it runs. No rule file can say so: what is run under guard is known before it runs.
+    This(ProcKey),
 }
 
 /// A pattern for a path that may also be absent or deleted.
@@ -304,7 +306,8 @@ impl Field {
             | Self::Tty(_)
             | Self::Cgroup(_)
             | Self::Unit(_)
-            | Self::Container(_) => look
+            | Self::Container(_)
+            | Self::This(_) => look
                 .facts
                 .map_or(Answer::Unknown, |facts| self.fit_facts(facts)),
         }
@@ -347,6 +350,9 @@ impl Field {
                     .as_ref()
                     .is_some_and(|id| any_glob(globs, id.bytes()))
             }),
+            Self::This(key) => facts
+                .key
+                .map_or(Answer::Unknown, |found| (found == *key).into()),
             // These look at more than the facts.
             Self::Parent(_) | Self::Ancestor(_) | Self::Not(_) | Self::Age { .. } => {
                 Answer::Unknown

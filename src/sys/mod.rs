@@ -12,6 +12,8 @@ mod child;
 pub mod clients;
 pub mod clock;
 #[cfg(target_os = "linux")]
+pub mod command;
+#[cfg(target_os = "linux")]
 pub mod events;
 #[cfg(target_os = "linux")]
 pub mod executor;

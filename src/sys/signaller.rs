@@ -295,6 +295,15 @@ pub fn release(key: ProcKey) -> Outcome {
     }
 }
 
+/// Passes a signal on that somebody sent to us, to the command that we run in their stead: our own child, which nobody but us
+/// waits for, by a hold that was taken when it was started. It is their signal, so there is no warrant.
+pub fn pass_on(command: &PidFd, signal: i32) {
+    if let Some(signal) = Raw::from_named_raw(signal) {
+        // Of a dead one nothing comes.
+        let _ = pidfd_send_signal(command, signal);
+    }
+}
+
 /// Ends a program that we started, with all that it started and did not take out of its process group. It was made the leader
 /// of one, and while it is not waited for its number is nobody else's.
 pub fn end_own(leader: &mut Child) {

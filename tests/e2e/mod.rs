@@ -39,6 +39,7 @@ mod refusals;
 mod rehearsal;
 mod reload;
 mod replies;
+mod run;
 mod service;
 mod signals;
 mod stop;

@@ -69,6 +69,12 @@ impl Oracle {
         fs::write(cgroup.join(file), text).unwrap();
     }
 
+    /// A file of the control group.
+    pub(crate) fn path(&self, file: &str) -> PathBuf {
+        let cgroup = self.cgroup.as_ref().expect("only root has control groups");
+        cgroup.join(file)
+    }
+
     /// Where a villain writes itself in before it begins.
     pub(crate) fn door(&self) -> Option<File> {
         let procs = self.cgroup.as_ref()?.join("cgroup.procs");

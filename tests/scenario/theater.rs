@@ -167,6 +167,7 @@ impl Theater {
             }),
             leash: world.named("leash").and_then(|name| key(*names.get(name)?)),
             itself: None,
+            reaper: None,
             managers: managers(world.named("managers")),
             first_incident: 1,
         };

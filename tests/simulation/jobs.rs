@@ -238,6 +238,7 @@ impl World {
             }),
             leash: None,
             itself: None,
+            reaper: None,
             managers: Managers::default(),
             first_incident: 1,
         };

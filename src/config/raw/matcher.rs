@@ -277,7 +277,11 @@ impl MatcherDraft {
 }
 
 /// Decodes one matcher; `None` when any of it is wrong.
-pub(super) fn read(node: &Node, place: Place, reader: &mut Reader<'_>) -> Option<Matcher> {
+pub(in crate::config) fn read(
+    node: &Node,
+    place: Place,
+    reader: &mut Reader<'_>,
+) -> Option<Matcher> {
     let before = reader.trouble();
     let mut draft = MatcherDraft::default();
     MATCH.read(node, &mut draft, reader);

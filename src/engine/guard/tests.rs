@@ -264,3 +264,38 @@ fn a_member_can_leave_as_a_boundary_and_not_hide_as_a_shell() {
     );
     assert_eq!(kitty.for_member(), Standing::Plain);
 }
+
+#[test]
+fn below_a_command_nothing_protects_itself_by_what_it_runs() {
+    let builtin = |kind| Reason::Builtin {
+        kind,
+        name: Text::from("x"),
+    };
+    for kind in [
+        Kind::Multiplexer,
+        Kind::Bus,
+        Kind::Login,
+        Kind::Containers,
+        Kind::Shell,
+    ] {
+        assert_eq!(
+            Standing::Boundary(builtin(kind)).commanded(),
+            Standing::Plain
+        );
+        assert_eq!(
+            Standing::Protected(builtin(kind)).commanded(),
+            Standing::Plain
+        );
+    }
+    for reason in [
+        Reason::Ours,
+        Reason::Init,
+        Reason::KernelThread,
+        Reason::Started,
+    ] {
+        let boundary = Standing::Boundary(reason);
+        assert_eq!(boundary.clone().commanded(), boundary);
+    }
+    let unread = Standing::Protected(Reason::Unread);
+    assert_eq!(unread.clone().commanded(), unread);
+}

@@ -58,6 +58,7 @@ impl Judge {
         dossier.units = parent
             .map(|parent| self.inheritance(parent))
             .unwrap_or_default();
+        dossier.units.extend(self.handed_on(serial));
         if let Some(parent) = parent {
             dossier.carried = parent.carried.of_child(node.seen);
             // It begins where its parent is. Of one that was found, nobody knows where it has been since.
@@ -186,9 +187,10 @@ impl Judge {
         let leashed = above.map_or(Leashed::Outside, |above| self.leashed_below(above));
         let hand = above.map_or(Hand::Others, |above| self.hand_below(above));
         let parent = above.and_then(|above| self.dossiers.get(&above));
-        let units = parent
+        let mut units = parent
             .map(|parent| self.inheritance(parent))
             .unwrap_or_default();
+        units.extend(self.handed_on(serial));
         let kept = parent.and_then(|parent| parent.kept.clone());
         self.leave_others(serial, &units, out);
         for id in units {

@@ -275,6 +275,9 @@ impl Judge {
         else {
             return Standing::Plain;
         };
+        if self.is_commanded(serial) {
+            return standing.commanded();
+        }
         // What already belongs to a judged tree cannot protect itself by running a protected program.
         let born_to = |unit: &Unit| unit.root != serial && !unit.strays.contains(&serial);
         let member = |id: &UnitId| self.units.get(id).is_some_and(born_to);
@@ -461,6 +464,7 @@ impl Judge {
         let id = self.new_unit();
         self.units.insert(id, unit);
         self.join(id, serial);
+        self.gather_orphans(id);
         self.gather(id);
         self.merge_below(id, out);
         self.note_instance(id);

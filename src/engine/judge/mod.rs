@@ -9,6 +9,7 @@
 //! | `enrol` | facts: how a process stands, which rules it is the root of |
 //! | `shelf` | facts that nobody needs for now are not kept |
 //! | `groups` | units that are told by a control group: who is in it |
+//! | `orphans` | those of a command that beadle runs itself |
 //! | `jobs` | units that are told by a label: who carries what |
 //! | `proofs` | when it is asked again what a process carries |
 //! | `looks` | when to list, to learn and to look: pay only for what is judged |
@@ -51,6 +52,7 @@ mod ladder;
 mod ledger;
 mod legacy;
 mod looks;
+mod orphans;
 mod pending;
 mod premises;
 mod proofs;
@@ -111,6 +113,9 @@ pub struct Settings {
     pub itself: Option<ProcKey>,
     /// `--only-under`: nothing but descendants of this process is ever signalled.
     pub leash: Option<ProcKey>,
+    /// Beadle itself, where it runs a command under guard: whoever loses all above it is handed to it by the kernel, so a
+    /// child of it that was found belongs to the one tree that it judges. Nothing below it protects itself by what it runs.
+    pub reaper: Option<ProcKey>,
     /// Which service and container managers there are.
     pub managers: Managers,
     /// The first number an incident may get.

@@ -75,7 +75,8 @@ impl Field {
             | Self::Cgroup(_)
             | Self::Unit(_)
             | Self::Container(_)
-            | Self::Age { .. } => &[],
+            | Self::Age { .. }
+            | Self::This(_) => &[],
         }
     }
 
@@ -98,6 +99,7 @@ impl Field {
             | Self::Cmdline(_)
             | Self::Env(_)
             | Self::Container(_)
+            | Self::This(_)
             | Self::Not(_) => Volatility::AtExec,
             // Those above exec and die at times of their own.
             Self::Name(_)
@@ -133,7 +135,8 @@ impl Field {
             | Self::Tty(_)
             | Self::Cgroup(_)
             | Self::Unit(_)
-            | Self::Container(_) => None,
+            | Self::Container(_)
+            | Self::This(_) => None,
         }
     }
 
@@ -154,7 +157,9 @@ impl Field {
                 matchers.iter().all(Matcher::narrows)
             }
             // To be in a container, to have a variable or a given user is a narrowing in itself.
-            Self::User(_) | Self::Group(_) | Self::Env(_) | Self::Container(_) => true,
+            Self::User(_) | Self::Group(_) | Self::Env(_) | Self::Container(_) | Self::This(_) => {
+                true
+            }
             Self::Not(_) | Self::Age { .. } => false,
         }
     }

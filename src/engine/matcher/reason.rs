@@ -88,6 +88,7 @@ impl Field {
             Self::Ancestor(_) => "ancestor",
             Self::Not(_) => "not",
             Self::Age { .. } => "age",
+            Self::This(_) => "pid",
         }
     }
 
@@ -139,7 +140,8 @@ impl Field {
             | Self::Tty(_)
             | Self::Cgroup(_)
             | Self::Unit(_)
-            | Self::Container(_) => format!("{}, not {}", self.found(look), self.wanted()),
+            | Self::Container(_)
+            | Self::This(_) => format!("{}, not {}", self.found(look), self.wanted()),
         }
     }
 
@@ -179,6 +181,7 @@ impl Field {
                 .container
                 .known()
                 .map(|id| id.as_ref().map_or_else(none, |id| quoted(id.bytes()))),
+            (Self::This(_), Some(facts)) => Some(facts.pid.to_string()),
         };
         format!("`{word}` is {}", value.as_deref().unwrap_or("unknown"))
     }
@@ -202,6 +205,7 @@ impl Field {
                 PlaceGlob::Deleted => "deleted".to_owned(),
                 PlaceGlob::Path(glob) => quoted(glob.text().as_bytes()),
             })),
+            Self::This(key) => key.pid().to_string(),
             Self::Env(_)
             | Self::Parent(_)
             | Self::Ancestor(_)
@@ -232,7 +236,7 @@ impl Field {
             },
             (Self::Exe(_), Some(facts)) => silence(&facts.exe),
             (Self::Arg(_) | Self::Args(_) | Self::Cmdline(_), Some(facts)) => silence(&facts.args),
-            (Self::Name(_), Some(_)) => "is not known",
+            (Self::Name(_) | Self::This(_), Some(_)) => "is not known",
             (Self::User(_), Some(facts)) => silence(&facts.owner),
             (Self::Group(_), Some(facts)) => silence(&facts.group),
             (Self::Env(_), Some(facts)) => silence(&facts.env),

@@ -258,7 +258,7 @@ fn folder(root: &OwnedFd, path: &Text) -> Option<OwnedFd> {
 }
 
 /// Where the whole hierarchy of version 2 is mounted.
-fn mount() -> Option<OwnedFd> {
+pub(in crate::sys) fn mount() -> Option<OwnedFd> {
     let text = fs::read("/proc/self/mountinfo").ok()?;
     let mounts = MountInfos::from_read(text.as_slice()).ok()?;
     // A mount of a part of it would give other groups the paths of those we mean.

@@ -103,6 +103,7 @@ impl World {
             spare: Arc::new(Spare::default()),
             leash: None,
             itself: None,
+            reaper: None,
             managers: Managers::default(),
             first_incident: 1,
         };

@@ -1,0 +1,92 @@
+//! What the kernel tells of our children: the command, and whoever of it lost all above.
+
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::process::{WaitOptions, WaitStatus, wait};
+
+use crate::engine::process::{Pid, StartTicks};
+use crate::engine::pursuit::Glimpse;
+use crate::sys::glimpse::everyone;
+
+/// What became of a child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// It ended by itself, with this status.
+    Exited(i32),
+    /// A signal ended it.
+    Killed(i32),
+    /// A signal stopped it.
+    Stopped(i32),
+    /// It goes on.
+    Continued,
+}
+
+/// Who is left to be waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// Nobody at all: no child, so no descendant.
+    Nobody,
+    /// Somebody, dead or alive.
+    Somebody,
+}
+
+/// Waits for all that can be waited for now; `tell` hears of each. The dead are gone afterwards.
+pub fn reap(mut tell: impl FnMut(Pid, Turn)) -> Left {
+    let options = WaitOptions::NOHANG | WaitOptions::UNTRACED | WaitOptions::CONTINUED;
+    loop {
+        match wait(options) {
+            Ok(Some((pid, status))) => {
+                let pid = u32::try_from(pid.as_raw_nonzero().get()).ok();
+                if let Some((pid, turn)) = pid.and_then(Pid::new).zip(turn(status)) {
+                    tell(pid, turn);
+                }
+            }
+            Err(Errno::CHILD) => return Left::Nobody,
+            Err(Errno::INTR) => {}
+            Ok(None) | Err(_) => return Left::Somebody,
+        }
+    }
+}
+
+fn turn(status: WaitStatus) -> Option<Turn> {
+    status
+        .exit_status()
+        .map(Turn::Exited)
+        .or_else(|| status.terminating_signal().map(Turn::Killed))
+        .or_else(|| status.stopping_signal().map(Turn::Stopped))
+        .or_else(|| status.continued().then_some(Turn::Continued))
+}
+
+/// CPU time of all children that were waited for, and of those whom they waited for. Whoever was waited for by nobody is not in it.
+pub fn spent() -> Duration {
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: room for one; all zeros is one.
+    let usage = unsafe {
+        libc::getrusage(libc::RUSAGE_CHILDREN, usage.as_mut_ptr());
+        usage.assume_init()
+    };
+    let span = |time: libc::timeval| {
+        let whole = Duration::from_secs(u64::try_from(time.tv_sec).unwrap_or(0));
+        whole.saturating_add(Duration::from_micros(
+            u64::try_from(time.tv_usec).unwrap_or(0),
+        ))
+    };
+    span(usage.ru_utime).saturating_add(span(usage.ru_stime))
+}
+
+/// All living processes below us, parents before children, and when the reading began.
+pub fn descendants() -> (StartTicks, Vec<Glimpse>) {
+    let (at, mut all) = everyone();
+    let mut found: Vec<Glimpse> = Vec::new();
+    let mut above: Vec<Pid> = Pid::new(std::process::id()).into_iter().collect();
+    while !above.is_empty() {
+        let (below, rest) = all
+            .into_iter()
+            .partition::<Vec<Glimpse>, _>(|one| one.ppid.is_some_and(|ppid| above.contains(&ppid)));
+        above = below.iter().map(|one| one.pid).collect();
+        found.extend(below);
+        all = rest;
+    }
+    (at, found)
+}

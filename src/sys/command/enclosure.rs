@@ -1,0 +1,145 @@
+//! A control group of version 2 that a command has to itself, below the one that beadle is in. There the kernel counts, exactly,
+//! what was used and who is left. It is a help and no need: where none may be made, all goes on without.
+//!
+//! **Invariants.** It is made for one run and goes with it. Nobody is put into it but the command, and nobody is signalled
+//! because of it.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+use rustix::fs::{AtFlags, Mode, OFlags, mkdirat, openat, unlinkat};
+
+use crate::engine::process::{Pid, Text};
+use crate::engine::units::Bytes;
+use crate::sys::accounting::cgroup::mount;
+use crate::sys::procfs::{file_in, read_long};
+
+/// No file of it is longer than that, unless it holds a hundred thousand processes.
+const MOST: usize = 1 << 20;
+
+/// The group.
+#[derive(Debug)]
+pub struct Enclosure {
+    above: OwnedFd,
+    name: String,
+    folder: OwnedFd,
+    door: OwnedFd,
+}
+
+impl Enclosure {
+    /// Makes one; `None` where we may not, or there is no such hierarchy.
+    pub fn make(mark: &str) -> Option<Self> {
+        let root = mount()?;
+        let ours = path_of(&std::fs::read("/proc/self/cgroup").ok()?)?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let above = match below(&ours)? {
+            b"" => root,
+            below => openat(&root, below, flags, Mode::empty()).ok()?,
+        };
+        let name = format!("beadle-run-{mark}");
+        mkdirat(&above, name.as_str(), Mode::from_raw_mode(0o755)).ok()?;
+        let folder = openat(&above, name.as_str(), flags, Mode::empty()).ok();
+        let door = folder.as_ref().and_then(|folder| {
+            let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+            openat(folder, "cgroup.procs", flags, Mode::empty()).ok()
+        });
+        let Some((folder, door)) = folder.zip(door) else {
+            let _ = unlinkat(&above, name.as_str(), AtFlags::REMOVEDIR);
+            return None;
+        };
+        Some(Self {
+            above,
+            name,
+            folder,
+            door,
+        })
+    }
+
+    /// Whoever writes `0` here goes in.
+    pub(super) fn door(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.door.as_fd()
+    }
+
+    /// Whether the command is in it. It is not waited for yet.
+    pub fn holds(&self, pid: Pid) -> bool {
+        let path = std::fs::read(format!("/proc/{pid}/cgroup")).ok();
+        let path = path.and_then(|file| path_of(&file));
+        path.is_some_and(|path| path.bytes().ends_with(self.name.as_bytes()))
+    }
+
+    /// How many live in it, and in what was made below it; `None` where it cannot be read.
+    pub fn living(&self) -> Option<usize> {
+        let populated = self.figure("cgroup.events", "populated")?;
+        if populated == 0 {
+            return Some(0);
+        }
+        let text = self.read("cgroup.procs")?;
+        // Whoever is below it is counted as one.
+        Some(text.lines().count().max(1))
+    }
+
+    /// CPU time used in it, to the microsecond.
+    pub fn used(&self) -> Option<Duration> {
+        self.figure("cpu.stat", "usage_usec")
+            .map(Duration::from_micros)
+    }
+
+    /// How many of it the kernel ended for want of memory; needs the controller.
+    pub fn oom_kills(&self) -> Option<u64> {
+        self.figure("memory.events", "oom_kill")
+    }
+
+    /// The most memory it held, page cache included; needs the controller.
+    pub fn memory_peak(&self) -> Option<Bytes> {
+        self.read("memory.peak")?.trim().parse().ok().map(Bytes)
+    }
+
+    fn figure(&self, file: &str, word: &str) -> Option<u64> {
+        let text = self.read(file)?;
+        let line = text.lines().find_map(|line| {
+            let (name, value) = line.split_once(' ')?;
+            (name == word).then(|| value.to_owned())
+        })?;
+        line.trim().parse().ok()
+    }
+
+    fn read(&self, file: &str) -> Option<String> {
+        let file = file_in(&self.folder, file.as_bytes()).ok()?;
+        let mut text = Vec::new();
+        read_long(&file, &mut text, MOST).ok()?;
+        String::from_utf8(text).ok()
+    }
+
+    /// Lets whoever is still in it go back to where we are; for those who are kept.
+    pub fn dissolve(&self) {
+        let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+        let up = openat(&self.above, "cgroup.procs", flags, Mode::empty());
+        if let (Ok(up), Some(text)) = (up, self.read("cgroup.procs")) {
+            for line in text.lines() {
+                // Whoever died meanwhile needs it no more.
+                let _ = rustix::io::write(&up, line.as_bytes());
+            }
+        }
+    }
+}
+
+impl Drop for Enclosure {
+    fn drop(&mut self) {
+        // Where somebody is left in it, or made groups of their own, it stays.
+        let _ = unlinkat(&self.above, self.name.as_str(), AtFlags::REMOVEDIR);
+    }
+}
+
+fn path_of(file: &[u8]) -> Option<Text> {
+    let line = file
+        .split(|byte| *byte == b'\n')
+        .find_map(|line| line.strip_prefix(b"0::"))?;
+    Some(Text::new(line))
+}
+
+/// The path below the mount.
+fn below(path: &Text) -> Option<&[u8]> {
+    let below = path.bytes().strip_prefix(b"/")?;
+    let out = below.split(|byte| *byte == b'/').any(|part| part == b"..");
+    (!out).then_some(below)
+}

@@ -1,0 +1,200 @@
+//! What a command leaves behind is gone when `beadle run` is.
+
+use serde_json::Value;
+
+use super::{Ground, err, report};
+use crate::e2e::in_both_tiers;
+use crate::e2e::report::{Tier, cannot_show};
+use crate::e2e::stage::{User, root};
+use crate::e2e::wait::wait_until;
+
+/// Sixty orphans of three kinds, which live for two minutes.
+const SIXTY: &str = "i=0; while [ $i -lt 20 ]; do i=$((i+1)); \
+    setsid sleep 120 & nohup sleep 120 >/dev/null 2>&1 & (sleep 120 &) done; exit 3";
+
+in_both_tiers!(sixty_orphans_are_gone_with_the_command);
+in_both_tiers!(orphans_that_turn_a_deaf_ear_are_ended);
+in_both_tiers!(orphans_that_go_on_forking_are_ended);
+
+fn sixty_orphans_are_gone_with_the_command(tier: Tier) {
+    let ground = Ground::new();
+    let output = ground
+        .run_in(tier, &["--report", "-", "--", "sh", "-c", SIXTY])
+        .output()
+        .unwrap();
+    let report = report(&output);
+    assert_eq!(output.status.code(), Some(3), "{}", err(&output));
+    let left = &report["left_behind"];
+    assert_eq!(left["found"].as_array().unwrap().len(), 60, "{report}");
+    assert_eq!(left["asked"], 60, "{report}");
+    is_proven(left);
+    ground.is_left_empty();
+    assert!(err(&output).contains("sh left 60 processes behind; nobody is left"));
+}
+
+fn orphans_that_turn_a_deaf_ear_are_ended(tier: Tier) {
+    let ground = Ground::new();
+    let deaf = "for i in 1 2 3 4 5; do setsid sh -c \"trap '' TERM INT HUP; sleep 120; sleep 120\" & done; sleep 1";
+    let args = ["--leftover", "2s", "--report", "-", "--", "sh", "-c", deaf];
+    let output = ground.run_in(tier, &args).output().unwrap();
+    let report = report(&output);
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    assert!(
+        report["left_behind"]["ended"].as_u64().unwrap() >= 5,
+        "{report}"
+    );
+    is_proven(&report["left_behind"]);
+    ground.is_left_empty();
+}
+
+fn orphans_that_go_on_forking_are_ended(tier: Tier) {
+    let ground = Ground::new();
+    // At most 4000 forks, one after the other, each by another process; deaf, and each in a session of its own.
+    let comet = "n=$1; trap '' TERM; [ $n -lt 4000 ] && setsid sh \"$0\" $((n+1)) & exit 0";
+    let dir = ground.stage.folder("comet", ground.user);
+    let script = dir.path().join("comet");
+    std::fs::write(&script, comet).unwrap();
+    let start = format!(
+        "sh {} 0; sh {} 0; sleep 0.3",
+        script.display(),
+        script.display()
+    );
+    let args = [
+        "--leftover",
+        "1s",
+        "--report",
+        "-",
+        "--",
+        "sh",
+        "-c",
+        &start,
+    ];
+    let output = ground.run_in(tier, &args).output().unwrap();
+    let report = report(&output);
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    is_proven(&report["left_behind"]);
+    ground.is_left_empty();
+}
+
+#[test]
+fn the_same_without_privileges_and_without_a_control_group() {
+    if !root() {
+        return cannot_show(
+            "a change of user",
+            "all other tests run without privileges here",
+        );
+    }
+    let ground = Ground::of(User::Stranger);
+    let args = ["--report", "-", "--", "sh", "-c", SIXTY];
+    let output = ground.run(&args).output().unwrap();
+    let report = report(&output);
+    assert_eq!(output.status.code(), Some(3), "{}", err(&output));
+    assert_eq!(report["cpu_source"], "at_least", "{report}");
+    assert_eq!(report["left_behind"]["proof"], "no_child", "{report}");
+    ground.is_left_empty();
+}
+
+#[test]
+fn what_goes_by_itself_is_given_the_time() {
+    let ground = Ground::new();
+    // It has its last line still to write when the command is gone.
+    let late = "(trap 'echo asked' TERM; sleep 0.3; echo last) & exit 0";
+    let args = ["--", "sh", "-c", late];
+    let output = ground.run(&args).output().unwrap();
+    assert_eq!(
+        (super::out(&output), err(&output)),
+        ("last\n".to_owned(), String::new())
+    );
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn whom_a_matcher_keeps_stays_with_all_that_it_started() {
+    let ground = Ground::new();
+    let dir = ground.stage.folder("keep", ground.user);
+    let server = dir.path().join("server");
+    std::fs::write(&server, "sleep 12; exit 0\n").unwrap();
+    let start = format!(
+        "setsid sh {} >/dev/null 2>&1 & setsid sleep 60 & sleep 0.3",
+        server.display()
+    );
+    let args = [
+        "--keep",
+        "program: server",
+        "--report",
+        "-",
+        "--",
+        "sh",
+        "-c",
+        &start,
+    ];
+    let output = ground.run(&args).output().unwrap();
+    let report = report(&output);
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    let left = &report["left_behind"];
+    assert_eq!(left["proof"], "only_kept", "{report}");
+    let kept = left["kept"].as_array().unwrap();
+    assert_eq!(
+        (kept.len(), &left["asked"]),
+        (2, &serde_json::json!(1)),
+        "{report}"
+    );
+    let kept: Vec<u64> = kept
+        .iter()
+        .map(|one| one["pid"].as_u64().unwrap())
+        .collect();
+    let lives = |pid: &u64| std::path::Path::new(&format!("/proc/{pid}")).exists();
+    assert!(kept.iter().all(lives), "{report}");
+    // They end by themselves.
+    wait_until("their end", || !kept.iter().any(lives));
+}
+
+#[test]
+fn a_server_of_terminals_is_left_behind_like_anybody() {
+    let ground = Ground::new();
+    let dir = ground.stage.folder("tmux", ground.user);
+    let tmux = format!(
+        "tmux -S {}/s -f /dev/null new-session -d 'sleep 60'",
+        dir.path().display()
+    );
+    let args = ["--report", "-", "--", "sh", "-c", &tmux];
+    let output = ground.run(&args).output().unwrap();
+    let report = report(&output);
+    let found = report["left_behind"]["found"].as_array().unwrap().len();
+    assert!(found >= 2, "{report}");
+    is_proven(&report["left_behind"]);
+    ground.is_left_empty();
+}
+
+#[test]
+fn a_run_within_a_run_ends_with_it() {
+    let ground = Ground::new();
+    let inner = ground.stage.beadle();
+    let inner = inner.to_str().unwrap();
+    let args = [
+        "--age",
+        "2s",
+        "--grace",
+        "1s",
+        "--report",
+        "-",
+        "--",
+        inner,
+        "run",
+        "--",
+        "sh",
+        "-c",
+        "setsid sleep 60 & sleep 60",
+    ];
+    let output = ground.run(&args).output().unwrap();
+    assert_eq!(output.status.code(), Some(124), "{}", err(&output));
+    ground.is_left_empty();
+}
+
+/// A fact of the kernel's, and not a look that found nobody.
+#[track_caller]
+fn is_proven(left: &Value) {
+    assert_eq!(left["left"].as_array().unwrap().len(), 0, "{left}");
+    let proof = if root() { "empty_cgroup" } else { "no_child" };
+    assert_eq!(left["proof"], proof, "{left}");
+}
