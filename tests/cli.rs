@@ -70,6 +70,7 @@ fn help_is_a_page_for_every_command() {
         "check",
         "try",
         "run",
+        "preflight",
         "rules",
         "schema",
         "doctor",

@@ -28,6 +28,8 @@ mod man;
 #[cfg(target_os = "linux")]
 mod notify;
 mod pause;
+#[cfg(target_os = "linux")]
+mod preflight;
 mod ps;
 mod reach;
 mod recall;
@@ -65,6 +67,7 @@ Examples:
   beadle service install    keep the watch going, as a service of systemd or launchd
   beadle try rules.yaml     what these rules would match now, and how near to its limits it is
   beadle run -- make test   run it, and leave nothing behind; with a budget such as --age 2h
+  beadle preflight pytest   does a pytest run already? Who, since when, in which folder
   beadle doctor             what works on this machine, what does not, and what to do
 
 Rules live in /etc/beadle/beadle.yaml, or for one user in ~/.config/beadle/beadle.yaml.
@@ -98,6 +101,8 @@ enum Command {
     Try(trial::Args),
     #[cfg(target_os = "linux")]
     Run(run::Args),
+    #[cfg(target_os = "linux")]
+    Preflight(preflight::Args),
     Rules(rules::Args),
     Schema(schema::Args),
     Doctor(doctor::Args),
@@ -205,6 +210,8 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
         Some(Command::Try(args)) => trial::run(args, &around),
         #[cfg(target_os = "linux")]
         Some(Command::Run(args)) => run::run(args, &around),
+        #[cfg(target_os = "linux")]
+        Some(Command::Preflight(args)) => preflight::run(args, &around),
         Some(Command::Rules(args)) => rules::run(args, &around),
         Some(Command::Schema(args)) => {
             schema::run(args);

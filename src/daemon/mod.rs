@@ -24,6 +24,7 @@
 //! | `service` | what the service manager is told |
 //! | `tidy` | when free memory is given back |
 //! | `glance` | the judge alone, for a moment, without the means to act |
+//! | `present` | who runs now that a matcher means |
 //! | `run` | a command under guard |
 //! | `pursue` | the one hot loop: events and pursuits |
 //! | `elsewhere` | in place of all but the rules and the options, where [`sys`](crate::sys) cannot see processes yet |
@@ -49,6 +50,8 @@ mod inquiries;
 #[cfg(target_os = "linux")]
 mod keeper;
 mod options;
+#[cfg(target_os = "linux")]
+mod present;
 #[cfg(target_os = "linux")]
 pub mod pursue;
 mod recall;
@@ -79,6 +82,8 @@ pub use start::watch;
 pub(crate) use elsewhere::glance;
 #[cfg(target_os = "linux")]
 pub(crate) use glance::glance;
+#[cfg(target_os = "linux")]
+pub(crate) use present::{Present, present};
 
 pub use options::{AccountingChoice, LogForm, Options, StartError, TierChoice};
 pub(crate) use recall::{Inquiry, Standpoint, recall, state_folder};

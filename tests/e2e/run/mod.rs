@@ -3,6 +3,7 @@
 mod budgets;
 mod job;
 mod leftovers;
+mod preflight;
 mod streams;
 
 use std::io::Write;
