@@ -305,6 +305,7 @@ fn replied(reply: ReplyWord) -> Replied {
 fn answer(ask: Ask) {
     let answer = match ask.question {
         Question::Why { pid: 4711 } => Answer::Why(Why {
+            audience: None,
             pid: 4711,
             key: None,
             program: Some(Safe::word("pytest")),

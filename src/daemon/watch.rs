@@ -306,7 +306,7 @@ impl Watch {
         };
         let entry = self.voice.notice(notice, &may, &wall);
         let tree = match notice.what {
-            What::Opened | What::Nudge { .. } | What::Withheld { .. } => {
+            What::Opened | What::TakenOver { .. } | What::Nudge { .. } | What::Withheld { .. } => {
                 self.judge.tree_of(notice.incident)
             }
             What::Signal { .. }

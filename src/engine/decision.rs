@@ -136,6 +136,11 @@ pub struct Notice {
 pub enum What {
     /// It opened: a clause holds.
     Opened,
+    /// It takes over the case of a smaller tree, below a root that was found above it.
+    TakenOver {
+        /// That case.
+        from: IncidentId,
+    },
     /// People are told. This, and only this, goes to the audience.
     Nudge {
         /// What comes next of its own accord, and in how long; `None` when nothing will.
@@ -380,6 +385,8 @@ pub struct Explanation {
     pub command: Option<Text>,
     /// Effective user.
     pub owner: Option<Uid>,
+    /// Who hears of it.
+    pub audience: Option<Uid>,
     /// Those above it by lineage, nearest first: number and name.
     pub above: Vec<(Pid, Text)>,
     /// Whether it is protected or a boundary, and by which entry.

@@ -296,10 +296,11 @@ impl Incident {
         resumed
     }
 
-    /// The same case for the unit of a root found above. Its nudge counts; what was sent did not reach those who are
+    /// The same case for the unit of a root found above, under a number of its own: people were told of a smaller tree under the
+    /// old one, and what they say of that is not meant for this. Its nudge counts; what was sent did not reach those who are
     /// members only now, so that TERM comes again before KILL. What a person has bidden was bidden of a smaller tree.
     #[must_use]
-    pub fn taken_over(self, rule: &Rule) -> Self {
+    pub fn taken_over(self, id: IncidentId, rule: &Rule) -> Self {
         let place = self.reached();
         let mut reached = rule.ladder.iter().take(place);
         let next = if reached.any(|stage| stage.act.is_felt()) {
@@ -312,6 +313,7 @@ impl Incident {
             Phase::Climbing | Phase::Preparing(_) | Phase::Resting(_) => Phase::Climbing,
         };
         Self {
+            id,
             next,
             phase,
             clear: None,

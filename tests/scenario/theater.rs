@@ -28,6 +28,12 @@ use crate::world::shells::{Records, Shells, Ways};
 /// Steps that one story may take.
 const MOST_STEPS: u32 = 200_000;
 
+/// Whether a new beadle knows which numbers were given.
+enum Numbers {
+    Kept,
+    Lost,
+}
+
 /// A story being played.
 pub struct Theater {
     pub log: String,
@@ -396,7 +402,11 @@ impl Theater {
                     .named("unseen")
                     .map(|name| self.id(name))
                     .transpose()?;
-                self.restart(down);
+                let numbers = match words.named("numbers") {
+                    Some("lost") => Numbers::Lost,
+                    _ => Numbers::Kept,
+                };
+                self.restart(down, numbers);
                 // The first look of the new one fails at this process.
                 self.shells.unseen = unseen.map(|id| self.machine.kin[id.0].pid);
                 return Ok(());
@@ -432,7 +442,7 @@ impl Theater {
     }
 
     /// The daemon dies; so long later there is another. What it had begun is undone, what it asked for never comes.
-    fn restart(&mut self, down: Duration) {
+    fn restart(&mut self, down: Duration, numbers: Numbers) {
         let legacy = self.judge.bequeath();
         self.shells.let_all_go_on(&mut self.machine);
         let to = self.machine.now.after(down);
@@ -440,7 +450,10 @@ impl Theater {
         self.mourn();
         self.machine.events.clear();
         // Numbers are reserved in blocks.
-        self.settings.first_incident += 64;
+        self.settings.first_incident = match numbers {
+            Numbers::Kept => self.settings.first_incident + 64,
+            Numbers::Lost => 1,
+        };
         self.judge = Judge::new(self.settings.clone(), self.rules.clone());
         self.shells = Shells::new(self.ways, 2);
         self.step(Input::Exceptions(self.kept.clone()));

@@ -223,6 +223,7 @@ fn why_page() {
         relation,
     };
     let explanation = Explanation {
+        audience: None,
         pid: pid(4712),
         key: Some(key(4712)),
         program: Some(Text::from("python")),

@@ -83,6 +83,7 @@ fn status() -> Answer {
 
 fn why(owner: Option<Uid>) -> Answer {
     Answer::Why(Why {
+        audience: None,
         pid: 7,
         key: None,
         program: None,

@@ -512,6 +512,9 @@ pub struct Why {
     /// Effective user.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<u32>,
+    /// The user who hears of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audience: Option<u32>,
     /// Those above it, nearest first.
     pub above: Vec<Above>,
     /// Whether it is protected or a boundary, and by which entry.

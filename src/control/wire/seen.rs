@@ -447,6 +447,7 @@ impl Why {
             program: explanation.program.as_ref().map(Safe::from),
             command: explanation.command.as_ref().map(Safe::from),
             owner: explanation.owner.map(|Uid(id)| id),
+            audience: explanation.audience.map(|Uid(id)| id),
             above: explanation.above.iter().map(above).collect(),
             standing: explanation.standing.as_deref().map(Safe::word),
             rules: explanation

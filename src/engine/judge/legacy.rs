@@ -15,7 +15,7 @@ use super::jobs::Whose;
 use super::silence::Share;
 use super::unit::{Births, Unit, UnitId};
 use crate::engine::decision::{Closing, Decision, Notice, What};
-use crate::engine::evidence::{Evidence, UnitKey};
+use crate::engine::evidence::{Evidence, IncidentId, UnitKey};
 use crate::engine::forest::{FirstSign, Serial};
 use crate::engine::incident::{Incident, Past};
 use crate::engine::label::Label;
@@ -28,6 +28,8 @@ use crate::engine::warrant::Certainty;
 
 /// By then everyone has been looked at, and the facts of roots have come.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// What a person has bidden is not carried out after so long without a beadle.
+const STALE: Duration = Duration::from_secs(300);
 /// So many relations are left at most: one takes about a hundred bytes.
 const KIN: usize = 16_384;
 
@@ -61,6 +63,15 @@ impl Judge {
             // Its root may have gone since.
             left.members.extend(below(left.unit.root(), &children));
         }
+        // Whatever has become of the numbers that were kept: none is given twice.
+        let open = legacy
+            .units
+            .iter()
+            .filter_map(|left| left.incident.as_ref());
+        let open = open.map(|stand| stand.id);
+        let closed = legacy.pasts.iter().map(|left| left.past.id);
+        let highest = open.chain(closed).map(|IncidentId(id)| id).max();
+        self.last_incident = self.last_incident.max(highest.unwrap_or(0));
         self.forest.inherit(legacy.kin);
         self.pauses.extend(legacy.pauses);
         self.endings.extend(legacy.endings);
@@ -267,9 +278,10 @@ impl Judge {
             return;
         };
         let mut left = unclaimed.units.swap_remove(index);
-        let silence = self.silence.share(unclaimed.at, self.now);
+        let unclaimed_at = unclaimed.at;
+        let silence = self.silence.share(unclaimed_at, self.now);
         left.buried.beyond = left.buried.beyond.saturating_add(self.unfound(&left));
-        take_over(unit, left, silence, self.now);
+        take_over(unit, left, silence, (unclaimed_at, self.now));
     }
 
     /// After a look: units whose root is gone are made again from their members, and what stays without heirs is let go.
@@ -467,7 +479,7 @@ impl Judge {
         // It died while nobody looked, at the latest now.
         unit.root_gone = Some(left.root_gone.unwrap_or(self.now));
         let silence = self.silence.share(at, self.now);
-        take_over(&mut unit, left, silence, self.now);
+        take_over(&mut unit, left, silence, (at, self.now));
         let id: UnitId = self.new_unit();
         let root = unit.key.root();
         let job = unit.label.is_some();
@@ -500,8 +512,8 @@ fn below(root: ProcKey, children: &BTreeMap<ProcKey, Vec<ProcKey>>) -> BTreeSet<
     family
 }
 
-/// The unit goes on as it was left.
-fn take_over(unit: &mut Unit, left: Bequest, silence: Share, now: Mono) {
+/// The unit goes on as it was left at a moment.
+fn take_over(unit: &mut Unit, left: Bequest, silence: Share, (at, now): (Mono, Mono)) {
     unit.since = left.since;
     unit.before = left.before;
     unit.starter = left.starter.or(unit.starter.take());
@@ -519,4 +531,10 @@ fn take_over(unit: &mut Unit, left: Bequest, silence: Share, now: Mono) {
     unit.incident = left
         .incident
         .map(|stand| Incident::resume(&stand, now, &unit.rule));
+    if let Some(incident) = unit.incident.as_mut().filter(|_| now.since(at) > STALE) {
+        // Whoever has bidden it may long have forgotten, and limits are not asked about what is bidden.
+        incident.relent(now);
+    }
+    // Where it worked when it was met, people have allowed it.
+    unit.subject.cwd = left.subject.cwd.or(unit.subject.cwd.take());
 }

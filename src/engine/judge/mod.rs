@@ -59,6 +59,7 @@ mod replies;
 mod roster;
 mod shelf;
 mod silence;
+mod subject;
 mod survey;
 mod unit;
 mod view;

@@ -110,6 +110,18 @@ fn job(root: ProcKey, member: ProcKey) -> Bequest {
     job
 }
 
+/// Who started a member.
+fn launcher(root: ProcKey) -> Starter {
+    Starter {
+        pid: root.pid(),
+        key: None,
+        died: Mono::from_nanos(7),
+    }
+}
+
+/// What a member may have used.
+const SPENT: Duration = Duration::from_millis(2500);
+
 fn legacy() -> Legacy {
     let root = key(10, Mark::Inode(1 << 40));
     let member = key(11, Mark::Ticks(77));
@@ -118,12 +130,8 @@ fn legacy() -> Legacy {
         parent: Some(root),
         tie: Some(tie),
         session: true,
-        starter: Some(Starter {
-            pid: root.pid(),
-            key: None,
-            died: Mono::from_nanos(7),
-        }),
-        used: Duration::from_millis(2500),
+        starter: Some(launcher(root)),
+        used: SPENT,
     };
     let past = Past {
         id: IncidentId(3),
