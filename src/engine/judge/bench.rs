@@ -236,6 +236,7 @@ impl Judge {
         unit.judged = unit.judged.saturating_add(1);
         unit.sampled = sampled;
         self.note_arrivals(id);
+        self.pass_time(id);
         let Some(unit) = self.units.get(&id) else {
             return;
         };
@@ -416,6 +417,7 @@ impl Judge {
                     .map_or(Duration::ZERO, |gone| self.now.since(gone)),
                 tier,
             )),
+            silent: self.silence_of(unit, counts),
             instances: self.ranks(unit),
             since_root: self.now.since(unit.since),
         }
@@ -501,6 +503,7 @@ impl Judge {
             members: u32::try_from(unit.members.len()).unwrap_or(u32::MAX),
             pids: pids.take(NAMED).collect(),
             peers: self.peers(unit),
+            progress: unit.pulse.progress(self.now),
         }
     }
 

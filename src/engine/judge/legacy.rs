@@ -181,6 +181,7 @@ impl Judge {
             buried: self.gone(unit),
             spawned: (unit.spawned.sure, unit.spawned.perhaps),
             root_gone: unit.root_gone,
+            pulse: unit.pulse.clone(),
             label: unit.label.clone(),
             members: orphans.into_iter().flatten().filter_map(key).collect(),
             incident: unit
@@ -242,7 +243,7 @@ impl Judge {
         };
         let left = unclaimed.units.swap_remove(index);
         let silence = self.silence.share(unclaimed.at, self.now);
-        take_over(unit, left, silence, self.now);
+        take_over(unit, left, silence, (unclaimed.at, self.now));
     }
 
     /// After a look: units whose root is gone are made again from their members, and what stays without heirs is let go.
@@ -389,6 +390,7 @@ impl Judge {
                 members: 0,
                 pids: Vec::new(),
                 peers: None,
+                progress: None,
             }),
             what: What::Closed {
                 how,
@@ -439,7 +441,7 @@ impl Judge {
         // It died while nobody looked, at the latest now.
         unit.root_gone = Some(left.root_gone.unwrap_or(self.now));
         let silence = self.silence.share(at, self.now);
-        take_over(&mut unit, left, silence, self.now);
+        take_over(&mut unit, left, silence, (at, self.now));
         let id: UnitId = self.new_unit();
         let root = unit.key.root();
         let job = unit.label.is_some();
@@ -472,8 +474,8 @@ fn below(root: ProcKey, children: &BTreeMap<ProcKey, Vec<ProcKey>>) -> BTreeSet<
     family
 }
 
-/// The unit goes on as it was left.
-fn take_over(unit: &mut Unit, left: Bequest, silence: Share, now: Mono) {
+/// The unit goes on as it was left at that moment, from now on.
+fn take_over(unit: &mut Unit, left: Bequest, silence: Share, (at, now): (Mono, Mono)) {
     unit.since = left.since;
     unit.before = left.before;
     unit.starter = left.starter.or(unit.starter.take());
@@ -482,6 +484,8 @@ fn take_over(unit: &mut Unit, left: Bequest, silence: Share, now: Mono) {
     // Who died while nobody looked used no more than there was. Those whom members have waited for are among the dead that
     // were left.
     unit.silence = silence;
+    unit.pulse = left.pulse;
+    unit.pulse.take_up(at, now);
     unit.departed = true;
     unit.inherited = true;
     unit.spawned = Births {
