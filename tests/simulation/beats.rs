@@ -374,7 +374,7 @@ fn plan_of(machine: &mut Machine, chance: &mut Chance, id: Id, manner: Manner, s
         Manner::Mute => say(machine, id, first, "READY=1\nSTATUS=serving".to_owned()),
         Manner::Aims => say(machine, id, first, "X_BEADLE_PROGRESS=1".to_owned()),
         Manner::Stuck => {
-            for n in 0..50 {
+            for n in 0..65 {
                 let words = chance.one_of(&["X_BEADLE_PROGRESS=7/9", "WATCHDOG=1"]);
                 let words = if n == 0 {
                     "X_BEADLE_PROGRESS=7/9"
@@ -388,7 +388,7 @@ fn plan_of(machine: &mut Machine, chance: &mut Chance, id: Id, manner: Manner, s
             }
             // A child of its own that has become another user's.
             let other = Plan::of("sh").then(Duration::from_millis(500), Deed::Own(1001));
-            let other = (0..40).fold(other, |plan, n| {
+            let other = (0..58).fold(other, |plan, n| {
                 let words = format!("X_BEADLE_PROGRESS={}", 100 + n);
                 plan.then(Duration::from_secs(n + 2), Deed::Say(words))
             });
