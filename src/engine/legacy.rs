@@ -72,6 +72,8 @@ pub struct Kin {
     pub session: bool,
     /// Who started it, once that one is gone.
     pub starter: Option<Starter>,
+    /// CPU time it had used at most when it was left: it may be gone before anybody reads it again.
+    pub used: Duration,
 }
 
 /// What is left of one unit.
@@ -99,7 +101,7 @@ pub struct Bequest {
     pub root_gone: Option<Mono>,
     /// What it said of itself.
     pub pulse: Pulse,
-    /// Its members, where the root is gone.
+    /// Its members, where the root is gone, or not all of them need descend from it.
     pub members: Vec<ProcKey>,
     /// The label that tells who belongs to it.
     pub label: Option<Label>,

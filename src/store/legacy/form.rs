@@ -53,6 +53,8 @@ struct Kin {
     session: bool,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     starter: Option<Begun>,
+    #[serde(default)]
+    used: u64,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -239,6 +241,7 @@ impl Kin {
                 key: written(starter.key),
                 died: starter.died.nanos(),
             }),
+            used: nanos(kin.used),
         }
     }
 
@@ -270,6 +273,7 @@ impl Kin {
             tie,
             session: self.session,
             starter,
+            used: Duration::from_nanos(self.used),
         })
     }
 }

@@ -178,6 +178,7 @@ fn address(name: &OsStr) -> io::Result<SocketAddr> {
 }
 
 /// A way to whoever listens there.
+#[cfg(target_os = "linux")]
 pub(in crate::sys) fn connect(name: &OsStr) -> io::Result<UnixDatagram> {
     let socket = UnixDatagram::unbound()?;
     socket.connect_addr(&address(name)?)?;
