@@ -112,10 +112,7 @@ fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
     let judge = Judge::new(settings, loaded.rules.clone());
     serve(listener, user, &post)?;
     let mut faults = faults;
-    match Ear::open(claim.path(), hearers(user), &post) {
-        Ok(ear) => shells.ear = Some(ear),
-        Err(error) => faults.push((Part::Heartbeats, deafness(claim.path(), &error))),
-    }
+    faults.extend(listen(&mut shells, claim.path(), user, &post));
     hear_signals(&post)?;
     let standing = Standing {
         user,
@@ -132,6 +129,17 @@ fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
     watch.remember(faults, Unfinished::look(&unfinished, &frozen));
     watch.hear_changes(&loaded.watch);
     Ok((watch, inbox))
+}
+
+/// Begins to hear heartbeats, or says why not: the watch goes on without.
+fn listen(shells: &mut Shells, socket: &Path, user: Uid, post: &Post) -> Option<(Part, String)> {
+    match Ear::open(socket, hearers(user), post) {
+        Ok(ear) => {
+            shells.ear = Some(ear);
+            None
+        }
+        Err(error) => Some((Part::Heartbeats, deafness(socket, &error))),
+    }
 }
 
 /// Who may send heartbeats.

@@ -86,6 +86,10 @@ fn number(text: &str) -> Option<u64> {
 
 /// What one datagram says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each word can be there or not, whatever the others are"
+)]
 pub struct Words {
     /// `READY=1`
     pub ready: bool,

@@ -79,8 +79,8 @@ pub struct Incident {
     pub snoozed: Option<Snooze>,
     /// How often people have extended it.
     pub extended: u32,
-    /// Progress was shown since the stage before.
-    progressed: bool,
+    /// When progress was shown, since the stage before.
+    progressed: Option<Mono>,
 }
 
 /// What an incident rests on. What people are only told of announces no signal: should more come of it, they are told anew,
@@ -153,7 +153,7 @@ impl Incident {
             bidden: None,
             snoozed: None,
             extended: 0,
-            progressed: false,
+            progressed: None,
         }
     }
 
@@ -441,7 +441,7 @@ impl Incident {
     pub fn done(&mut self, at: Mono) {
         self.next = self.next.saturating_add(1);
         self.clock = at;
-        self.progressed = false;
+        self.progressed = None;
         self.held = 0;
         self.waits = None;
         self.phase = Phase::Climbing;
@@ -492,7 +492,7 @@ impl Incident {
     pub fn progressed(&mut self, now: Mono) {
         if !self.has_acted() {
             self.clock = self.clock.max(now);
-            self.progressed = true;
+            self.progressed = Some(now);
         }
     }
 
@@ -544,7 +544,7 @@ impl Incident {
         let next = after_last_nudge(&rule.ladder, reached);
         let served = match (reached == next, &self.bidden) {
             // What was served before it advanced was served for another silence.
-            (true, None) if self.progressed => Duration::ZERO,
+            (true, None) if self.progressed.is_some() => Duration::ZERO,
             (true, None) => now.since(self.clock),
             // What the ladder had served before a person spoke is not known any more.
             (true, Some(_)) => Duration::ZERO,

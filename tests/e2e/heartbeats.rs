@@ -196,10 +196,11 @@ fn others_are_refused(case: &mut Case, tier: Tier) {
         &child,
         format!(
             "import os, time, subprocess
-subprocess.Popen(['/usr/bin/python3', {script:?}, 'healthy'], user={OTHER_STRANGER}, group={OTHER_STRANGER})
-open({:?}, 'w').write('x')
+subprocess.Popen(['/usr/bin/python3', '{}', 'healthy'], user={OTHER_STRANGER}, group={OTHER_STRANGER})
+open('{}', 'w').write('x')
 time.sleep(60)",
-            case.path("begun")
+            script.display(),
+            case.path("begun").display()
         ),
     )
     .unwrap();

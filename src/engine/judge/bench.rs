@@ -79,6 +79,7 @@ impl Judge {
             self.silence.end(self.now);
         }
         for id in answered {
+            self.pass_time(id);
             self.judge(id, &snapshot.groups, out);
         }
     }
@@ -236,7 +237,6 @@ impl Judge {
         unit.judged = unit.judged.saturating_add(1);
         unit.sampled = sampled;
         self.note_arrivals(id);
-        self.pass_time(id);
         let Some(unit) = self.units.get(&id) else {
             return;
         };

@@ -37,6 +37,7 @@ fn pulse(sender: ProcKey) -> Pulse {
     }
 }
 
+#[allow(clippy::too_many_lines, reason = "one of everything")]
 fn unit(root: ProcKey, member: ProcKey) -> Bequest {
     let subject = Subject {
         key: root,
@@ -130,6 +131,7 @@ fn job(root: ProcKey, member: ProcKey) -> Bequest {
     job
 }
 
+#[allow(clippy::too_many_lines, reason = "one of everything")]
 fn legacy() -> Legacy {
     let root = key(10, Mark::Inode(1 << 40));
     let member = key(11, Mark::Ticks(77));

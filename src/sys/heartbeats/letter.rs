@@ -128,7 +128,11 @@ fn descriptors(data: *const u8, length: usize) -> Vec<OwnedFd> {
     let count = length / size_of::<RawFd>();
     let each = (0..count).filter_map(|index| {
         // SAFETY: within the data by the count.
-        let fd: RawFd = unsafe { data.cast::<RawFd>().add(index).read_unaligned() };
+        let fd: RawFd = unsafe {
+            data.add(index * size_of::<RawFd>())
+                .cast::<RawFd>()
+                .read_unaligned()
+        };
         // SAFETY: the kernel made it for us in this call, and nobody else knows of it.
         (fd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(fd) })
     });

@@ -111,7 +111,8 @@ fn descriptors_that_come_along_are_closed_at_once() {
         (b"WATCHDOG=1", 200),
     ] {
         let (ours, theirs) = rustix::pipe::pipe().unwrap();
-        pass(&door, text, theirs, count);
+        pass(&door, text, &theirs, count);
+        drop(theirs);
         let _heard = place.ear.hear().unwrap();
         // Nobody has the other end: the end of the file is there to be read.
         let mut fds = [rustix::event::PollFd::new(
@@ -128,7 +129,7 @@ fn descriptors_that_come_along_are_closed_at_once() {
 }
 
 /// Sends text with the same descriptor so many times.
-fn pass(door: &UnixDatagram, text: &[u8], what: OwnedFd, count: usize) {
+fn pass(door: &UnixDatagram, text: &[u8], what: &OwnedFd, count: usize) {
     use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
     let passed = vec![what.as_fd(); count];
     let mut room = vec![std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(253))];
