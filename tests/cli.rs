@@ -79,6 +79,7 @@ fn help_is_a_page_for_every_command() {
         "allow",
         "freeze",
         "forget",
+        "beat",
         "completions",
         "man",
     ];

@@ -27,6 +27,8 @@ pub const LONGEST_ANSWER: usize = 16 << 20;
 
 /// Units in one answer: the nearest to their limits.
 const MOST_UNITS: usize = 500;
+/// Of so many units it is told how far they are.
+const MOST_SPOKEN: usize = 20;
 
 /// Incidents in one answer.
 pub const MOST_INCIDENTS: u32 = 1000;
@@ -310,6 +312,9 @@ impl Answer {
                 status.incidents.retain(your_unit);
                 status.incidents.truncate(MOST_UNITS);
                 status.pauses.retain(your_pause);
+                let spoken = &mut status.heartbeats.units;
+                spoken.retain(|unit| yours(unit.owner));
+                spoken.truncate(MOST_SPOKEN);
                 let desktops = &mut status.daemon.desktops;
                 desktops.retain(|desktop| yours(Some(desktop.user)));
                 Self::Status(status)

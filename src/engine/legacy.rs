@@ -15,6 +15,7 @@ use super::answer::{Bidding, Snooze};
 use super::decision::PauseView;
 use super::evidence::{IncidentId, Subject, UnitKey};
 use super::forest::Starter;
+use super::heartbeat::Pulse;
 use super::incident::{Past, Weight};
 use super::instances::Circle;
 use super::label::Label;
@@ -98,6 +99,8 @@ pub struct Bequest {
     pub spawned: (u64, u64),
     /// When the root went away.
     pub root_gone: Option<Mono>,
+    /// What it said of itself.
+    pub pulse: Pulse,
     /// Its members, where the root is gone, or not all of them need descend from it.
     pub members: Vec<ProcKey>,
     /// The label that tells who belongs to it.

@@ -48,9 +48,18 @@ pub struct Theater {
     alive: BTreeSet<Id>,
     /// An answer that is accepted just before the next last call.
     interruption: Option<Answer>,
+    /// Words that are sent just before the next last call.
+    last_words: Option<(Id, String)>,
     /// What was kept for whoever watches next.
     kept: Vec<Exception>,
     steps: u32,
+}
+
+/// The words of a datagram: those in capitals.
+fn said(line: &str) -> String {
+    let words = line.split_whitespace().skip(2);
+    let loud = words.filter(|word| word.starts_with(|c: char| c.is_ascii_uppercase()));
+    loud.collect::<Vec<_>>().join("\n")
 }
 
 /// Who answers: root, unless it is said.
@@ -189,6 +198,7 @@ impl Theater {
             files,
             names,
             interruption: None,
+            last_words: None,
             kept: Vec::new(),
             steps: 0,
         };
@@ -229,6 +239,13 @@ impl Theater {
                 {
                     self.step(Input::Answer(answer));
                 }
+                if let Input::LastCall(_) = input {
+                    if let Some((id, words)) = self.last_words.take() {
+                        self.machine.say(id, &words);
+                    }
+                    // All that was sent by then is read first.
+                    self.read_letters();
+                }
                 self.step(input);
             }
         }
@@ -248,6 +265,13 @@ impl Theater {
             self.step(input);
         }
         if let Some(input) = self.shells.hear(&mut self.machine) {
+            self.step(input);
+        }
+        self.read_letters();
+    }
+
+    fn read_letters(&mut self) {
+        if let (_, Some(input)) = self.machine.post() {
             self.step(input);
         }
     }
@@ -345,6 +369,10 @@ impl Theater {
             "enter" => self.deed(whom, Deed::Enter(words.word(2)?.to_owned()))?,
             "leader-exit" => self.deed(whom, Deed::LeaderExit)?,
             "reclaim" => self.deed(whom, Deed::Reclaim(size(words.word(2)?)?))?,
+            // `say NAME X_BEADLE_PROGRESS=1/9 STATUS=so_far`, or `from 10s to 90s every 5s`; `aim` is just before the next last
+            // call.
+            "say" => self.say(&words, line)?,
+            "aim" => self.last_words = Some((self.id(whom)?, said(line))),
             "own" => self.deed(whom, Deed::Own(number(words.word(2)?)?))?,
             "pause" | "interrupt" => {
                 let answer = Answer {
@@ -438,6 +466,20 @@ impl Theater {
             other => return Err(format!("`{other}` is no deed")),
         }
         self.turn();
+        Ok(())
+    }
+
+    /// Something is said, once or again and again: `for=60s every=5s`.
+    fn say(&mut self, words: &Words, line: &str) -> Result<(), String> {
+        let id = self.id(words.word(1)?)?;
+        let pace = words.named("every").map(span).transpose()?;
+        let last = words.named("for").map_or(Ok(Duration::ZERO), span)?;
+        let mut after = Duration::ZERO;
+        while after <= last {
+            let at = self.machine.now.after(after);
+            self.machine.enter(at, id, Deed::Say(said(line)));
+            after += pace.unwrap_or(Duration::MAX / 4);
+        }
         Ok(())
     }
 

@@ -164,6 +164,8 @@ pub enum Deed {
     Continue,
     /// Becomes another user's.
     Own(u32),
+    /// Says something of itself.
+    Say(String),
     /// Goes to another control group.
     Enter(String),
     /// Has given back its memory, and is dead.

@@ -218,6 +218,7 @@ impl Judge {
             buried: self.gone(unit),
             spawned: (unit.spawned.sure, unit.spawned.perhaps),
             root_gone: unit.root_gone,
+            pulse: unit.pulse.clone(),
             label: unit.label.clone(),
             members: apart.into_iter().flatten().filter_map(key).collect(),
             incident: unit
@@ -428,6 +429,7 @@ impl Judge {
                 members: 0,
                 pids: Vec::new(),
                 peers: None,
+                progress: None,
             }),
             what: What::Closed {
                 how,
@@ -522,6 +524,8 @@ fn take_over(unit: &mut Unit, left: Bequest, silence: Share, (at, now): (Mono, M
     // Who died while nobody looked used no more than there was. Those whom members have waited for are among the dead that
     // were left.
     unit.silence = silence;
+    unit.pulse = left.pulse;
+    unit.pulse.take_up(at, now);
     unit.departed = true;
     unit.inherited = true;
     unit.spawned = Births {

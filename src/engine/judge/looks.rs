@@ -101,6 +101,7 @@ impl Judge {
             self.errands.deadline(),
             self.patience_ends(),
             self.next_proof(),
+            self.beats_wait(),
             Some(self.next_list),
             learn,
             look,
@@ -430,7 +431,7 @@ impl Judge {
 }
 
 /// The question about a process that is known.
-fn ask(node: &Node, want: Want) -> Ask {
+pub(super) fn ask(node: &Node, want: Want) -> Ask {
     Ask {
         pid: node.pid,
         key: node.key,

@@ -17,6 +17,7 @@
 //! | `ledger` | whose record is whose |
 //! | `exclusive` | control groups that a unit has to itself |
 //! | `freeze` | whom a `freeze` stage stopped, and letting them go on |
+//! | `heartbeats` | what processes say of themselves, and whose it is |
 //! | `instances` | how many roots of one kind there are, and who speaks for them |
 //! | `silence` | how long nothing was heard |
 //! | `pending` | looks that wait for the events of before them |
@@ -45,6 +46,7 @@ mod exclusive;
 mod fixtures;
 mod freeze;
 mod groups;
+mod heartbeats;
 mod instances;
 mod jobs;
 mod ladder;
@@ -86,6 +88,7 @@ use super::warrant::{EventCount, Spare, Warrant, WarrantId};
 use dossier::Dossier;
 use errands::Errands;
 use estate::Debt;
+use heartbeats::Heartbeats;
 use instances::SpokenOf;
 use jobs::Whose;
 use ledger::Ledger;
@@ -188,6 +191,7 @@ pub struct Judge {
     unclaimed: Option<Unclaimed>,
     /// Of which kinds of instances something was said of late.
     spoken_of: SpokenOf,
+    heartbeats: Heartbeats,
     last_incident: u64,
     last_warrant: u64,
     last_unit: u64,
@@ -251,6 +255,7 @@ impl Judge {
             proofs: BTreeSet::new(),
             unclaimed: None,
             spoken_of: SpokenOf::new(),
+            heartbeats: Heartbeats::default(),
             last_warrant: 0,
             last_unit: 0,
             last_survey: 0,
@@ -294,6 +299,7 @@ impl Judge {
             Input::Measured(findings) => self.take_survey(findings),
             Input::Report(report) => self.take_report(&report, &mut out),
             Input::Ran(ran) => self.take_back(ran, &mut out),
+            Input::Beats(beats) => self.take_beats(beats, &mut out),
             Input::LastCall(warrant) => self.last_call(warrant, &mut out),
             Input::Rules(rules) => self.take_rules(rules, &mut out),
             Input::Answer(answer) => self.take_answer(answer, &mut out),
@@ -304,7 +310,10 @@ impl Judge {
             }
             Input::Deadline => {}
         }
+        self.hear_beats(&mut out);
         self.take_looks(&mut out);
+        // Whom a look has found.
+        self.hear_beats(&mut out);
         self.pauses.retain(|pause| pause.until > now);
         self.give_up_flights(&mut out);
         self.pass_on_errands(&mut out);
@@ -347,6 +356,7 @@ impl Judge {
         let late = now.since(due.max(self.now));
         if self.now > Mono::BOOT && late > STOOD_STILL {
             self.quiet_until = now.after(AFTER_WAKING);
+            self.skip_time(now.since(self.now));
             self.wait_for_reports(now);
         }
         self.now = self.now.max(now);

@@ -73,6 +73,7 @@ impl Judge {
                 .filter(|pause| pause.until > self.now)
                 .cloned()
                 .collect(),
+            beats: self.heard_beats(),
         }
     }
 
@@ -164,6 +165,7 @@ impl Judge {
                 gates: unit.gates.clone(),
                 readings: unit.readings.clone(),
                 peers: self.peers(unit).map(Box::new),
+                progress: unit.pulse.progress(self.now).map(Box::new),
                 soonest: self.soonest(unit),
                 incident: unit
                     .incident

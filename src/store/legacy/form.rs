@@ -3,6 +3,7 @@
 //!
 //! Fields may be added, never renamed. What is not to be understood is left out, one entry at a time: a legacy is a gift.
 
+mod beats;
 mod case;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::engine::units::{Mono, nanos};
 use crate::engine::usage::Buried;
 use crate::engine::warrant::HardTie;
 use crate::store::{Bytes, key};
+use beats::Beats;
 use case::{Case, Remainder};
 
 /// The file.
@@ -88,6 +90,8 @@ struct Unit {
     incident: Option<Case>,
     #[serde(default)]
     circle: Ring,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    beats: Option<Beats>,
 }
 
 /// What other instances have in common with a root.
@@ -291,6 +295,7 @@ impl Unit {
             label: left.label.as_ref().map(Carried::of),
             incident: left.incident.as_ref().map(Case::of),
             circle: Ring::of(&left.circle),
+            beats: Beats::of(&left.pulse),
         }
     }
 
@@ -314,6 +319,7 @@ impl Unit {
             members: self.members.iter().filter_map(|text| key(text)).collect(),
             incident: self.incident.and_then(Case::read),
             circle: self.circle.read(),
+            pulse: self.beats.map(Beats::read).unwrap_or_default(),
         })
     }
 }
