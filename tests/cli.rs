@@ -81,6 +81,7 @@ fn help_is_a_page_for_every_command() {
         "allow",
         "freeze",
         "forget",
+        "beat",
         "completions",
         "man",
     ];
@@ -307,6 +308,7 @@ fn replied(reply: ReplyWord) -> Replied {
 fn answer(ask: Ask) {
     let answer = match ask.question {
         Question::Why { pid: 4711 } => Answer::Why(Why {
+            audience: None,
             pid: 4711,
             key: None,
             program: Some(Safe::word("pytest")),

@@ -188,6 +188,7 @@ rules:
       age: 2h
       processes: 100
       leftover: 5s
+      silent: 60s
     keep:
       - { program: bazel, arg: --server }    # leaves the tree: not counted, not signalled
     ladder:
@@ -216,6 +217,7 @@ rules:
     let measure = Measure::Private;
     assert_eq!(limits[2].bound, Bound::Memory { measure, above });
     assert_eq!(limits[4].bound, Bound::Processes(100));
+    assert_eq!(limits[6].bound, Bound::Silent(Duration::from_secs(60)));
 }
 
 const OWN: &str = "version: 1

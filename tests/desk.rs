@@ -220,6 +220,7 @@ pub(crate) fn warrant(order: Order, targets: Vec<Target>, seen: EventCount) -> W
             members: 1,
             pids: Vec::new(),
             peers: None,
+            progress: None,
         }),
         sampled: now(),
         expires: now().after(Duration::from_secs(15)),

@@ -2,6 +2,7 @@
 //! step. A seed that fails is printed with how to run it again.
 
 mod auditor;
+mod beats;
 mod jobs;
 mod restart;
 mod story;

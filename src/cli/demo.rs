@@ -331,7 +331,7 @@ impl Story {
                 "All of the tree is asked to leave; whoever has something to tidy up may do so now."
             }
             Event::Close { .. } => return true,
-            Event::Incident
+            Event::Incident { .. }
             | Event::Answer { .. }
             | Event::Outcome { .. }
             | Event::Run { .. }

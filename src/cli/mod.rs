@@ -15,6 +15,8 @@ use crate::config::{self, Refusal};
 use crate::engine::process::Uid;
 use crate::sys::service::notify::Given;
 
+#[cfg(target_os = "linux")]
+mod beat;
 mod check;
 mod completions;
 #[cfg_attr(not(target_os = "linux"), path = "demo/elsewhere.rs")]
@@ -97,6 +99,8 @@ enum Command {
     Allow(reply::Allow),
     Freeze(reply::Freeze),
     Forget(forget::Args),
+    #[cfg(target_os = "linux")]
+    Beat(beat::Args),
     Check(check::Args),
     Try(trial::Args),
     #[cfg(target_os = "linux")]
@@ -206,6 +210,8 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
         Some(Command::Allow(args)) => args.run(&around),
         Some(Command::Freeze(args)) => args.run(&around),
         Some(Command::Forget(args)) => forget::run(args, &around),
+        #[cfg(target_os = "linux")]
+        Some(Command::Beat(args)) => beat::run(args, &around),
         Some(Command::Check(args)) => check::run(args, &around),
         Some(Command::Try(args)) => trial::run(args, &around),
         #[cfg(target_os = "linux")]

@@ -87,7 +87,8 @@ impl Budget {
             | Metric::Spawns
             | Metric::Orphaned
             | Metric::Leftover
-            | Metric::Instances => false,
+            | Metric::Instances
+            | Metric::Silent => false,
         }
     }
 

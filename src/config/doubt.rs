@@ -83,7 +83,7 @@ pub(super) fn only_tells(clauses: &[ClauseDraft], ladder: &[Stage], findings: &m
         );
         let problem = Problem::warning(limit.spot.clone(), message)
             .label("group it with a limit that says idleness")
-            .help("such as `all: [ { instances: 3 }, { orphaned: 5m } ]`; `leftover` says it too");
+            .help("such as `all: [ { instances: 3 }, { orphaned: 5m } ]`; `leftover` and `silent` say it too");
         findings.push(problem);
     }
 }
@@ -118,6 +118,7 @@ fn plain_age(clause: &ClauseDraft) -> Option<Duration> {
             | Bound::Spawns(_)
             | Bound::Orphaned { .. }
             | Bound::Leftover(_)
+            | Bound::Silent(_)
             | Bound::Instances { .. } => None,
         },
         _ => None,
@@ -127,7 +128,10 @@ fn plain_age(clause: &ClauseDraft) -> Option<Duration> {
 /// The least time a unit must have lived before this limit can be over.
 fn least(limit: &Limit) -> Duration {
     match limit.bound {
-        Bound::Age(span) | Bound::Leftover(span) | Bound::Orphaned { above: span, .. } => span,
+        Bound::Age(span)
+        | Bound::Leftover(span)
+        | Bound::Silent(span)
+        | Bound::Orphaned { above: span, .. } => span,
         // CPU time grows as fast as there are cores.
         Bound::CpuTime(_) => Duration::ZERO,
         Bound::Cpu(_)

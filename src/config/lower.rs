@@ -383,6 +383,7 @@ fn refuse_for_one(rule: &str, clauses: &[ClauseDraft], findings: &mut Findings) 
             | Metric::Memory
             | Metric::Age
             | Metric::Orphaned
+            | Metric::Silent
             | Metric::Instances => {
                 continue;
             }

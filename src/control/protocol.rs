@@ -27,6 +27,8 @@ pub const LONGEST_ANSWER: usize = 16 << 20;
 
 /// Units in one answer: the nearest to their limits.
 const MOST_UNITS: usize = 500;
+/// Of so many units it is told how far they are.
+const MOST_SPOKEN: usize = 20;
 
 /// Incidents in one answer.
 pub const MOST_INCIDENTS: u32 = 1000;
@@ -252,6 +254,7 @@ impl From<&Declined> for Refusal {
             | Declined::NoneOf(_) => RefusalKind::NotFound,
             Declined::NotYours(_) => RefusalKind::NotYours,
             Declined::Either(_)
+            | Declined::WasOne(_)
             | Declined::Several { .. }
             | Declined::NotAllowed { .. }
             | Declined::Enough { .. }
@@ -287,7 +290,8 @@ pub struct Peer {
 }
 
 impl Answer {
-    /// Leaves out what is not this peer's business: root and the daemon's own user see all, others their own.
+    /// Leaves out what is not this peer's business: root and the daemon's own user see all, others their own and what they
+    /// hear of.
     ///
     /// What everybody can read in `/proc` and `/etc` anyway stays: how many processes there are, the rules, and
     /// the names of a process's ancestors.
@@ -295,13 +299,22 @@ impl Answer {
     pub fn for_peer(self, peer: Uid, daemon: Uid) -> Self {
         let sees_all = peer == Uid::ROOT || peer == daemon;
         let yours = |owner: Option<u32>| sees_all || owner == Some(peer.0);
-        let your_unit = |unit: &Judged| yours(unit.subject.owner);
+        // Whoever hears of it, and may answer, may see it.
+        let your_unit = |unit: &Judged| yours(unit.subject.owner) || yours(unit.subject.audience);
+        let your_story = |story: &Story| {
+            let cases = story.entries.iter().filter_map(|entry| entry.case.as_ref());
+            let mut audiences = cases.map(|case| case.subject.audience);
+            yours(story.kept.owner) || audiences.any(yours)
+        };
         let your_pause = |pause: &Pause| yours(Some(pause.by));
         match self {
             Self::Status(mut status) => {
                 status.incidents.retain(your_unit);
                 status.incidents.truncate(MOST_UNITS);
                 status.pauses.retain(your_pause);
+                let spoken = &mut status.heartbeats.units;
+                spoken.retain(|unit| yours(unit.owner));
+                spoken.truncate(MOST_SPOKEN);
                 let desktops = &mut status.daemon.desktops;
                 desktops.retain(|desktop| yours(Some(desktop.user)));
                 Self::Status(status)
@@ -313,7 +326,7 @@ impl Answer {
                 ps.more = ps.more.saturating_add(all.saturating_sub(MOST_UNITS));
                 Self::Ps(ps)
             }
-            Self::Why(why) if !yours(why.owner) => Refusal::new(
+            Self::Why(why) if !yours(why.owner) && !yours(why.audience) => Refusal::new(
                 RefusalKind::NotYours,
                 format!(
                     "process {} is not yours: ask as its owner, or as root",
@@ -342,7 +355,7 @@ impl Answer {
                 history.incidents.retain(|kept| yours(kept.owner));
                 Self::History(history)
             }
-            Self::Show(story) if !yours(story.kept.owner) => Refusal::new(
+            Self::Show(story) if !your_story(&story) => Refusal::new(
                 RefusalKind::NotYours,
                 format!(
                     "incident {} is not yours: ask as its owner, or as root",

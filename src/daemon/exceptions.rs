@@ -26,6 +26,21 @@ enum Pen {
     Writing,
     /// And what is written is old already.
     Behind,
+    /// It could not be written.
+    Stuck,
+}
+
+/// What came of reading them again.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Reread {
+    /// Nothing is new.
+    Same,
+    /// Ours are being written.
+    Later,
+    /// These are in force now.
+    Mended(Vec<Exception>),
+    /// So are these, and they are being written.
+    Mending(Vec<Exception>),
 }
 
 /// The keeper of exceptions.
@@ -81,20 +96,31 @@ impl Exceptions {
         self.all.iter().map(told).collect()
     }
 
-    /// Reads them again, where somebody may have mended them by hand; `None` where nothing changed, or ours are not written
-    /// yet.
-    pub(super) fn reread(&mut self) -> Result<Option<Vec<Exception>>, String> {
-        let (Ok(book), Pen::Idle) = (&self.book, self.pen) else {
-            return Ok(None);
+    /// Reads them again, where somebody may have mended them by hand. What people said and could not be written is not
+    /// forgotten for it: it is written again, added to what somebody wrote meanwhile.
+    pub(super) fn reread(&mut self) -> Result<Reread, String> {
+        let Ok(book) = &self.book else {
+            return Ok(Reread::Same);
         };
+        if matches!(self.pen, Pen::Writing | Pen::Behind) {
+            return Ok(Reread::Later);
+        }
+        let edited = !book.is_as_known().unwrap_or(false);
         let read = book.read().map_err(|error| {
             format!("{error}; what was known before stays in force: mend the file, then reload")
         })?;
+        if self.pen == Pen::Stuck {
+            if edited {
+                self.all = merged(read, std::mem::take(&mut self.all));
+            }
+            self.write();
+            return Ok(Reread::Mending(self.all()));
+        }
         if read == self.all {
-            return Ok(None);
+            return Ok(Reread::Same);
         }
         self.all = read;
-        Ok(Some(self.all()))
+        Ok(Reread::Mended(self.all()))
     }
 
     /// Keeps these, all there are, from now on.
@@ -114,7 +140,7 @@ impl Exceptions {
             })
             .collect();
         match self.pen {
-            Pen::Idle => self.write(),
+            Pen::Idle | Pen::Stuck => self.write(),
             Pen::Writing | Pen::Behind => self.pen = Pen::Behind,
         }
     }
@@ -143,14 +169,15 @@ impl Exceptions {
     pub(super) fn answer_when_kept(&mut self, reply: oneshot::Sender<Answer>, answer: Answer) {
         match (&self.book, self.pen) {
             (Ok(_), Pen::Writing | Pen::Behind) => self.waiting.push((reply, answer)),
-            (Ok(_), Pen::Idle) => drop(reply.send(answer)),
+            (Ok(_), Pen::Idle | Pen::Stuck) => drop(reply.send(answer)),
             (Err(why), _) => drop(reply.send(unkept(answer, why))),
         }
     }
 
     /// Takes in how writing went; what is to be said of it.
     pub(super) fn written(&mut self, kept: Result<(), String>) -> Result<(), String> {
-        let behind = std::mem::replace(&mut self.pen, Pen::Idle) == Pen::Behind;
+        let next = if kept.is_ok() { Pen::Idle } else { Pen::Stuck };
+        let behind = std::mem::replace(&mut self.pen, next) == Pen::Behind;
         if behind {
             self.write();
             return kept;
@@ -167,6 +194,30 @@ impl Exceptions {
             format!("{why}; what people allowed or forgot of late holds until beadle ends")
         })
     }
+}
+
+/// What is in the file, and what people said since that could not be written: under the next free numbers, where theirs are
+/// taken.
+fn merged(mut read: Vec<Kept>, said: Vec<Kept>) -> Vec<Kept> {
+    for mut kept in said {
+        let like = |other: &Kept| {
+            let number = kept.exception.number;
+            Exception {
+                number,
+                ..other.exception.clone()
+            } == kept.exception
+        };
+        if read.iter().any(like) {
+            continue;
+        }
+        let number = kept.exception.number;
+        if read.iter().any(|other| other.exception.number == number) {
+            let taken = read.iter().map(|other| other.exception.number);
+            kept.exception.number = taken.max().unwrap_or(0).saturating_add(1);
+        }
+        read.push(kept);
+    }
+    read
 }
 
 /// The same answer, with why it does not last.
@@ -191,3 +242,6 @@ pub(crate) fn told(kept: &Kept) -> wire::Exception {
         ..wire::Exception::from(&kept.exception)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,6 +30,8 @@ pub(super) enum Part {
     Exceptions,
     /// Leaving word to the next beadle.
     Legacy,
+    /// Hearing heartbeats.
+    Heartbeats,
     /// A program that was run, or a manager that was asked.
     Errand,
     /// An act that an earlier beadle left open.
@@ -51,6 +53,7 @@ impl Part {
             Self::Intent => "record of intent",
             Self::Exceptions => "exceptions",
             Self::Legacy => "legacy",
+            Self::Heartbeats => "heartbeats",
             Self::Errand => "errand",
             Self::Unfinished => "unfinished act",
         }

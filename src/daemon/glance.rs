@@ -91,6 +91,7 @@ pub(crate) fn glance(rules: Arc<RuleSet>, span: Duration) -> Result<View, StartE
                 | Decision::Carry(_)
                 | Decision::Run(_)
                 | Decision::Recall(_)
+                | Decision::Accept(_)
                 | Decision::Reply(_)
                 | Decision::Keep(_)
                 | Decision::Tell(_) => {}

@@ -25,6 +25,8 @@ pub(super) enum Mail {
     Input(Input),
     /// From the event thread.
     Heard(pursue::Heard),
+    /// Heartbeats are there to be read.
+    Beats,
     /// From the control socket.
     Ask(Ask),
     /// Whether more incident numbers could be reserved.

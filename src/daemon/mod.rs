@@ -10,6 +10,7 @@
 //! | `watch` | the loop |
 //! | `inbox` | what the loop waits for, in one order |
 //! | `shells` | decisions carried out: the sampler, the learner, the pursuer |
+//! | `ear` | heartbeats: when they are read, and how many at a time |
 //! | `historian` | what became of incidents: kept, and told to those who ask |
 //! | `inquiries` | people who wait for facts to be read again |
 //! | `recall` | what was kept, read for whoever asks |
@@ -31,6 +32,8 @@
 
 #[cfg(target_os = "linux")]
 mod changes;
+#[cfg(target_os = "linux")]
+mod ear;
 #[cfg(not(target_os = "linux"))]
 mod elsewhere;
 #[cfg(target_os = "linux")]

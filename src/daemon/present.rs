@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use super::options::StartError;
 use crate::engine::facts::{Facts, Question};
+use crate::engine::forest::Serial;
 use crate::engine::matcher::{Answer, Matcher, Subject};
 use crate::engine::process::{ExecGen, Pid, Text, Uid};
 use crate::engine::program;
@@ -103,6 +104,7 @@ fn learn(
         })?;
     let variables: Arc<[String]> = matcher.variables().into_iter().map(str::to_owned).collect();
     let question = |one: &Glimpse| Question {
+        about: Serial::NOBODY,
         pid: one.pid,
         key: None,
         start: Some(one.start),

@@ -14,6 +14,7 @@ use crate::sys::learner::Learner;
 use crate::sys::measurer::Measurer;
 use crate::sys::sampler::Sampler;
 
+use super::ear::Ear;
 use super::errands::Errands;
 use super::faults::Part;
 use super::inbox::{Inbox, Mail, Post};
@@ -30,6 +31,8 @@ pub(super) struct Shells {
     learner: Learner,
     measurer: Measurer,
     errands: Errands,
+    /// `None` where heartbeats cannot be heard.
+    pub(super) ear: Option<Ear>,
     pub(super) pursuer: Pursuer,
     /// After the pursuer, so that what it lets go of at the end is closed.
     pub(super) keeper: Keeper,
@@ -88,6 +91,7 @@ impl Shells {
                 source,
             })?,
             errands,
+            ear: None,
             pursuer,
             keeper,
             warrants: Vec::new(),
@@ -136,6 +140,11 @@ impl Shells {
             }
             Decision::Run(errand) => self.errands.run(&errand, self.clock.now()),
             Decision::Recall(id) => self.pursuer.recall(id),
+            Decision::Accept(receipt) => {
+                if let Some(ear) = &mut self.ear {
+                    ear.accept(receipt);
+                }
+            }
             Decision::Tell(notice) => return Aftermath::Tell(notice),
             Decision::Reply(came) => return Aftermath::Reply(came),
             Decision::Keep(exceptions) => return Aftermath::Keep(exceptions),

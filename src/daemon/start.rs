@@ -20,6 +20,7 @@ use crate::sys::boot;
 use crate::sys::clients::Clients;
 use crate::sys::clock::Clock;
 use crate::sys::heap;
+use crate::sys::heartbeats;
 use crate::sys::nudger::desktop::Own;
 use crate::sys::ourselves;
 use crate::sys::pidfd::PidFd;
@@ -27,7 +28,9 @@ use crate::sys::procfs::Procfs;
 use crate::sys::signaller::Signaller;
 use crate::sys::users::Users;
 
+use super::ear::Ear;
 use super::errands::Errands;
+use super::faults::Part;
 use super::historian::Historian;
 use super::inbox::{Inbox, Mail, Post};
 use super::keeper::{Keeper, Opened, Places};
@@ -89,7 +92,7 @@ fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
     let clients = clients(options, user);
     let managers = clients.managers();
     let errands = Errands::new(clients, user, &post);
-    let shells = Shells::start(Path::new("/proc"), groups, errands, pursuer, keeper, &post)?;
+    let mut shells = Shells::start(Path::new("/proc"), groups, errands, pursuer, keeper, &post)?;
     let frozen = legacy
         .as_ref()
         .map_or(Vec::new(), |legacy| legacy.frozen.clone());
@@ -109,6 +112,8 @@ fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
     };
     let judge = Judge::new(settings, loaded.rules.clone());
     serve(listener, user, &post)?;
+    let mut faults = faults;
+    faults.extend(listen(&mut shells, claim.path(), user, &post));
     hear_signals(&post)?;
     let standing = Standing {
         user,
@@ -125,6 +130,32 @@ fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
     watch.remember(faults, Unfinished::look(&unfinished, &frozen));
     watch.hear_changes(&loaded.watch);
     Ok((watch, inbox))
+}
+
+/// Begins to hear heartbeats, or says why not: the watch goes on without.
+fn listen(shells: &mut Shells, socket: &Path, user: Uid, post: &Post) -> Option<(Part, String)> {
+    match Ear::open(socket, hearers(user), post) {
+        Ok(ear) => {
+            shells.ear = Some(ear);
+            None
+        }
+        Err(error) => Some((Part::Heartbeats, deafness(socket, &error))),
+    }
+}
+
+/// Who may send heartbeats.
+const fn hearers(user: Uid) -> heartbeats::Access {
+    match Access::of(user) {
+        Access::Everyone => heartbeats::Access::Everyone,
+        Access::Owner => heartbeats::Access::Owner,
+    }
+}
+
+fn deafness(socket: &Path, error: &std::io::Error) -> String {
+    format!(
+        "cannot hear heartbeats at {}: {error}; `silent` stays unknown until beadle is started anew",
+        heartbeats::beside(socket).display()
+    )
 }
 
 /// We ourselves and all above us.

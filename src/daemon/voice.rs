@@ -149,7 +149,7 @@ impl Voice {
         };
         match notice.what {
             What::Closed { .. } => self.nudger.over(audience, &bill),
-            _ => self.nudger.moves(audience, bill),
+            _ => self.nudger.moves(audience, bill, self.clock.now()),
         }
     }
 

@@ -10,6 +10,7 @@ use crate::control::socket::Claim;
 use crate::control::wire::Safe;
 use crate::engine::answer::{Declined, Granted};
 use crate::engine::decision::{Decision, Hearing, Input, Notice, What};
+use crate::engine::heartbeat::Beat;
 use crate::engine::judge::Judge;
 use crate::engine::legacy::Legacy;
 use crate::engine::process::{Pid, Uid};
@@ -20,6 +21,7 @@ use crate::sys::events::Deafness;
 use crate::sys::users::Users;
 
 use super::changes::Changes;
+use super::ear::Ear;
 use super::exceptions::Exceptions;
 use super::faults::{Edge, Faults, Part};
 use super::historian::Historian;
@@ -181,7 +183,17 @@ impl Watch {
 
     fn take(&mut self, mail: Mail, inbox: &mut Inbox) -> Next {
         match mail {
+            Mail::Input(Input::LastCall(id)) => {
+                // Nothing comes between what was sent by now and the decision.
+                let beats = self.shells.ear.as_mut().map(Ear::drain);
+                self.hear_beats(beats.unwrap_or_default(), inbox);
+                self.step(Input::LastCall(id), inbox);
+            }
             Mail::Input(input) => self.step(input, inbox),
+            Mail::Beats => {
+                let beats = self.shells.ear.as_mut().map(Ear::turn);
+                self.hear_beats(beats.unwrap_or_default(), inbox);
+            }
             Mail::Heard(heard) => self.hear(heard, inbox),
             Mail::Ask(ask) => self.answer(ask, inbox),
             Mail::Person(uid, name) => self.voice.meet(uid, name),
@@ -199,6 +211,12 @@ impl Watch {
             Mail::Stop(because) => return Next::Stop(because),
         }
         Next::On
+    }
+
+    fn hear_beats(&mut self, beats: Vec<Beat>, inbox: &mut Inbox) {
+        if !beats.is_empty() {
+            self.step(Input::Beats(beats), inbox);
+        }
     }
 
     fn step(&mut self, input: Input, inbox: &mut Inbox) {
@@ -235,21 +253,7 @@ impl Watch {
             self.leave_word();
         }
         for decision in decisions {
-            let carried = match &decision {
-                Decision::Carry(warrant) => Some(Arc::clone(warrant)),
-                Decision::List
-                | Decision::Flush
-                | Decision::Account(_)
-                | Decision::Sample { .. }
-                | Decision::Learn(_)
-                | Decision::Measure(_)
-                | Decision::Prepare(_)
-                | Decision::Run(_)
-                | Decision::Recall(_)
-                | Decision::Reply(_)
-                | Decision::Keep(_)
-                | Decision::Tell(_) => None,
-            };
+            let carried = carried(&decision);
             match self.shells.carry_out(decision, inbox) {
                 Aftermath::Done => {}
                 Aftermath::Tell(notice) => self.tell(&notice),
@@ -308,7 +312,7 @@ impl Watch {
         };
         let entry = self.voice.notice(notice, &may, &wall);
         let tree = match notice.what {
-            What::Opened | What::Nudge { .. } | What::Withheld { .. } => {
+            What::Opened | What::TakenOver { .. } | What::Nudge { .. } | What::Withheld { .. } => {
                 self.judge.tree_of(notice.incident)
             }
             What::Signal { .. }
@@ -470,5 +474,25 @@ impl Watch {
             self.service.changed();
             self.voice.fault(part, edge, text);
         }
+    }
+}
+
+/// The warrant that a decision has carried out.
+fn carried(decision: &Decision) -> Option<Arc<Warrant>> {
+    match decision {
+        Decision::Carry(warrant) => Some(Arc::clone(warrant)),
+        Decision::List
+        | Decision::Flush
+        | Decision::Account(_)
+        | Decision::Sample { .. }
+        | Decision::Learn(_)
+        | Decision::Measure(_)
+        | Decision::Prepare(_)
+        | Decision::Run(_)
+        | Decision::Recall(_)
+        | Decision::Accept(_)
+        | Decision::Reply(_)
+        | Decision::Keep(_)
+        | Decision::Tell(_) => None,
     }
 }

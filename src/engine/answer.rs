@@ -298,6 +298,8 @@ pub enum Declined {
     Nothing(u64),
     /// This number means an incident and a process that has no part in it.
     Either(u64),
+    /// This number means a process of an open incident, and meant an incident that is over.
+    WasOne(u64),
     /// The process belongs to several.
     Several {
         /// The process.
@@ -358,14 +360,7 @@ impl fmt::Display for Declined {
                 f,
                 "no open incident is about process {pid}: `beadle ps` lists what is judged, `beadle why {pid}` says how it stands"
             ),
-            Self::Nothing(number) => write!(
-                f,
-                "{number} is neither an open incident nor a process of one: `beadle status` lists incidents, `beadle ps` what is judged"
-            ),
-            Self::Either(number) => write!(
-                f,
-                "{number} is an open incident, and also a process that has no part in it: say `--incident` or `--pid`"
-            ),
+            Self::Nothing(_) | Self::Either(_) | Self::WasOne(_) => self.about_a_number(f),
             Self::Several { pid, incidents } => {
                 write!(f, "process {pid} has a part in several incidents:")?;
                 for (place, (IncidentId(id), rule)) in incidents.iter().enumerate() {
@@ -420,6 +415,36 @@ impl fmt::Display for Declined {
 }
 
 impl Declined {
+    fn about_a_number(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing(number) => write!(
+                f,
+                "{number} is neither an open incident nor a process of one: `beadle status` lists incidents, `beadle ps` what is judged"
+            ),
+            Self::Either(number) => write!(
+                f,
+                "{number} is an open incident, and also a process that has no part in it: say `--incident` or `--pid`"
+            ),
+            Self::WasOne(number) => write!(
+                f,
+                "incident {number} is over, and {number} is also a process of an open one: say `--pid {number}` if that is meant"
+            ),
+            Self::NoIncident(_)
+            | Self::NoCase(_)
+            | Self::Several { .. }
+            | Self::NotYours(_)
+            | Self::NotAllowed { .. }
+            | Self::Enough { .. }
+            | Self::Observes { .. }
+            | Self::Paused { .. }
+            | Self::Protected(_)
+            | Self::Unplaced(_)
+            | Self::TooMany
+            | Self::NoException(_)
+            | Self::NoneOf(_) => Ok(()),
+        }
+    }
+
     fn about_exceptions(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooMany => write!(
@@ -438,6 +463,7 @@ impl Declined {
             | Self::NoCase(_)
             | Self::Nothing(_)
             | Self::Either(_)
+            | Self::WasOne(_)
             | Self::Several { .. }
             | Self::NotYours(_)
             | Self::NotAllowed { .. }

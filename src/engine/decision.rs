@@ -11,6 +11,7 @@ use super::event::Event;
 use super::evidence::{Evidence, IncidentId, Peers, Reading, UnitKey, Verdict};
 use super::facts::{Facts, Question};
 use super::gate::{GateReading, Vital};
+use super::heartbeat::{Beat, Heard, Progress, Receipt};
 use super::legacy::Legacy;
 use super::process::{Pid, ProcKey, Text, Uid};
 use super::rule::{Mode, Origin, RuleName, RuleSet, Scope, Signal, StageAct};
@@ -50,6 +51,8 @@ pub enum Input {
     Report(Report),
     /// What an errand came to.
     Ran(Ran),
+    /// What processes said of themselves, in its order.
+    Beats(Vec<Beat>),
     /// Everything that was accepted before this moment has been delivered: sign or let go.
     LastCall(WarrantId),
     /// New rules, all of them.
@@ -107,6 +110,8 @@ pub enum Decision {
     Run(Arc<Errand>),
     /// Withdraw a warrant: nothing more may be sent for it.
     Recall(WarrantId),
+    /// Everything that was said before this receipt was asked for is taken in.
+    Accept(Receipt),
     /// Tell people, and the log.
     Tell(Notice),
     /// Tell whoever answered what came of it: one for each [`Input::Answer`], in the same step.
@@ -136,6 +141,11 @@ pub struct Notice {
 pub enum What {
     /// It opened: a clause holds.
     Opened,
+    /// It takes over the case of a smaller tree, below a root that was found above it.
+    TakenOver {
+        /// That case.
+        from: IncidentId,
+    },
     /// People are told. This, and only this, goes to the audience.
     Nudge {
         /// What comes next of its own accord, and in how long; `None` when nothing will.
@@ -299,6 +309,8 @@ pub struct View {
     pub units: Vec<UnitView>,
     /// Pauses in force.
     pub pauses: Vec<PauseView>,
+    /// What became of heartbeats.
+    pub beats: Heard,
 }
 
 /// A rule as people ask for it.
@@ -380,6 +392,8 @@ pub struct Explanation {
     pub command: Option<Text>,
     /// Effective user.
     pub owner: Option<Uid>,
+    /// Who hears of it.
+    pub audience: Option<Uid>,
     /// Those above it by lineage, nearest first: number and name.
     pub above: Vec<(Pid, Text)>,
     /// Whether it is protected or a boundary, and by which entry.
@@ -420,6 +434,8 @@ pub enum Relation {
         readings: Vec<Reading>,
         /// The other instances, where the rule counts them.
         peers: Option<Box<Peers>>,
+        /// How far it is, by its own word.
+        progress: Option<Box<Progress>>,
         /// When the soonest limit would be over at this pace, as far as it can be told.
         soonest: Option<Mono>,
         /// The open incident.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::heartbeat::Progress;
 use super::process::{Pid, ProcKey, Text, Uid};
 use super::rule::{Metric, RuleName};
 use super::units::{Bytes, Millicores, Mono, PerSecond, Range, Side, Span};
@@ -234,6 +235,8 @@ pub struct Evidence {
     pub pids: Vec<Pid>,
     /// The other instances, where the rule counts them.
     pub peers: Option<Peers>,
+    /// How far it is, by its own word.
+    pub progress: Option<Progress>,
 }
 
 /// All roots of a rule that are instances of one thing.
@@ -260,6 +263,7 @@ impl Evidence {
             members: 0,
             pids: Vec::new(),
             peers: None,
+            progress: None,
         }
     }
 }

@@ -79,6 +79,8 @@ pub struct Incident {
     pub snoozed: Option<Snooze>,
     /// How often people have extended it.
     pub extended: u32,
+    /// When progress was shown, since the stage before.
+    progressed: Option<Mono>,
 }
 
 /// What an incident rests on. What people are only told of announces no signal: should more come of it, they are told anew,
@@ -151,6 +153,7 @@ impl Incident {
             bidden: None,
             snoozed: None,
             extended: 0,
+            progressed: None,
         }
     }
 
@@ -296,10 +299,11 @@ impl Incident {
         resumed
     }
 
-    /// The same case for the unit of a root found above. Its nudge counts; what was sent did not reach those who are
+    /// The same case for the unit of a root found above, under a number of its own: people were told of a smaller tree under the
+    /// old one, and what they say of that is not meant for this. Its nudge counts; what was sent did not reach those who are
     /// members only now, so that TERM comes again before KILL. What a person has bidden was bidden of a smaller tree.
     #[must_use]
-    pub fn taken_over(self, rule: &Rule) -> Self {
+    pub fn taken_over(self, id: IncidentId, rule: &Rule) -> Self {
         let place = self.reached();
         let mut reached = rule.ladder.iter().take(place);
         let next = if reached.any(|stage| stage.act.is_felt()) {
@@ -312,6 +316,7 @@ impl Incident {
             Phase::Climbing | Phase::Preparing(_) | Phase::Resting(_) => Phase::Climbing,
         };
         Self {
+            id,
             next,
             phase,
             clear: None,
@@ -438,6 +443,7 @@ impl Incident {
     pub fn done(&mut self, at: Mono) {
         self.next = self.next.saturating_add(1);
         self.clock = at;
+        self.progressed = None;
         self.held = 0;
         self.waits = None;
         self.phase = Phase::Climbing;
@@ -482,6 +488,14 @@ impl Incident {
     pub fn retry(&mut self, now: Mono) {
         self.phase = Phase::Climbing;
         self.retry = now.after(RETRY);
+    }
+
+    /// Nothing is over any more, by progress: should it come to that again, the stage at hand is so far away as at first.
+    pub fn progressed(&mut self, now: Mono) {
+        if !self.has_acted() {
+            self.clock = self.clock.max(now);
+            self.progressed = Some(now);
+        }
     }
 
     /// What went before is no sign of recovery any more.
@@ -531,6 +545,8 @@ impl Incident {
         let reached = self.reached();
         let next = after_last_nudge(&rule.ladder, reached);
         let served = match (reached == next, &self.bidden) {
+            // What was served before it advanced was served for another silence.
+            (true, None) if self.progressed.is_some() => Duration::ZERO,
             (true, None) => now.since(self.clock),
             // What the ladder had served before a person spoke is not known any more.
             (true, Some(_)) => Duration::ZERO,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::heartbeat::Silence;
 use super::rule::Per;
 use super::units::{Bytes, Range};
 use super::usage::Spent;
@@ -47,6 +48,8 @@ pub struct Measures {
     pub detached: Option<Range<Duration>>,
     /// Time since the root went away; zero while it has not.
     pub leftover: Option<Range<Duration>>,
+    /// How long its heartbeats have shown no progress.
+    pub silent: Silence,
     /// Which instance it is for each `per`, counted from the newest, which is 1.
     pub instances: Ranks,
     /// Time since the root became one, for warm-up.

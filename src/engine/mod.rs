@@ -36,6 +36,7 @@ pub mod facts;
 pub mod forest;
 pub mod gate;
 pub mod guard;
+pub mod heartbeat;
 pub mod incident;
 pub mod instances;
 pub mod judge;

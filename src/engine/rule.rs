@@ -260,6 +260,8 @@ pub enum Bound {
     },
     /// Awake time since the root went away while members live on.
     Leftover(Duration),
+    /// Awake time since a heartbeat last showed progress.
+    Silent(Duration),
     /// Which of the instances it is, counted from the newest: the newest so many stay.
     Instances {
         /// How many stay.
@@ -335,6 +337,8 @@ pub enum Metric {
     Orphaned,
     /// `leftover`
     Leftover,
+    /// `silent`
+    Silent,
     /// `instances`
     Instances,
 }
@@ -354,6 +358,7 @@ impl Metric {
             Self::Spawns => "spawns",
             Self::Orphaned => "orphaned",
             Self::Leftover => "leftover",
+            Self::Silent => "silent",
             Self::Instances => "instances",
         }
     }
@@ -362,7 +367,7 @@ impl Metric {
     /// many be signalled. Limits that say that nothing happens in a unit belong here, once there are any.
     pub const fn tells_idleness(self) -> bool {
         match self {
-            Self::Orphaned | Self::Leftover => true,
+            Self::Orphaned | Self::Leftover | Self::Silent => true,
             Self::CpuTime
             | Self::Cpu
             | Self::Memory
@@ -402,6 +407,7 @@ impl Bound {
             Self::Spawns(_) => Metric::Spawns,
             Self::Orphaned { .. } => Metric::Orphaned,
             Self::Leftover(_) => Metric::Leftover,
+            Self::Silent(_) => Metric::Silent,
             Self::Instances { .. } => Metric::Instances,
         }
     }

@@ -6,10 +6,11 @@
 use std::time::Duration;
 
 use super::evidence::{Finding, Quantity, Reading, Verdict};
+use super::heartbeat::Silence;
 use super::measures::{Measures, Stands};
 use super::pace::{Growth, Tally, Window};
 use super::rule::{Amount, Bound, Clause, Limit, Measure, Metric};
-use super::units::{Bytes, Millicores, Mono, PerSecond, Range, Side};
+use super::units::{Bytes, Millicores, Mono, PerSecond, Range, Side, Tier};
 use super::usage::Spent;
 
 /// What a limit without `for:` takes as the window of a rate.
@@ -79,6 +80,7 @@ impl Gauge {
             | Bound::Zombies(_)
             | Bound::Orphaned { .. }
             | Bound::Leftover(_)
+            | Bound::Silent(_)
             | Bound::Instances { .. } => None,
         };
         Self {
@@ -116,7 +118,8 @@ impl Gauge {
             held: Duration::ZERO,
             finding: Finding::Waiting,
         };
-        if measures.since_root < warming(metric, warmup) {
+        let unheard = metric == Metric::Silent && measures.silent == Silence::Unheard;
+        if unheard || measures.since_root < warming(metric, warmup) {
             return reading;
         }
         let side = now.map_or(Side::Between, |range| range.against(threshold));
@@ -206,6 +209,18 @@ impl Gauge {
                 (time(now), Quantity::Time(above))
             }
             Bound::Leftover(limit) => (time(measures.leftover), Quantity::Time(limit)),
+            Bound::Silent(limit) => {
+                let now = match measures.silent {
+                    Silence::Unheard | Silence::Unknown => None,
+                    Silence::AtMost(span) => Some(Range {
+                        at_least: Duration::ZERO,
+                        at_most: Some(span),
+                        tier: Tier::Exact,
+                    }),
+                    Silence::For(span) => Some(Range::exactly(span, Tier::Exact)),
+                };
+                (time(now), Quantity::Time(limit))
+            }
             Bound::Instances { above, per } => {
                 (count(measures.instances.per(per)), Quantity::Count(above))
             }
@@ -260,16 +275,22 @@ impl Gauge {
             | Metric::OpenFiles
             | Metric::Zombies
             | Metric::Spawns
+            // At the pace of before it would not be over at all.
+            | Metric::Silent
             | Metric::Instances => None,
         }
     }
 
     /// When this limit could first be over, judging by the last measures; `None` when only a look can tell.
     ///
-    /// CPU time grows no faster than cores × time; age, orphaned and leftover grow with time.
+    /// CPU time grows no faster than cores × time; age, orphaned, leftover and silence grow with time.
     pub fn earliest(&self, at: Mono, measures: &Measures, cores: u32) -> Option<Mono> {
         if self.limit.bound.metric() == Metric::Instances {
             // Only another root can change it: whoever becomes one has the others looked at.
+            return Some(Mono::NEVER);
+        }
+        if self.limit.bound.metric() == Metric::Silent && measures.silent == Silence::Unheard {
+            // The first beat has it looked at.
             return Some(Mono::NEVER);
         }
         let (now, limit) = self.measure(measures);
@@ -287,7 +308,7 @@ impl Gauge {
             Metric::CpuTime => at.after(left.checked_div(cores.max(1)).unwrap_or(left)),
             // Zero stands for "has not gone away": the change will be heard or found, and is looked at then.
             Metric::Orphaned | Metric::Leftover if now.is_zero() => Mono::NEVER,
-            Metric::Age | Metric::Orphaned | Metric::Leftover => at.after(left),
+            Metric::Age | Metric::Orphaned | Metric::Leftover | Metric::Silent => at.after(left),
             Metric::Cpu
             | Metric::Memory
             | Metric::Processes
@@ -316,6 +337,7 @@ impl Bound {
             | Self::Zombies(_)
             | Self::Orphaned { .. }
             | Self::Leftover(_)
+            | Self::Silent(_)
             | Self::Instances { .. } => None,
         }
     }
@@ -347,6 +369,7 @@ fn warming(metric: Metric, warmup: Option<Duration>) -> Duration {
         | Metric::Threads
         | Metric::OpenFiles
         | Metric::Zombies
+        | Metric::Silent
         | Metric::Instances => warmup.unwrap_or_default(),
     }
 }

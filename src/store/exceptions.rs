@@ -8,8 +8,9 @@
 //! It says what is to be left alone. To go on without it would be to act on what is not known; a rule file with a mistake stops
 //! the beginning as well.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +57,8 @@ struct Line {
 #[derive(Debug)]
 pub struct Exceptions {
     path: PathBuf,
+    /// What it held when it was read or written last.
+    known: Mutex<Option<Vec<u8>>>,
 }
 
 impl Exceptions {
@@ -63,7 +66,8 @@ impl Exceptions {
     pub fn open(folder: &Path, mode: u32) -> Result<Self, StoreError> {
         folder::own(folder, mode)?;
         let path = folder.join(FILE);
-        Ok(Self { path })
+        let known = Mutex::default();
+        Ok(Self { path, known })
     }
 
     /// All of them; none where there is no file.
@@ -71,7 +75,10 @@ impl Exceptions {
         let path = &self.path;
         let size = match path.metadata() {
             Ok(found) => found.len(),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                self.know(None);
+                return Ok(Vec::new());
+            }
             Err(error) => return Err(StoreError::io("look at", path)(error)),
         };
         let damaged = |what: String| StoreError::Damaged {
@@ -90,10 +97,13 @@ impl Exceptions {
                 written.version
             )));
         }
-        understood(written.exceptions).map_err(damaged)
+        let all = understood(written.exceptions).map_err(damaged)?;
+        self.know(Some(text));
+        Ok(all)
     }
 
-    /// Keeps these, all there are, in place of what was kept before. They are on disk when this returns.
+    /// Keeps these, all there are, in place of what was kept before. They are on disk when this returns. What somebody has
+    /// changed since it was read is left as it is.
     pub fn keep(&self, all: &[Kept]) -> Result<(), StoreError> {
         let written = Written {
             version: 1,
@@ -102,7 +112,28 @@ impl Exceptions {
         // Numbers and texts: nothing that can fail.
         let mut text = serde_json::to_vec_pretty(&written).unwrap_or_default();
         text.push(b'\n');
-        folder::replace(&self.path, &text, Outlasts::Reboot)
+        if !self.is_as_known()? {
+            let path = self.path.clone();
+            return Err(StoreError::Changed { path });
+        }
+        folder::replace(&self.path, &text, Outlasts::Reboot)?;
+        self.know(Some(text));
+        Ok(())
+    }
+
+    /// Whether the file is what was read or written last. One that is gone holds nothing that could be lost.
+    pub fn is_as_known(&self) -> Result<bool, StoreError> {
+        let there = match std::fs::read(&self.path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(true),
+            Err(error) => return Err(StoreError::io("read", &self.path)(error)),
+        };
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(known.as_ref() == Some(&there))
+    }
+
+    fn know(&self, text: Option<Vec<u8>>) {
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = text;
     }
 }
 
@@ -182,10 +213,29 @@ mod tests {
         let folder = dir.path().join("state");
         assert_eq!(open(&folder).read().unwrap(), []);
         let all = [kept(1, b"/home/ann"), kept(7, b"/tmp/\xff\"\n")];
-        open(&folder).keep(&all).unwrap();
+        let exceptions = open(&folder);
+        exceptions.keep(&all).unwrap();
         assert_eq!(open(&folder).read().unwrap(), all);
-        open(&folder).keep(&[]).unwrap();
+        exceptions.keep(&[]).unwrap();
         assert_eq!(open(&folder).read().unwrap(), []);
+    }
+
+    #[test]
+    fn what_somebody_else_has_written_is_not_written_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let (ours, theirs) = (open(dir.path()), open(dir.path()));
+        ours.keep(&[kept(1, b"/a")]).unwrap();
+        theirs.read().unwrap();
+        theirs.keep(&[kept(2, b"/b")]).unwrap();
+        let refused = ours.keep(&[]).unwrap_err();
+        assert!(matches!(refused, StoreError::Changed { .. }), "{refused}");
+        assert!(refused.to_string().contains("reload"), "{refused}");
+        assert_eq!(ours.read().unwrap(), [kept(2, b"/b")]);
+        // It is known now, and where somebody took it away there is nothing to lose.
+        ours.keep(&[kept(3, b"/c")]).unwrap();
+        std::fs::remove_file(dir.path().join(FILE)).unwrap();
+        ours.keep(&[kept(4, b"/d")]).unwrap();
+        assert_eq!(ours.read().unwrap(), [kept(4, b"/d")]);
     }
 
     #[test]

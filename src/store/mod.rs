@@ -70,6 +70,12 @@ pub enum StoreError {
         /// What it said.
         source: Box<rusqlite::Error>,
     },
+    /// Somebody has changed a file since it was read.
+    #[error("{} was changed by somebody else, and is left as it is: reload first (SIGHUP)", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
     /// A file is not as we would have left it.
     #[error("{} is not to be understood: {what}", path.display())]
     Damaged {
@@ -110,6 +116,7 @@ impl StoreError {
             Self::Io { .. }
             | Self::Foreign { .. }
             | Self::Busy { .. }
+            | Self::Changed { .. }
             | Self::Damaged { .. }
             | Self::NoHistory { .. } => None,
         }

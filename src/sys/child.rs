@@ -61,22 +61,23 @@ impl Start<'_> {
             .env("LANG", "C.UTF-8")
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .current_dir("/");
-        if let Some((user, group)) = self.ids {
-            // With a user given, the standard library drops all other groups.
-            command.gid(group).uid(user);
-        }
+        let ids = self.ids;
         let spared = is_spared();
         let ours = std::process::id();
         let manner = self.manner;
         // SAFETY: all of these may be called between fork and exec; they take no memory and no lock.
         unsafe {
             command.pre_exec(move || {
+                if spared {
+                    // Who is somebody else may not write it any more.
+                    be_as_others();
+                }
+                if let Some((user, group)) = ids {
+                    become_user(user, group)?;
+                }
                 match manner {
                     Manner::Bound => die_with(ours)?,
                     Manner::Narrow => be_narrow()?,
-                }
-                if spared {
-                    be_as_others();
                 }
                 // Ours close by themselves; what we were started with may not. A kernel without the call has only ours.
                 let first: libc::c_uint = 3;
@@ -97,9 +98,24 @@ impl Start<'_> {
     }
 }
 
+/// Steps down to a user and a group, and to no other group. May be called between fork and exec.
+fn become_user(user: u32, group: u32) -> io::Result<()> {
+    // SAFETY: no pointer is read where there are no groups. A forked child has one thread only, so nobody else is to follow.
+    let changed = unsafe {
+        libc::setgroups(0, std::ptr::null()) == 0
+            && libc::setgid(group) == 0
+            && libc::setuid(user) == 0
+    };
+    if changed {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
 /// Binds the child to the thread that forked it. May be called between fork and exec.
 fn die_with(ours: u32) -> io::Result<()> {
-    // SAFETY: no pointers. A change of user lets go of this; the standard library has changed it by now.
+    // SAFETY: no pointers. A change of user lets go of this; it has been changed by now.
     if unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) } == -1 {
         return Err(io::Error::last_os_error());
     }

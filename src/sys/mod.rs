@@ -27,6 +27,8 @@ pub mod guardian;
 #[cfg(target_os = "linux")]
 pub mod heap;
 #[cfg(target_os = "linux")]
+pub mod heartbeats;
+#[cfg(target_os = "linux")]
 pub mod holds;
 #[cfg(target_os = "linux")]
 pub mod learner;

@@ -54,6 +54,11 @@ impl PidFd {
         }
     }
 
+    /// The hold that the kernel has given us.
+    pub const fn held(fd: OwnedFd) -> Self {
+        Self(fd)
+    }
+
     /// The inode in pidfs; `None` on kernels where all pidfds share one.
     pub fn inode(&self) -> Option<u64> {
         let magic = fstatfs(&self.0).ok()?.f_type;

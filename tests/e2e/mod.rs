@@ -27,6 +27,7 @@ mod desktop;
 mod exec;
 mod freeze;
 mod gates;
+mod heartbeats;
 mod history;
 pub(crate) mod identity;
 mod instances;

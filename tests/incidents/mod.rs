@@ -148,6 +148,56 @@ fn ended_in_order(daemon: &Daemon, run: &Started) {
     wait_until("its end", || !run.lives());
 }
 
+/// Sixty workers of a run that was cut off, a third of them deaf and in sessions of their own.
+#[test]
+fn what_a_test_run_leaves_behind_is_gone_with_beadle_run() {
+    let case = Case::alone("leave", Tier::Events, User::Me);
+    let (python, runs) = (python(User::Me), folder(&case, "runs", User::Me));
+    for tier in ["events", "scan"] {
+        let report = case.path(&format!("{tier}.json"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_beadle"));
+        command.args([
+            "run",
+            "--tier",
+            tier,
+            "--report",
+            report.to_str().unwrap(),
+            "--",
+        ]);
+        command.arg(&python).args([
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "test_leave.py",
+        ]);
+        let output = command
+            .current_dir(&runs)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        let told = fs::read_to_string(&report).unwrap();
+        let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+        let left = &told["left_behind"];
+        assert_eq!(left["found"].as_array().unwrap().len(), 60, "{told}");
+        assert!(
+            left["ended"].as_u64().unwrap() >= 20,
+            "the deaf ones: {told}"
+        );
+        assert_eq!(left["left"].as_array().unwrap().len(), 0, "{told}");
+        let proof = if root() { "empty_cgroup" } else { "no_child" };
+        assert_eq!(left["proof"], proof, "{told}");
+        assert!(told["peak_processes"].as_u64().unwrap() >= 60, "{told}");
+        assert!(
+            said.contains("left 60 processes behind; nobody is left"),
+            "{said}"
+        );
+    }
+}
+
 #[test]
 fn every_spelling_of_pytest_is_caught_and_lookalikes_are_not() {
     let mut case = Case::alone("spellings", Tier::Events, User::Me);
@@ -217,6 +267,7 @@ fn folder(case: &Case, name: &str, user: User) -> PathBuf {
         ("test_wait.py", include_str!("test_wait.py")),
         ("test_healthy.py", include_str!("test_healthy.py")),
         ("test_spin.py", include_str!("test_spin.py")),
+        ("test_leave.py", include_str!("test_leave.py")),
     ] {
         fs::write(folder.join(name), text).unwrap();
     }

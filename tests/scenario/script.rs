@@ -118,6 +118,7 @@ impl Words {
                 "waits" => plan.waits = Waits::Never,
                 "lives" => plan.deeds.push((span(value)?, Deed::Exit)),
                 "cwd" => plan.cwd = Some(value.clone()),
+                "login" => plan.login = Some(number(value)?),
                 "container" => plan.container = Some(value.clone()),
                 "nohup" => plan.nohup = value == "yes",
                 "parent" | "pid" => {}

@@ -28,6 +28,12 @@ use crate::world::shells::{Records, Shells, Ways};
 /// Steps that one story may take.
 const MOST_STEPS: u32 = 200_000;
 
+/// Whether a new beadle knows which numbers were given.
+enum Numbers {
+    Kept,
+    Lost,
+}
+
 /// A story being played.
 pub struct Theater {
     pub log: String,
@@ -42,9 +48,18 @@ pub struct Theater {
     alive: BTreeSet<Id>,
     /// An answer that is accepted just before the next last call.
     interruption: Option<Answer>,
+    /// Words that are sent just before the next last call.
+    last_words: Option<(Id, String)>,
     /// What was kept for whoever watches next.
     kept: Vec<Exception>,
     steps: u32,
+}
+
+/// The words of a datagram: those in capitals.
+fn said(line: &str) -> String {
+    let words = line.split_whitespace().skip(2);
+    let loud = words.filter(|word| word.starts_with(|c: char| c.is_ascii_uppercase()));
+    loud.collect::<Vec<_>>().join("\n")
 }
 
 /// Who answers: root, unless it is said.
@@ -184,6 +199,7 @@ impl Theater {
             files,
             names,
             interruption: None,
+            last_words: None,
             kept: Vec::new(),
             steps: 0,
         };
@@ -224,6 +240,13 @@ impl Theater {
                 {
                     self.step(Input::Answer(answer));
                 }
+                if let Input::LastCall(_) = input {
+                    if let Some((id, words)) = self.last_words.take() {
+                        self.machine.say(id, &words);
+                    }
+                    // All that was sent by then is read first.
+                    self.read_letters();
+                }
                 self.step(input);
             }
         }
@@ -243,6 +266,13 @@ impl Theater {
             self.step(input);
         }
         if let Some(input) = self.shells.hear(&mut self.machine) {
+            self.step(input);
+        }
+        self.read_letters();
+    }
+
+    fn read_letters(&mut self) {
+        if let (_, Some(input)) = self.machine.post() {
             self.step(input);
         }
     }
@@ -340,6 +370,10 @@ impl Theater {
             "enter" => self.deed(whom, Deed::Enter(words.word(2)?.to_owned()))?,
             "leader-exit" => self.deed(whom, Deed::LeaderExit)?,
             "reclaim" => self.deed(whom, Deed::Reclaim(size(words.word(2)?)?))?,
+            // `say NAME X_BEADLE_PROGRESS=1/9 STATUS=so_far`, or `from 10s to 90s every 5s`; `aim` is just before the next last
+            // call.
+            "say" => self.say(&words, line)?,
+            "aim" => self.last_words = Some((self.id(whom)?, said(line))),
             "own" => self.deed(whom, Deed::Own(number(words.word(2)?)?))?,
             "pause" | "interrupt" => {
                 let answer = Answer {
@@ -397,7 +431,11 @@ impl Theater {
                     .named("unseen")
                     .map(|name| self.id(name))
                     .transpose()?;
-                self.restart(down);
+                let numbers = match words.named("numbers") {
+                    Some("lost") => Numbers::Lost,
+                    _ => Numbers::Kept,
+                };
+                self.restart(down, numbers);
                 // The first look of the new one fails at this process.
                 self.shells.unseen = unseen.map(|id| self.machine.kin[id.0].pid);
                 return Ok(());
@@ -432,8 +470,22 @@ impl Theater {
         Ok(())
     }
 
+    /// Something is said, once or again and again: `for=60s every=5s`.
+    fn say(&mut self, words: &Words, line: &str) -> Result<(), String> {
+        let id = self.id(words.word(1)?)?;
+        let pace = words.named("every").map(span).transpose()?;
+        let last = words.named("for").map_or(Ok(Duration::ZERO), span)?;
+        let mut after = Duration::ZERO;
+        while after <= last {
+            let at = self.machine.now.after(after);
+            self.machine.enter(at, id, Deed::Say(said(line)));
+            after += pace.unwrap_or(Duration::MAX / 4);
+        }
+        Ok(())
+    }
+
     /// The daemon dies; so long later there is another. What it had begun is undone, what it asked for never comes.
-    fn restart(&mut self, down: Duration) {
+    fn restart(&mut self, down: Duration, numbers: Numbers) {
         let legacy = self.judge.bequeath();
         self.shells.let_all_go_on(&mut self.machine);
         let to = self.machine.now.after(down);
@@ -441,7 +493,10 @@ impl Theater {
         self.mourn();
         self.machine.events.clear();
         // Numbers are reserved in blocks.
-        self.settings.first_incident += 64;
+        self.settings.first_incident = match numbers {
+            Numbers::Kept => self.settings.first_incident + 64,
+            Numbers::Lost => 1,
+        };
         self.judge = Judge::new(self.settings.clone(), self.rules.clone());
         self.shells = Shells::new(self.ways, 2);
         self.step(Input::Exceptions(self.kept.clone()));

@@ -68,7 +68,7 @@
 //! | signal after a pause was accepted, by an earlier beadle | `legacy`: pauses are not left | 97 |
 //! | signal against the breaker, over a restart | `legacy`: endings are not left | 14 |
 //! | at least, CPU time beyond the truth, over a restart | `legacy`: the dead that were left are buried twice | 25; 48 |
-//! | at most less than the truth, over a restart | `legacy`: the dead are not left | 94 |
+//! | at most less than the truth, over a restart | `legacy`: the dead are not left; what the unfound had used is not | 94; 1857 |
 //! | a member is missing, over a restart | `legacy`: lineage is not left | 1 in 700 |
 //! | told again within a cooldown, over a restart | `legacy`: what cannot be read for a minute is let go; a tree whose root is gone loses its cooldown | 690; 2818 |
 //! | signal sooner after a restart than its stage waits | `incident`: what a closed incident had served counts for the next beadle | 6429 |
@@ -324,6 +324,7 @@ impl Watchman {
                 | Decision::Learn(_)
                 | Decision::Measure(_)
                 | Decision::Prepare(_)
+                | Decision::Accept(_)
                 | Decision::Reply(_)
                 | Decision::Keep(_) => {}
             }
@@ -434,6 +435,11 @@ impl Watchman {
             What::Signal { signal, .. } if *signal == Signal::Cont => {}
             // What a person says needs no figures.
             What::Answered { .. } => {}
+            // What was told and served below a root counts for the tree of the root above it.
+            What::TakenOver { from } => {
+                let earlier = self.cases.get(&from.0).cloned().unwrap_or_default();
+                self.cases.insert(notice.incident.0, earlier);
+            }
             What::Opened
             | What::Signal { .. }
             | What::Run { .. }

@@ -43,6 +43,8 @@ pub struct Plan {
     pub nohup: bool,
     /// Where it works, where that matters.
     pub cwd: Option<String>,
+    /// Who logged in to start it, where the machine keeps that.
+    pub login: Option<u32>,
     /// The container it lives in.
     pub container: Option<String>,
     /// Variables it is started with besides its parent's: where it runs another image.
@@ -70,6 +72,7 @@ impl Default for Plan {
             deeds: Vec::new(),
             nohup: false,
             cwd: None,
+            login: None,
             container: None,
             env: Vec::new(),
             group: String::new(),
@@ -161,6 +164,8 @@ pub enum Deed {
     Continue,
     /// Becomes another user's.
     Own(u32),
+    /// Says something of itself.
+    Say(String),
     /// Goes to another control group.
     Enter(String),
     /// Has given back its memory, and is dead.

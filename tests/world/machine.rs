@@ -13,6 +13,7 @@ use beadle::engine::units::{Bytes, Mono};
 
 use super::body::{Body, Deed, Id, OnKill, OnTerm, Plan, State, Waits};
 use super::kin::{Kin, Stretch};
+use super::letters::Letter;
 use super::senses::group_id;
 
 /// How large the machine is, and how it tells processes apart.
@@ -43,6 +44,8 @@ pub struct Machine {
     pub events: Vec<Event>,
     /// What it has written of the dead since this was last taken.
     pub records: Vec<Account>,
+    /// What was said and not read yet.
+    pub letters: Vec<Letter>,
     /// Who was moved where and when: the groups.
     pub entries: Vec<(Mono, String)>,
     /// How many processors it has. Nobody waits for one here: there must be enough.
@@ -84,6 +87,7 @@ impl Machine {
             bodies: BTreeMap::new(),
             kin: Vec::new(),
             events: Vec::new(),
+            letters: Vec::new(),
             records: Vec::new(),
             entries: Vec::new(),
             cores: 4,
@@ -568,6 +572,7 @@ impl Machine {
             }
             Deed::Vanish => self.vanish(id),
             Deed::Continue => self.proceed(id),
+            Deed::Say(words) => self.say(id, &words),
             Deed::Own(user) => {
                 body.owner = user;
                 body.owned = now;

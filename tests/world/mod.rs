@@ -6,6 +6,7 @@
 pub mod body;
 pub mod chance;
 pub mod kin;
+pub mod letters;
 pub mod machine;
 pub mod rules;
 pub mod senses;

@@ -255,7 +255,7 @@ pub fn facts(machine: &Machine, question: &Question) -> Facts {
         env: Read::Known(env),
         owner: Read::Known(Uid(body.owner)),
         group: Read::Known(Gid(body.owner)),
-        login: Read::Known(None),
+        login: Read::Known(body.plan.login.map(Uid)),
         cwd: Read::Known(Place::existing(
             body.plan.cwd.as_deref().unwrap_or("/home/x"),
         )),
@@ -280,6 +280,7 @@ pub fn facts(machine: &Machine, question: &Question) -> Facts {
 /// The answer about somebody who is not there.
 fn nobody(at: Mono, question: &Question) -> Facts {
     Facts {
+        about: question.about,
         pid: question.pid,
         key: None,
         start: question.start.unwrap_or(StartTicks(0)),

@@ -77,7 +77,7 @@ fn fate(event: &Event) -> Option<&'static str> {
             "allow" => "is never minded again",
             _ => "is left alone for now",
         },
-        Event::Incident
+        Event::Incident { .. }
         | Event::Outcome { .. }
         | Event::Run { .. }
         | Event::Ran { .. }
@@ -101,7 +101,7 @@ fn is_last(event: &Event) -> bool {
     match event {
         Event::Close { how, .. } => matches!(how.as_str(), "ended" | "denied"),
         Event::Answer { reply, .. } => matches!(reply.as_str(), "extend" | "allow"),
-        Event::Incident
+        Event::Incident { .. }
         | Event::Nudge { .. }
         | Event::Signal { .. }
         | Event::Outcome { .. }

@@ -24,6 +24,7 @@ impl Entry {
         let targets: &[Pid] = match &notice.what {
             What::Signal { targets, .. } => targets,
             What::Opened
+            | What::TakenOver { .. }
             | What::Nudge { .. }
             | What::Answered { .. }
             | What::Run { .. }
@@ -176,7 +177,8 @@ impl Event {
     fn of(what: &What, at: Mono, wall: &Zoned) -> Self {
         match what {
             What::Answered { by, effect } => Self::answer(*by, effect, at, wall),
-            What::Opened => Self::Incident,
+            What::Opened => Self::Incident { from: None },
+            What::TakenOver { from } => Self::Incident { from: Some(from.0) },
             What::Nudge { next, rests, again } => Self::Nudge {
                 next: next.as_ref().map(|(act, left)| Next::after(act, *left)),
                 rests: rests.as_ref().map(Rest::from),
@@ -281,7 +283,7 @@ impl Event {
     /// The word in `event`, and in the second column of the text.
     pub const fn word(&self) -> &'static str {
         match self {
-            Self::Incident => "incident",
+            Self::Incident { .. } => "incident",
             Self::Nudge { .. } => "nudge",
             Self::Signal { .. } => "signal",
             Self::Answer { .. } => "answer",
@@ -303,7 +305,7 @@ impl Event {
             Self::Signal { signal, .. } | Self::Outcome { signal, .. } => Some(signal),
             Self::Withheld { act, .. } => act.signal.as_ref(),
             Self::Nudge { next, .. } => next.as_ref().and_then(|next| next.act.signal.as_ref()),
-            Self::Incident
+            Self::Incident { .. }
             | Self::Answer { .. }
             | Self::Run { .. }
             | Self::Ran { .. }

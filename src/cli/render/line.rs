@@ -82,7 +82,7 @@ pub(super) fn ours(event: &Event) -> String {
         Event::Start(start) => beginning(start),
         Event::Stop { because } => format!("{because}; nothing is watched any more"),
         // These belong to a case; one without it comes from a log that somebody cut.
-        Event::Incident
+        Event::Incident { .. }
         | Event::Nudge { .. }
         | Event::Signal { .. }
         | Event::Answer { .. }
@@ -97,7 +97,10 @@ pub(super) fn ours(event: &Event) -> String {
 /// What was done, and why.
 pub(super) fn deed(event: &Event, case: &Case) -> String {
     match event {
-        Event::Incident => format!("{}.", figures(&case.evidence)),
+        Event::Incident { from: None } => format!("{}.", figures(&case.evidence)),
+        Event::Incident { from: Some(from) } => {
+            format!("takes over incident {from}, {}.", figures(&case.evidence))
+        }
         Event::Nudge {
             next, rests, again, ..
         } => nudge(case, next.as_ref(), rests.as_ref(), *again),
@@ -442,7 +445,7 @@ fn first_of(problems: &[Safe]) -> String {
 
 const fn tone(event: &Event) -> Tone {
     match event {
-        Event::Incident | Event::Nudge { .. } => Tone::Warn,
+        Event::Incident { .. } | Event::Nudge { .. } => Tone::Warn,
         Event::Signal { .. }
         | Event::Fault {
             state: Edge::Began, ..

@@ -38,7 +38,7 @@ pub fn tap(entry: &Entry) -> Option<String> {
 
 const fn kind(event: &Event) -> Kind {
     match event {
-        Event::Incident => Kind::Incident,
+        Event::Incident { .. } => Kind::Incident,
         Event::Nudge { .. } => Kind::Nudge,
         Event::Signal { .. } => Kind::Signal,
         Event::Answer { .. } => Kind::Answer,
@@ -66,7 +66,7 @@ const fn urgency(event: &Event) -> Urgency {
             Reloaded::Refused => Urgency::Error,
             Reloaded::Taken => Urgency::Notice,
         },
-        Event::Incident
+        Event::Incident { .. }
         | Event::Answer { .. }
         | Event::Outcome { .. }
         | Event::Ran { .. }

@@ -3,7 +3,7 @@
 use super::page::{Lean, Page, table};
 use super::paint::{Paint, Tone};
 use super::words;
-use crate::control::wire::{Desktop, Judged, Pause, Rule, Safe, Status};
+use crate::control::wire::{Desktop, Heartbeats, Judged, Pause, Rule, Safe, Status};
 
 /// The whole page.
 pub fn status(status: &Status, paint: Paint) -> String {
@@ -21,6 +21,7 @@ pub fn status(status: &Status, paint: Paint) -> String {
     }
     page.gap();
     incidents(&status.incidents, paint, &mut page);
+    spoken(&status.heartbeats, &mut page);
     page.gap();
     if !status.pauses.is_empty() {
         page.block(&pauses(&status.pauses, paint));
@@ -124,6 +125,7 @@ fn heading(status: &Status, paint: Paint, page: &mut Page) {
     for desktop in &daemon.desktops {
         page.line(format_args!("{}", shows(desktop)));
     }
+    hears(&status.heartbeats, page);
     if let Some(leash) = daemon.leash {
         page.line(format_args!("signals nothing but descendants of {leash}"));
     }
@@ -132,6 +134,37 @@ fn heading(status: &Status, paint: Paint, page: &mut Page) {
             "events were lost {}; everything was listed anew each time",
             words::count(status.gaps, "time", "times")
         ));
+    }
+}
+
+/// `hears heartbeats at /run/beadle/beat.sock: 120 taken in, 3 refused (another user's)`
+fn hears(heartbeats: &Heartbeats, page: &mut Page) {
+    let Some(socket) = &heartbeats.socket else {
+        return;
+    };
+    let all = [
+        (heartbeats.taken, "taken in"),
+        (heartbeats.refused, "refused (another user's)"),
+        (heartbeats.strangers, "from processes that no rule judges"),
+        (heartbeats.unreadable, "unreadable"),
+    ];
+    let some = all.iter().filter(|(count, _)| *count > 0);
+    let some: Vec<String> = some
+        .map(|(count, what)| format!("{} {what}", words::grouped(*count)))
+        .collect();
+    let some = match some.as_slice() {
+        [] => String::new(),
+        some => format!(": {}", some.join(", ")),
+    };
+    page.line(format_args!("hears heartbeats at {socket}{some}"));
+}
+
+/// How far those are who say so.
+fn spoken(heartbeats: &Heartbeats, page: &mut Page) {
+    for unit in &heartbeats.units {
+        if let Some(progress) = words::progress(&unit.progress) {
+            page.line(format_args!("{}[{}] {progress}", unit.program, unit.root));
+        }
     }
 }
 

@@ -25,8 +25,8 @@ mod history;
 mod views;
 
 use self::fixtures::{
-    all, cpu_time, daemon, figures, key, memory, notice, notices, nudge, over, peers, pid, reading,
-    wall,
+    all, cpu_time, daemon, figures, key, memory, notice, notices, nudge, over, peers, pid,
+    progress, reading, wall,
 };
 use self::views::{gates, incident, view};
 
@@ -149,7 +149,17 @@ fn color_changes_no_word() {
 
 #[test]
 fn status_page() {
-    let text = status(&Status::seen(&view(), daemon()), Paint::Plain);
+    let mut seen = Status::seen(&view(), daemon());
+    seen.heartbeats.socket = Some(Safe::word("/run/beadle/beat.sock"));
+    seen.heartbeats.unreadable = 1;
+    let spoken = |progress| wire::Spoken {
+        root: 4711,
+        program: Safe::word("pytest"),
+        owner: Some(1000),
+        progress,
+    };
+    seen.heartbeats.units = vec![spoken(wire::Progress::from(&progress()))];
+    let text = status(&seen, Paint::Plain);
     golden("status.txt", &text);
     let mut quiet = view();
     (quiet.units, quiet.pauses, quiet.gaps, quiet.tier) = (vec![], vec![], 0, Tier::Scan);
@@ -210,6 +220,7 @@ fn breaching() -> Relation {
             },
         ],
         peers: Some(Box::new(peers())),
+        progress: Some(Box::new(progress())),
         soonest: Some(Mono::from_secs(5_018)),
         incident: Some(Box::new(incident(Some((Signal::Term, 5_002)), None))),
     }
@@ -223,6 +234,7 @@ fn why_page() {
         relation,
     };
     let explanation = Explanation {
+        audience: None,
         pid: pid(4712),
         key: Some(key(4712)),
         program: Some(Text::from("python")),

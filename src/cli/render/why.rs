@@ -75,6 +75,7 @@ fn one(rule: &RuleWhy, pid: u32, paint: Paint, page: &mut Page) {
             finding,
             readings,
             peers,
+            progress,
             soonest,
             incident,
             ..
@@ -92,6 +93,9 @@ fn one(rule: &RuleWhy, pid: u32, paint: Paint, page: &mut Page) {
                 verdict(finding, paint)
             ));
             limits(readings, peers.as_deref(), "  ", page);
+            if let Some(progress) = progress.as_deref().and_then(words::progress) {
+                page.line(format_args!("  {progress}"));
+            }
             when(&finding.when, "  ", page);
             if let Some(soonest) = soonest {
                 page.line(format_args!(
@@ -210,6 +214,7 @@ fn found(reading: &Reading) -> String {
             words::span(lasting)
         ),
         ("sustained", _) => "over".to_owned(),
+        _ if words::is_unheard(reading) => "unknown".to_owned(),
         (word, _) => word.to_owned(),
     };
     format!("{finding}{tier}")

@@ -127,7 +127,7 @@ pub(in crate::config) static LIMITS: Table<LimitsDraft> = Table {
         Key::sets(
             "instances",
             "Roots of this rule with the same owner and pid namespace: the newest so many stay, and older ones are told \
-             of. More than a nudge comes of it only together with `orphaned` or `leftover`, in `all`.",
+             of. More than a nudge comes of it only together with `orphaned`, `leftover` or `silent`, in `all`.",
             Shape::Short(&Shape::Count, "instances-limit"),
             instances,
         ),
@@ -153,7 +153,14 @@ pub(in crate::config) static LIMITS: Table<LimitsDraft> = Table {
         ),
         Key::not_yet("stalled", "Nothing happens in the unit."),
         Key::not_yet("spinning", "CPU is used and nothing produced."),
-        Key::not_yet("silent", "Heartbeats ceased to show progress."),
+        Key::sets(
+            "silent",
+            "Awake time since a heartbeat last showed progress; never over before the first one.",
+            Shape::Short(&Shape::Duration, "span-limit"),
+            |draft, entry, reader| {
+                draft.span(entry, reader, Bound::Silent);
+            },
+        ),
         Key::sets(
             "all",
             "Limits that must breach together.",
@@ -182,6 +189,9 @@ pub(in crate::config) static LIMITS: Table<LimitsDraft> = Table {
         ("orphan", "did you mean `orphaned: 5m`?"),
         ("count", "did you mean `instances`, or `processes`?"),
         ("duplicates", "did you mean `instances`?"),
+        ("heartbeat", "did you mean `silent`?"),
+        ("watchdog", "did you mean `silent`?"),
+        ("progress", "did you mean `silent`?"),
         (
             "for",
             "`for` belongs to one limit: `cpu: { above: 90%, for: 10m }`",

@@ -1,5 +1,7 @@
 use super::*;
-use crate::control::wire::{Daemon, Desktop, Evidence, Finding, Kept, State, Subject};
+use crate::control::wire::{
+    Daemon, Desktop, Evidence, Finding, Heartbeats, Kept, Spoken, State, Subject,
+};
 
 const ANN: Uid = Uid(1000);
 const BOB: Uid = Uid(1001);
@@ -44,6 +46,13 @@ fn desktop(whose: Uid) -> Desktop {
     }
 }
 
+fn spoken(owner: Uid) -> Spoken {
+    Spoken {
+        owner: Some(owner.0),
+        ..Spoken::default()
+    }
+}
+
 fn pause(by: Uid) -> Pause {
     Pause {
         by: by.0,
@@ -78,11 +87,16 @@ fn status() -> Answer {
         units: 3,
         incidents: units(),
         pauses: [ANN, BOB].map(pause).to_vec(),
+        heartbeats: Heartbeats {
+            units: [ANN, BOB].map(spoken).to_vec(),
+            ..Heartbeats::default()
+        },
     })
 }
 
 fn why(owner: Option<Uid>) -> Answer {
     Answer::Why(Why {
+        audience: None,
         pid: 7,
         key: None,
         program: None,

@@ -43,7 +43,11 @@ pub struct Case {
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// An incident opened.
-    Incident,
+    Incident {
+        /// The incident of a smaller tree that it takes over: what was said and done there counts here.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<u64>,
+    },
     /// People are told.
     Nudge {
         /// What comes next of its own accord.

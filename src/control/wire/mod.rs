@@ -13,11 +13,13 @@ use serde::{Deserialize, Serialize};
 
 mod entry;
 mod history;
+mod progress;
 mod safe;
 mod seen;
 
 pub use entry::{Case, Edge, Entry, Event, Fate, Left, Reloaded, Start, StartRule};
 pub use history::{Certificate, Doomed, History, Kept, Lost, Part, Reach, Spared, State, Story};
+pub use progress::{Heartbeats, Progress, Spoken};
 pub use safe::Safe;
 pub use seen::{moment, pauses, seconds};
 
@@ -105,6 +107,9 @@ pub struct Evidence {
     /// The other instances, where the rule counts them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peers: Option<Peers>,
+    /// How far it is, by its own word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
 }
 
 /// All roots of a rule that are instances of one thing.
@@ -475,6 +480,9 @@ pub struct Status {
     pub incidents: Vec<Judged>,
     /// Pauses in force.
     pub pauses: Vec<Pause>,
+    /// What became of heartbeats.
+    #[serde(default)]
+    pub heartbeats: Heartbeats,
 }
 
 /// The answer to `ps`.
@@ -512,6 +520,9 @@ pub struct Why {
     /// Effective user.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<u32>,
+    /// The user who hears of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audience: Option<u32>,
     /// Those above it, nearest first.
     pub above: Vec<Above>,
     /// Whether it is protected or a boundary, and by which entry.
@@ -561,6 +572,9 @@ pub enum Relation {
         /// The other instances, where the rule counts them.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         peers: Option<Box<Peers>>,
+        /// How far it is, by its own word.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        progress: Option<Box<Progress>>,
         /// In how many seconds the soonest limit would be over at this pace.
         #[serde(skip_serializing_if = "Option::is_none")]
         soonest: Option<f64>,

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::{
-    Above, Act, Bidden, Daemon, Evidence, Exception, Figure, Finding, Gate, Incident, Judged, Next,
-    Pause, Peers, Person, Ps, Reading, Relation, Replied, Rest, Rule, RuleWhy, Safe, Snooze,
-    Status, Subject, Unit, Why,
+    Above, Act, Bidden, Daemon, Evidence, Exception, Figure, Finding, Gate, Heartbeats, Incident,
+    Judged, Next, Pause, Peers, Person, Progress, Ps, Reading, Relation, Replied, Rest, Rule,
+    RuleWhy, Safe, Snooze, Status, Subject, Unit, Why,
 };
 use crate::engine::answer::{self, Bidding, Effect, Granted};
 use crate::engine::decision::{
@@ -54,7 +54,9 @@ fn ceiling(quantity: Quantity) -> Figure {
 
 const fn unit(metric: Metric) -> Unit {
     match metric {
-        Metric::CpuTime | Metric::Age | Metric::Orphaned | Metric::Leftover => Unit::Seconds,
+        Metric::CpuTime | Metric::Age | Metric::Orphaned | Metric::Leftover | Metric::Silent => {
+            Unit::Seconds
+        }
         Metric::Cpu => Unit::Cores,
         Metric::Spawns => Unit::PerSecond,
         Metric::Memory => Unit::Bytes,
@@ -108,6 +110,7 @@ impl From<&evidence::Evidence> for Evidence {
             pids: evidence.pids.iter().map(|pid| pid.number()).collect(),
             readings: evidence.readings.iter().map(Reading::from).collect(),
             peers: evidence.peers.as_ref().map(Peers::from),
+            progress: evidence.progress.as_ref().map(Progress::from),
         }
     }
 }
@@ -417,6 +420,7 @@ impl Status {
                 .iter()
                 .map(|pause| Pause::seen(pause, view.at))
                 .collect(),
+            heartbeats: Heartbeats::seen(view),
         }
     }
 }
@@ -447,6 +451,7 @@ impl Why {
             program: explanation.program.as_ref().map(Safe::from),
             command: explanation.command.as_ref().map(Safe::from),
             owner: explanation.owner.map(|Uid(id)| id),
+            audience: explanation.audience.map(|Uid(id)| id),
             above: explanation.above.iter().map(above).collect(),
             standing: explanation.standing.as_deref().map(Safe::word),
             rules: explanation
@@ -474,6 +479,7 @@ impl RuleWhy {
                 gates,
                 readings,
                 peers,
+                progress,
                 soonest,
                 incident,
             } => Relation::Member {
@@ -485,6 +491,7 @@ impl RuleWhy {
                 finding: Box::new(Finding::seen(verdict, gates, incident.as_deref(), now)),
                 readings: readings.iter().map(Reading::from).collect(),
                 peers: peers.as_deref().map(|peers| Box::new(Peers::from(peers))),
+                progress: progress.as_deref().map(|it| Box::new(Progress::from(it))),
                 soonest: soonest.map(|at| seconds(at.since(now))),
                 incident: incident
                     .as_ref()

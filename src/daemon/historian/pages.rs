@@ -33,7 +33,7 @@ impl Scribe {
     pub(super) fn entry(&self, entry: &Entry, tree: &[Member], wall: &Zoned) -> Option<Page> {
         let case = entry.case.as_ref()?;
         let effect = match &entry.event {
-            Event::Incident => Effect::Begins,
+            Event::Incident { .. } => Effect::Begins,
             Event::Nudge { .. }
             | Event::Signal { .. }
             | Event::Answer { .. }
@@ -206,7 +206,7 @@ fn bounded(entry: &Entry) -> Entry {
             pids.truncate(NAMED);
             each.truncate(NAMED);
         }
-        Event::Incident
+        Event::Incident { .. }
         | Event::Nudge { .. }
         | Event::Answer { .. }
         | Event::Run { .. }

@@ -203,6 +203,7 @@ impl<'a> Patrol<'a> {
             Mail::Input(input) => self.step(input, inbox, tell),
             // Nobody sends these: there is neither socket nor store.
             Mail::Ask(_)
+            | Mail::Beats
             | Mail::Reserved(_)
             | Mail::Desktop(_)
             | Mail::Excepted(_)

@@ -17,6 +17,7 @@ use crate::config::budget::RULE;
 use crate::control::wire::Safe;
 use crate::engine::evidence::{Evidence, Finding, IncidentId, Quantity, Reading, Subject, UnitKey};
 use crate::engine::facts::{Facts, Question};
+use crate::engine::forest::Serial;
 use crate::engine::matcher::{Answer, Matcher, Subject as Process};
 use crate::engine::process::{ExecGen, Pid, ProcKey, Text};
 use crate::engine::pursuit::Glimpse;
@@ -127,6 +128,7 @@ impl Sweep {
             .iter()
             .filter(|one| !self.facts.contains_key(&one.pid));
         let question = |one: &Glimpse| Question {
+        about: Serial::NOBODY,
             pid: one.pid,
             key: None,
             start: Some(one.start),
@@ -304,6 +306,7 @@ impl Sweep {
             members: u32::try_from(targets.len()).unwrap_or(u32::MAX),
             pids: targets.iter().map(|target| target.key.pid()).collect(),
             peers: None,
+            progress: None,
         }
     }
 }

@@ -34,7 +34,9 @@ impl Watch {
                 self.check_unfinished();
                 // Who has logged out since has no trouble with a desktop any more.
                 self.check_desktops();
-                protocol::Answer::Status(wire::Status::seen(&self.judge.view(), self.itself()))
+                let mut status = wire::Status::seen(&self.judge.view(), self.itself());
+                self.note_ear(&mut status.heartbeats);
+                protocol::Answer::Status(status)
             }
             Question::Ps => protocol::Answer::Ps(wire::Ps::from(&self.judge.view())),
             Question::Why { pid } => self.why(pid, None),

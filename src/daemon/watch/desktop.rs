@@ -17,17 +17,19 @@ impl Watch {
             Upshot::Nothing | Upshot::Elsewhere(_) => {}
             Upshot::Answer {
                 by,
-                incident,
+                incidents,
                 reply,
                 name,
             } => {
                 self.voice.meet(by, name);
-                let whom = Whom::Incident(incident);
-                let what = Wish::Reply { whom, reply };
-                if let Some(Err(declined)) = self.take_in(Input::Answer(Answer { by, what }), inbox)
-                {
-                    let why = Refusal::from(&declined).text;
-                    self.voice.declined(by, incident, &why);
+                for incident in incidents {
+                    let whom = Whom::Incident(incident);
+                    let what = Wish::Reply { whom, reply };
+                    let answer = Input::Answer(Answer { by, what });
+                    if let Some(Err(declined)) = self.take_in(answer, inbox) {
+                        let why = Refusal::from(&declined).text;
+                        self.voice.declined(by, incident, &why);
+                    }
                 }
             }
         }

@@ -8,6 +8,7 @@ use crate::control::wire::Safe;
 use crate::engine::decision::Input;
 
 use super::super::changes::Changes;
+use super::super::exceptions::Reread;
 use super::super::faults::Part;
 use super::super::inbox::Inbox;
 use super::Watch;
@@ -21,8 +22,13 @@ impl Watch {
             Err(refusal) => self.keep_rules(&refusal),
         }
         match self.exceptions.reread() {
-            Ok(Some(mended)) => self.step(Input::Exceptions(mended), inbox),
-            Ok(None) => {}
+            Ok(Reread::Mended(mended)) => {
+                self.works(Part::Exceptions);
+                self.step(Input::Exceptions(mended), inbox);
+            }
+            Ok(Reread::Mending(mended)) => self.step(Input::Exceptions(mended), inbox),
+            Ok(Reread::Same) => self.works(Part::Exceptions),
+            Ok(Reread::Later) => {}
             Err(text) => self.fault(Part::Exceptions, &text),
         }
         if self.service.is_reloading() {

@@ -39,6 +39,14 @@ impl Watch {
         self.deaf.map(|why| Safe::word(&why.to_string()))
     }
 
+    /// Where heartbeats are heard, and what nothing could be made of.
+    pub(super) fn note_ear(&self, heartbeats: &mut wire::Heartbeats) {
+        if let Some(ear) = &self.shells.ear {
+            heartbeats.socket = Some(Safe::word(&ear.place().display().to_string()));
+            heartbeats.unreadable = ear.unreadable;
+        }
+    }
+
     /// The daemon, as `status` tells of it.
     pub(super) fn itself(&self) -> wire::Daemon {
         let now = self.shells.now();

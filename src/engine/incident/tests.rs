@@ -66,7 +66,7 @@ fn asked() -> Incident {
 
 #[test]
 fn for_a_root_found_above_term_comes_again_and_no_program_is_run_again() {
-    let mut incident = asked().taken_over(&rule());
+    let mut incident = asked().taken_over(IncidentId(2), &rule());
     assert_eq!(incident.next, 1);
     assert_eq!(judge(&mut incident, 14), Step::Wait);
     // Its time is waited for as before.
@@ -79,12 +79,12 @@ fn a_program_that_was_run_is_not_done_to_the_tree() {
     let mut incident = Incident::open(IncidentId(1), at(0));
     incident.done(at(0));
     incident.ran(at(5));
-    assert_eq!(incident.taken_over(&rule()).next, 2);
+    assert_eq!(incident.taken_over(IncidentId(2), &rule()).next, 2);
 }
 
 #[test]
 fn the_next_beadle_runs_it_no_second_time_and_another_ladder_does() {
-    let incident = asked().taken_over(&rule());
+    let incident = asked().taken_over(IncidentId(2), &rule());
     let stand = incident.stand_on(&rule());
     let mut next = Incident::resume(&stand, at(30), &rule());
     assert_eq!(judge(&mut next, 35), Step::Wait);

@@ -159,14 +159,14 @@ impl Judge {
         let evidence = self.testify(unit_id)?;
         let unit = self.units.get(&unit_id)?;
         let fetching = self.awaits_facts(unit.members.iter().copied());
-        let meeting = self.is_meeting(unit);
+        let meeting = self.is_meeting(unit) || self.awaits_beats(unit);
         let unit = self.units.get_mut(&unit_id)?;
         let incident = unit.incident.as_mut()?;
         let root = self.dossiers.get(&unit.root);
         let unsettled = root.is_some_and(|root| root.learning != Learning::Settled);
         if (unsettled || fetching || meeting) && incident.hold() {
             // It runs another image: whether that matches is not known yet. Or there are new rules, and whether they spare
-            // some member is not.
+            // some member is not. Or somebody spoke who may be one of it.
             return None;
         }
         let unit = self.units.get(&unit_id)?;

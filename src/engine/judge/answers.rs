@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Judge;
 use super::shelf::Filing;
 use super::unit::{Unit, UnitId};
+use super::{Judge, replies};
 use crate::engine::answer::{Answer, Granted, Wish};
 use crate::engine::decision::{Closing, Decision, PauseView};
 use crate::engine::evidence::Exemption;
@@ -32,8 +32,10 @@ impl Judge {
             Wish::Reply { whom, reply } => self.reply(by, whom, reply, out),
             Wish::Forget { which } => self.forget(by, &which, out),
         };
+        if came.is_ok() {
+            self.look_now(|unit| replies::is_theirs(by, unit));
+        }
         out.push(Decision::Reply(came));
-        self.look_at_all_now();
     }
 
     fn pause(&mut self, by: Uid, span: Option<Duration>, rule: Option<RuleName>) {
@@ -54,9 +56,9 @@ impl Judge {
         }
     }
 
-    /// Whether a pause covers a unit now. Root's covers everyone's, anybody else's only their own.
+    /// Whether a pause covers a unit now. Root's covers everyone's, anybody else's what is theirs and what they are told of.
     pub(super) fn pause_applies(&self, pause: &PauseView, unit: &Unit) -> bool {
-        let theirs = pause.by == Uid::ROOT || unit.subject.owner == Some(pause.by);
+        let theirs = replies::is_theirs(pause.by, unit);
         let this = pause
             .rule
             .as_ref()
@@ -92,8 +94,8 @@ impl Judge {
         })
     }
 
-    pub(super) fn look_at_all_now(&mut self) {
-        for unit in self.units.values_mut() {
+    pub(super) fn look_now(&mut self, which: impl Fn(&Unit) -> bool) {
+        for unit in self.units.values_mut().filter(|unit| which(unit)) {
             unit.next_look = unit.next_look.min(self.now);
         }
     }

@@ -79,6 +79,7 @@ impl Judge {
             self.silence.end(self.now);
         }
         for id in answered {
+            self.pass_time(id);
             self.judge(id, &snapshot.groups, out);
         }
     }
@@ -416,6 +417,7 @@ impl Judge {
                     .map_or(Duration::ZERO, |gone| self.now.since(gone)),
                 tier,
             )),
+            silent: self.silence_of(unit, counts),
             instances: self.ranks(unit),
             since_root: self.now.since(unit.since),
         }
@@ -501,6 +503,7 @@ impl Judge {
             members: u32::try_from(unit.members.len()).unwrap_or(u32::MAX),
             pids: pids.take(NAMED).collect(),
             peers: self.peers(unit),
+            progress: unit.pulse.progress(self.now),
         }
     }
 

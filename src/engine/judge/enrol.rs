@@ -12,24 +12,20 @@ use super::dossier::{Dossier, Hand, Learning, Papers};
 use super::jobs::Whose;
 use super::roster;
 use super::unit::{Unit, UnitId};
-use crate::engine::decision::{Closing, Decision};
-use crate::engine::evidence::{Subject, UnitKey};
+use crate::engine::decision::{Closing, Decision, What};
+use crate::engine::evidence::UnitKey;
 use crate::engine::facts::{Facts, Read};
 use crate::engine::forest::{Life, Lineage, Node, Serial};
 use crate::engine::guard::{self, Reason, Standing};
 use crate::engine::incident::Phase;
 use crate::engine::label::Label;
 use crate::engine::matcher::{self, Answer};
-use crate::engine::process::{ExecGen, ProcKey, ShortName, Text, Uid};
+use crate::engine::process::{ExecGen, ShortName};
 use crate::engine::program;
-use crate::engine::redact;
 use crate::engine::rule::Scope;
 
 /// Whoever is in no group that may be judged is asked where it is after so long.
 const MOVES: Duration = Duration::from_secs(30);
-
-/// How much of a command line is kept for people.
-pub(super) const COMMAND_SHOWN: usize = 160;
 
 impl Judge {
     /// Takes in facts: standing, answers, and what follows from them.
@@ -51,16 +47,18 @@ impl Judge {
     }
 
     fn learn_one(&mut self, facts: Facts, out: &mut Vec<Decision>) {
-        let Some(serial) = self.forest.holder(facts.pid) else {
+        let serial = facts.about;
+        if self.forest.holder(facts.pid) != Some(serial) {
+            // It was asked about another, who held the number before.
             return;
-        };
+        }
         let current = self
             .forest
             .node(serial)
             .is_some_and(|node| node.exec == facts.exec);
         let dead = |node: &Node| matches!(node.life, Life::Dead(_));
-        if self.forest.predates(serial, facts.at) || self.forest.node(serial).is_some_and(dead) {
-            // It was asked about another, who held the number before, or it is dead and only counted as a zombie.
+        if self.forest.node(serial).is_some_and(dead) {
+            // It is only counted as a zombie.
             return;
         }
         if !current {
@@ -119,6 +117,7 @@ impl Judge {
             dossier.standing = standing;
         }
         self.answer(serial);
+        self.reintroduce(serial);
         self.rearrange(serial, out);
         self.relabel(serial, out);
         if !known {
@@ -187,7 +186,7 @@ impl Judge {
         }))
     }
 
-    fn facts_of(&self, serial: Serial) -> Option<&Facts> {
+    pub(super) fn facts_of(&self, serial: Serial) -> Option<&Facts> {
         self.dossiers.get(&serial)?.facts()
     }
 
@@ -493,12 +492,15 @@ impl Judge {
             .collect();
         for inner in inner {
             let now = self.now;
-            let stage = self.units.get(&inner).and_then(|unit| {
-                let mut stage = unit.incident.clone()?.taken_over(&unit.rule);
+            let fresh = self.new_incident();
+            let left = self.units.get(&inner).and_then(|unit| {
+                let incident = unit.incident.clone()?;
+                let from = incident.id;
+                let mut stage = incident.taken_over(fresh, &unit.rule);
                 if let Some(since) = unit.exempt {
                     stage.stand(since, now);
                 }
-                Some(stage)
+                Some((from, stage))
             });
             self.close(inner, Closing::Merged, out);
             // Its dead came with its living: whoever is above them inherited them.
@@ -506,7 +508,7 @@ impl Judge {
             let Some(unit) = self.units.get_mut(&id) else {
                 return;
             };
-            if let (Some(stage), None) = (stage, &unit.incident) {
+            if let (Some((from, stage)), None) = (left, &unit.incident) {
                 if let Phase::Acting(_) = stage.phase {
                     // Until its report comes nothing else is done to these processes.
                     let acts = self.flights.values_mut();
@@ -517,49 +519,9 @@ impl Judge {
                 unit.incident = Some(stage);
                 // Its clock stands from here on, where it does.
                 unit.exempt = unit.exempt.map(|_| now);
+                self.tell(id, What::TakenOver { from }, out);
             }
         }
-    }
-
-    /// A process, in words people know.
-    pub(super) fn subject(&self, serial: Serial, key: ProcKey) -> Subject {
-        let node = self.forest.node(serial);
-        let dossier = self.dossiers.get(&serial);
-        let facts = dossier.and_then(|dossier| dossier.facts());
-        let args: &[Text] = facts
-            .and_then(|facts| facts.args.known())
-            .map_or(&[], Vec::as_slice);
-        let place = |facts: &Facts| facts.cwd.known().map(|place| place.path.clone());
-        let terminal = |facts: &Facts| facts.tty.known().cloned().flatten().map(|place| place.path);
-        let owner = node.and_then(|node| node.owner);
-        Subject {
-            key,
-            program: dossier
-                .map(|dossier| dossier.program.clone())
-                .unwrap_or_default(),
-            command: redact::command_line(args, COMMAND_SHOWN),
-            cwd: facts.and_then(place),
-            owner,
-            audience: self.audience(serial).or(owner),
-            tty: facts.and_then(terminal),
-            label: None,
-        }
-    }
-
-    /// Whom to tell: the user who logged in, else the nearest person above, else nobody better than the owner.
-    fn audience(&self, serial: Serial) -> Option<Uid> {
-        let login = |serial: &Serial| {
-            let facts = self.facts_of(*serial)?;
-            facts.login.known().copied().flatten()
-        };
-        let person = |serial: &Serial| {
-            let owner = self.forest.node(*serial)?.owner?;
-            (owner.0 >= 1000 && owner.0 < 65_534).then_some(owner)
-        };
-        let above = || self.forest.above(serial).map(|(serial, _)| serial);
-        login(&serial)
-            .or_else(|| person(&serial))
-            .or_else(|| above().find_map(|serial| person(&serial)))
     }
 }
 
@@ -586,3 +548,6 @@ enum Placed {
     /// Something above it is not known yet.
     Unsure,
 }
+
+#[cfg(test)]
+mod tests;

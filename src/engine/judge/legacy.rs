@@ -15,11 +15,11 @@ use super::jobs::Whose;
 use super::silence::Share;
 use super::unit::{Births, Unit, UnitId};
 use crate::engine::decision::{Closing, Decision, Notice, What};
-use crate::engine::evidence::{Evidence, UnitKey};
+use crate::engine::evidence::{Evidence, IncidentId, UnitKey};
 use crate::engine::forest::{FirstSign, Serial};
 use crate::engine::incident::{Incident, Past};
 use crate::engine::label::Label;
-use crate::engine::legacy::{Bequest, Ending, Legacy, Remainder};
+use crate::engine::legacy::{Bequest, Ending, Kin, Legacy, Remainder};
 use crate::engine::process::{Pid, ProcKey};
 use crate::engine::rule::{Rule, RuleName, Scope};
 use crate::engine::units::Mono;
@@ -28,6 +28,8 @@ use crate::engine::warrant::Certainty;
 
 /// By then everyone has been looked at, and the facts of roots have come.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// What a person has bidden is not carried out after so long without a beadle.
+const STALE: Duration = Duration::from_secs(300);
 /// So many relations are left at most: one takes about a hundred bytes.
 const KIN: usize = 16_384;
 
@@ -61,6 +63,15 @@ impl Judge {
             // Its root may have gone since.
             left.members.extend(below(left.unit.root(), &children));
         }
+        // Whatever has become of the numbers that were kept: none is given twice.
+        let open = legacy
+            .units
+            .iter()
+            .filter_map(|left| left.incident.as_ref());
+        let open = open.map(|stand| stand.id);
+        let closed = legacy.pasts.iter().map(|left| left.past.id);
+        let highest = open.chain(closed).map(|IncidentId(id)| id).max();
+        self.last_incident = self.last_incident.max(highest.unwrap_or(0));
         self.forest.inherit(legacy.kin);
         self.pauses.extend(legacy.pauses);
         self.endings.extend(legacy.endings);
@@ -89,7 +100,7 @@ impl Judge {
         for unit in self.units.values() {
             let room = KIN.saturating_sub(kin.len());
             let members = unit.members.iter().take(room);
-            kin.extend(members.filter_map(|member| self.forest.kin(*member)));
+            kin.extend(members.filter_map(|member| self.kin(*member)));
         }
         // Whom nobody has found yet, the next one may.
         kin.extend(self.forest.left().cloned());
@@ -111,6 +122,31 @@ impl Judge {
             pauses: self.pauses.clone(),
             frozen: self.frozen(),
         }
+    }
+
+    /// What is left of a member: its lineage, and what it may have used until now.
+    fn kin(&self, member: Serial) -> Option<Kin> {
+        let (node, dossier) = (self.forest.node(member)?, self.dossiers.get(&member)?);
+        let until_now = self.dying(node, dossier, self.now).reckon(None);
+        Some(Kin {
+            used: until_now.at_most(),
+            ..self.forest.kin(member)?
+        })
+    }
+
+    /// CPU time at most of those who were left with a unit and that nobody has found since: they are gone, and leave no record.
+    ///
+    /// # Why it matters
+    /// SIGTERM was on its way when beadle was ended. The root went, and with it the hour that it had worked: what was left of
+    /// its tree seemed to have used a few seconds.
+    fn unfound(&self, left: &Bequest) -> Duration {
+        let members: BTreeSet<ProcKey> = left.members.iter().copied().collect();
+        let root = Some(left.unit.root()).filter(|root| !members.contains(root));
+        members
+            .into_iter()
+            .chain(root)
+            .filter_map(|key| self.forest.left_used(key))
+            .fold(Duration::ZERO, Duration::saturating_add)
     }
 
     /// Who has left the trees of which rules for good.
@@ -169,7 +205,8 @@ impl Judge {
 
     fn bequest(&self, unit: &Unit) -> Bequest {
         let key = |serial: &Serial| self.forest.node(*serial).and_then(|node| node.key);
-        let orphans = unit.root_gone.map(|_| unit.members.iter());
+        let apart = unit.root_gone.is_some() || unit.label.is_some();
+        let apart = apart.then(|| unit.members.iter());
         Bequest {
             rule: unit.rule.name.clone(),
             unit: unit.key,
@@ -181,8 +218,9 @@ impl Judge {
             buried: self.gone(unit),
             spawned: (unit.spawned.sure, unit.spawned.perhaps),
             root_gone: unit.root_gone,
+            pulse: unit.pulse.clone(),
             label: unit.label.clone(),
-            members: orphans.into_iter().flatten().filter_map(key).collect(),
+            members: apart.into_iter().flatten().filter_map(key).collect(),
             incident: unit
                 .incident
                 .as_ref()
@@ -240,9 +278,11 @@ impl Judge {
         let Some(index) = unclaimed.units.iter().position(same) else {
             return;
         };
-        let left = unclaimed.units.swap_remove(index);
-        let silence = self.silence.share(unclaimed.at, self.now);
-        take_over(unit, left, silence, self.now);
+        let mut left = unclaimed.units.swap_remove(index);
+        let unclaimed_at = unclaimed.at;
+        let silence = self.silence.share(unclaimed_at, self.now);
+        left.buried.beyond = left.buried.beyond.saturating_add(self.unfound(&left));
+        take_over(unit, left, silence, (unclaimed_at, self.now));
     }
 
     /// After a look: units whose root is gone are made again from their members, and what stays without heirs is let go.
@@ -389,6 +429,7 @@ impl Judge {
                 members: 0,
                 pids: Vec::new(),
                 peers: None,
+                progress: None,
             }),
             what: What::Closed {
                 how,
@@ -398,7 +439,7 @@ impl Judge {
     }
 
     /// Makes a unit again whose root is gone, if anybody is left of it.
-    fn raise(&mut self, left: Bequest, at: Mono, out: &mut Vec<Decision>) -> Option<Bequest> {
+    fn raise(&mut self, mut left: Bequest, at: Mono, out: &mut Vec<Decision>) -> Option<Bequest> {
         let found = (0..)
             .zip(&self.rules.rules)
             .find(|(_, rule)| rule.name == left.rule);
@@ -429,6 +470,7 @@ impl Judge {
         if kin.is_empty() {
             return Some(left);
         }
+        left.buried.beyond = left.buried.beyond.saturating_add(self.unfound(&left));
         let root = self.forest.nobody();
         let subject = left.subject.clone();
         let mut unit = Unit::new(left.unit, rule, index, root, subject, left.since);
@@ -439,7 +481,7 @@ impl Judge {
         // It died while nobody looked, at the latest now.
         unit.root_gone = Some(left.root_gone.unwrap_or(self.now));
         let silence = self.silence.share(at, self.now);
-        take_over(&mut unit, left, silence, self.now);
+        take_over(&mut unit, left, silence, (at, self.now));
         let id: UnitId = self.new_unit();
         let root = unit.key.root();
         let job = unit.label.is_some();
@@ -472,8 +514,8 @@ fn below(root: ProcKey, children: &BTreeMap<ProcKey, Vec<ProcKey>>) -> BTreeSet<
     family
 }
 
-/// The unit goes on as it was left.
-fn take_over(unit: &mut Unit, left: Bequest, silence: Share, now: Mono) {
+/// The unit goes on as it was left at a moment.
+fn take_over(unit: &mut Unit, left: Bequest, silence: Share, (at, now): (Mono, Mono)) {
     unit.since = left.since;
     unit.before = left.before;
     unit.starter = left.starter.or(unit.starter.take());
@@ -482,6 +524,8 @@ fn take_over(unit: &mut Unit, left: Bequest, silence: Share, now: Mono) {
     // Who died while nobody looked used no more than there was. Those whom members have waited for are among the dead that
     // were left.
     unit.silence = silence;
+    unit.pulse = left.pulse;
+    unit.pulse.take_up(at, now);
     unit.departed = true;
     unit.inherited = true;
     unit.spawned = Births {
@@ -491,4 +535,10 @@ fn take_over(unit: &mut Unit, left: Bequest, silence: Share, now: Mono) {
     unit.incident = left
         .incident
         .map(|stand| Incident::resume(&stand, now, &unit.rule));
+    if let Some(incident) = unit.incident.as_mut().filter(|_| now.since(at) > STALE) {
+        // Whoever has bidden it may long have forgotten, and limits are not asked about what is bidden.
+        incident.relent(now);
+    }
+    // Where it worked when it was met, people have allowed it.
+    unit.subject.cwd = left.subject.cwd.or(unit.subject.cwd.take());
 }

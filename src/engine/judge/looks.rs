@@ -4,6 +4,7 @@
 //! limit of it could first be over: every `interval` for levels, later for what grows no faster than time.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Judge;
@@ -100,6 +101,7 @@ impl Judge {
             self.errands.deadline(),
             self.patience_ends(),
             self.next_proof(),
+            self.beats_wait(),
             Some(self.next_list),
             learn,
             look,
@@ -139,7 +141,9 @@ impl Judge {
             if settled && node.life == Life::Alive {
                 continue;
             }
-            let question = (!settled).then_some((node.pid, node.key, node.start, node.exec));
+            if !settled {
+                questions.push(question(serial, node, &self.rules.variables));
+            }
             // What does not come is asked for again.
             dossier.learning = if settled {
                 Learning::Settled
@@ -147,16 +151,6 @@ impl Judge {
                 Learning::Asked
             };
             self.schedule(serial, self.now.after(AT_THE_LATEST));
-            let Some((pid, key, start, exec)) = question else {
-                continue;
-            };
-            questions.push(Question {
-                pid,
-                key,
-                start: Some(start),
-                exec,
-                variables: self.rules.variables.clone(),
-            });
         }
         self.ask_proofs(&mut questions);
         if !questions.is_empty() {
@@ -437,12 +431,24 @@ impl Judge {
 }
 
 /// The question about a process that is known.
-fn ask(node: &Node, want: Want) -> Ask {
+pub(super) fn ask(node: &Node, want: Want) -> Ask {
     Ask {
         pid: node.pid,
         key: node.key,
         start: Some(node.start),
         want,
         ran: None,
+    }
+}
+
+/// What to ask of what a process runs, these variables included.
+pub(super) fn question(serial: Serial, node: &Node, variables: &Arc<[String]>) -> Question {
+    Question {
+        about: serial,
+        pid: node.pid,
+        key: node.key,
+        start: Some(node.start),
+        exec: node.exec,
+        variables: variables.clone(),
     }
 }

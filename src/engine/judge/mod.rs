@@ -18,6 +18,7 @@
 //! | `ledger` | whose record is whose |
 //! | `exclusive` | control groups that a unit has to itself |
 //! | `freeze` | whom a `freeze` stage stopped, and letting them go on |
+//! | `heartbeats` | what processes say of themselves, and whose it is |
 //! | `instances` | how many roots of one kind there are, and who speaks for them |
 //! | `silence` | how long nothing was heard |
 //! | `pending` | looks that wait for the events of before them |
@@ -46,6 +47,7 @@ mod exclusive;
 mod fixtures;
 mod freeze;
 mod groups;
+mod heartbeats;
 mod instances;
 mod jobs;
 mod ladder;
@@ -61,6 +63,7 @@ mod replies;
 mod roster;
 mod shelf;
 mod silence;
+mod subject;
 mod survey;
 mod unit;
 mod view;
@@ -87,6 +90,7 @@ use super::warrant::{EventCount, Spare, Warrant, WarrantId};
 use dossier::Dossier;
 use errands::Errands;
 use estate::Debt;
+use heartbeats::Heartbeats;
 use instances::SpokenOf;
 use jobs::Whose;
 use ledger::Ledger;
@@ -192,6 +196,7 @@ pub struct Judge {
     unclaimed: Option<Unclaimed>,
     /// Of which kinds of instances something was said of late.
     spoken_of: SpokenOf,
+    heartbeats: Heartbeats,
     last_incident: u64,
     last_warrant: u64,
     last_unit: u64,
@@ -255,6 +260,7 @@ impl Judge {
             proofs: BTreeSet::new(),
             unclaimed: None,
             spoken_of: SpokenOf::new(),
+            heartbeats: Heartbeats::default(),
             last_warrant: 0,
             last_unit: 0,
             last_survey: 0,
@@ -298,6 +304,7 @@ impl Judge {
             Input::Measured(findings) => self.take_survey(findings),
             Input::Report(report) => self.take_report(&report, &mut out),
             Input::Ran(ran) => self.take_back(ran, &mut out),
+            Input::Beats(beats) => self.take_beats(beats, &mut out),
             Input::LastCall(warrant) => self.last_call(warrant, &mut out),
             Input::Rules(rules) => self.take_rules(rules, &mut out),
             Input::Answer(answer) => self.take_answer(answer, &mut out),
@@ -308,7 +315,10 @@ impl Judge {
             }
             Input::Deadline => {}
         }
+        self.hear_beats(&mut out);
         self.take_looks(&mut out);
+        // Whom a look has found.
+        self.hear_beats(&mut out);
         self.pauses.retain(|pause| pause.until > now);
         self.give_up_flights(&mut out);
         self.pass_on_errands(&mut out);
@@ -351,6 +361,7 @@ impl Judge {
         let late = now.since(due.max(self.now));
         if self.now > Mono::BOOT && late > STOOD_STILL {
             self.quiet_until = now.after(AFTER_WAKING);
+            self.skip_time(now.since(self.now));
             self.wait_for_reports(now);
         }
         self.now = self.now.max(now);

@@ -82,12 +82,19 @@ impl Judge {
                     }
                     (Some(_), _) => self.answered(by, Whom::Incident(incident)),
                     (None, pid) => match pid.filter(has_case) {
+                        // It is what a message of ours said, a while ago.
+                        Some(_) if self.has_given(number) => Err(Declined::WasOne(number)),
                         Some(pid) => self.answered_by_member(by, pid),
                         None => Err(Declined::Nothing(number)),
                     },
                 }
             }
         }
+    }
+
+    /// Whether this is the number of an incident of this beadle's, open or over.
+    fn has_given(&self, number: u64) -> bool {
+        (self.settings.first_incident..=self.last_incident).contains(&number)
     }
 
     fn answered_by_member(&self, by: Uid, pid: Pid) -> Result<(UnitId, IncidentId), Declined> {
@@ -294,7 +301,7 @@ impl Judge {
     /// Takes what people said before, in place of what was known.
     pub(super) fn take_exceptions(&mut self, exceptions: Vec<Exception>) {
         self.exceptions = exceptions;
-        self.look_at_all_now();
+        self.look_now(|_| true);
     }
 
     /// Forgets exceptions: all that are named, or none.
@@ -327,7 +334,7 @@ impl Judge {
 }
 
 /// Whether a unit's incident is theirs to answer.
-fn is_theirs(by: Uid, unit: &Unit) -> bool {
+pub(super) fn is_theirs(by: Uid, unit: &Unit) -> bool {
     let subject = &unit.subject;
     by == Uid::ROOT || subject.owner == Some(by) || subject.audience == Some(by)
 }

@@ -172,6 +172,7 @@ const fn private_limit(bound: Bound) -> Option<Amount> {
         | Bound::Spawns(_)
         | Bound::Orphaned { .. }
         | Bound::Leftover(_)
+        | Bound::Silent(_)
         | Bound::Instances { .. } => None,
     }
 }

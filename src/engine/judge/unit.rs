@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::engine::evidence::{Evidence, Reading, Subject, UnitKey, Verdict};
 use crate::engine::forest::Serial;
 use crate::engine::gate::GateReading;
+use crate::engine::heartbeat::Pulse;
 use crate::engine::incident::{Incident, Past, Phase, Weight};
 use crate::engine::instances::Circle;
 use crate::engine::label::Label;
@@ -126,6 +127,8 @@ pub(super) struct Unit {
     pub(super) company: Company,
     /// The evidence that the incident last spoke with.
     pub(super) evidence: Option<Arc<Evidence>>,
+    /// What it says of itself.
+    pub(super) pulse: Pulse,
     /// What the last incident left behind.
     pub(super) past: Option<Past>,
     /// When the rule was last exempt for it: its clock stands from then on.
@@ -210,6 +213,7 @@ impl Unit {
             frozen: None,
             company: Company::Unknown,
             evidence: None,
+            pulse: Pulse::default(),
             past: None,
             exempt: None,
             epoch: 0,
@@ -309,7 +313,8 @@ impl Unit {
                 | Bound::Zombies(_)
                 | Bound::Spawns(_)
                 | Bound::Orphaned { .. }
-                | Bound::Leftover(_) => None,
+                | Bound::Leftover(_)
+                | Bound::Silent(_) => None,
             })
     }
 
@@ -387,6 +392,7 @@ fn want(rule: &Rule) -> Want {
             | Bound::Spawns(_)
             | Bound::Orphaned { .. }
             | Bound::Leftover(_)
+            | Bound::Silent(_)
             | Bound::Instances { .. } => Want::default(),
         })
     })

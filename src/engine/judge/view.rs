@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Judge;
 use super::dossier::Learning;
-use super::enrol::COMMAND_SHOWN;
+use super::subject::COMMAND_SHOWN;
 use super::unit::{Unit, UnitId};
 use crate::engine::answer::Deed;
 use crate::engine::decision::{
@@ -73,6 +73,7 @@ impl Judge {
                 .filter(|pause| pause.until > self.now)
                 .cloned()
                 .collect(),
+            beats: self.heard_beats(),
         }
     }
 
@@ -117,6 +118,7 @@ impl Judge {
             program: (!dossier.program.bytes().is_empty()).then(|| dossier.program.clone()),
             command: facts.map(|_| redact::command_line(args, COMMAND_SHOWN)),
             owner: node.owner,
+            audience: self.audience(serial),
             above: self.forest.above(serial).map(name).collect(),
             standing: match &dossier.standing {
                 Standing::Plain => None,
@@ -163,6 +165,7 @@ impl Judge {
                 gates: unit.gates.clone(),
                 readings: unit.readings.clone(),
                 peers: self.peers(unit).map(Box::new),
+                progress: unit.pulse.progress(self.now).map(Box::new),
                 soonest: self.soonest(unit),
                 incident: unit
                     .incident

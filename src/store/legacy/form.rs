@@ -3,6 +3,7 @@
 //!
 //! Fields may be added, never renamed. What is not to be understood is left out, one entry at a time: a legacy is a gift.
 
+mod beats;
 mod case;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::engine::units::{Mono, nanos};
 use crate::engine::usage::Buried;
 use crate::engine::warrant::HardTie;
 use crate::store::{Bytes, key};
+use beats::Beats;
 use case::{Case, Remainder};
 
 /// The file.
@@ -51,6 +53,8 @@ struct Kin {
     session: bool,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     starter: Option<Begun>,
+    #[serde(default)]
+    used: u64,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -86,6 +90,8 @@ struct Unit {
     incident: Option<Case>,
     #[serde(default)]
     circle: Ring,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    beats: Option<Beats>,
 }
 
 /// What other instances have in common with a root.
@@ -235,6 +241,7 @@ impl Kin {
                 key: written(starter.key),
                 died: starter.died.nanos(),
             }),
+            used: nanos(kin.used),
         }
     }
 
@@ -266,6 +273,7 @@ impl Kin {
             tie,
             session: self.session,
             starter,
+            used: Duration::from_nanos(self.used),
         })
     }
 }
@@ -287,6 +295,7 @@ impl Unit {
             label: left.label.as_ref().map(Carried::of),
             incident: left.incident.as_ref().map(Case::of),
             circle: Ring::of(&left.circle),
+            beats: Beats::of(&left.pulse),
         }
     }
 
@@ -310,6 +319,7 @@ impl Unit {
             members: self.members.iter().filter_map(|text| key(text)).collect(),
             incident: self.incident.and_then(Case::read),
             circle: self.circle.read(),
+            pulse: self.beats.map(Beats::read).unwrap_or_default(),
         })
     }
 }

@@ -3,6 +3,7 @@ use crate::engine::answer::{Bidding, Deed, Snooze};
 use crate::engine::decision::PauseView;
 use crate::engine::evidence::{IncidentId, Subject, UnitKey};
 use crate::engine::forest::Starter;
+use crate::engine::heartbeat::{Count, Pulse};
 use crate::engine::incident::{Past, Weight};
 use crate::engine::instances::{Circle, Realm};
 use crate::engine::label::{Badge, Label};
@@ -18,6 +19,25 @@ fn key(pid: u32, mark: Mark) -> ProcKey {
     ProcKey::new(Pid::new(pid).unwrap(), mark)
 }
 
+fn pulse(sender: ProcKey) -> Pulse {
+    let count = Count {
+        done: 567,
+        total: Some(1000),
+    };
+    Pulse {
+        since: Some(Mono::from_secs(41)),
+        moved: Some(Mono::from_secs(40)),
+        count: Some(count),
+        status: Some(Text::new(*b"batch \xff")),
+        stopping: true,
+        extended: Mono::from_secs(60),
+        granted: Duration::from_secs(10),
+        senders: [(sender, Some(count))].into(),
+        ..Pulse::default()
+    }
+}
+
+#[allow(clippy::too_many_lines, reason = "one of everything")]
 fn unit(root: ProcKey, member: ProcKey) -> Bequest {
     let subject = Subject {
         key: root,
@@ -51,6 +71,7 @@ fn unit(root: ProcKey, member: ProcKey) -> Bequest {
         spawned: (5, 6),
         root_gone: Some(Mono::from_secs(50)),
         members: vec![member],
+        pulse: pulse(member),
         label: None,
         incident: Some(Stand {
             id: IncidentId(4),
@@ -110,6 +131,19 @@ fn job(root: ProcKey, member: ProcKey) -> Bequest {
     job
 }
 
+/// Who started a member.
+fn launcher(root: ProcKey) -> Starter {
+    Starter {
+        pid: root.pid(),
+        key: None,
+        died: Mono::from_nanos(7),
+    }
+}
+
+/// What a member may have used.
+const SPENT: Duration = Duration::from_millis(2500);
+
+#[allow(clippy::too_many_lines, reason = "one of everything")]
 fn legacy() -> Legacy {
     let root = key(10, Mark::Inode(1 << 40));
     let member = key(11, Mark::Ticks(77));
@@ -118,11 +152,8 @@ fn legacy() -> Legacy {
         parent: Some(root),
         tie: Some(tie),
         session: true,
-        starter: Some(Starter {
-            pid: root.pid(),
-            key: None,
-            died: Mono::from_nanos(7),
-        }),
+        starter: Some(launcher(root)),
+        used: SPENT,
     };
     let past = Past {
         id: IncidentId(3),

@@ -100,12 +100,15 @@ impl Nudger {
         self.desktop.nudge(whose, bill, line.cloned(), now)
     }
 
-    /// Shows what became of an incident that was shown.
-    pub fn moves(&mut self, whose: Uid, mut bill: Bill) {
-        if self.wanted.desktop.is_some_and(|desktop| !desktop.buttons) {
+    /// Shows what became of an incident that was shown, and what presses.
+    pub fn moves(&mut self, whose: Uid, mut bill: Bill, now: Mono) {
+        let Some(desktop) = self.wanted.desktop else {
+            return;
+        };
+        if !desktop.buttons {
             bill.card.buttons.clear();
         }
-        self.desktop.moves(whose, bill);
+        self.desktop.moves(whose, bill, now);
     }
 
     /// An incident is over.

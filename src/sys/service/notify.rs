@@ -169,11 +169,24 @@ impl Manager {
     }
 }
 
+/// The place that a name means.
+fn address(name: &OsStr) -> io::Result<SocketAddr> {
+    match name.as_bytes().strip_prefix(b"@") {
+        Some(name) => hidden(name),
+        None => SocketAddr::from_pathname(name),
+    }
+}
+
+/// A way to whoever listens there.
+#[cfg(target_os = "linux")]
+pub(in crate::sys) fn connect(name: &OsStr) -> io::Result<UnixDatagram> {
+    let socket = UnixDatagram::unbound()?;
+    socket.connect_addr(&address(name)?)?;
+    Ok(socket)
+}
+
 fn open(name: &OsStr) -> io::Result<Door> {
-    let place = match name.as_bytes().strip_prefix(b"@") {
-        Some(name) => hidden(name)?,
-        None => SocketAddr::from_pathname(name)?,
-    };
+    let place = address(name)?;
     let sender = UnixDatagram::unbound()?;
     sender.set_nonblocking(true)?;
     Ok(Door { sender, place })

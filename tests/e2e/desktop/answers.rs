@@ -3,8 +3,8 @@
 use super::super::daemon::Daemon;
 use super::super::launch::{Order, Started};
 use super::super::wait::wait_until;
-use super::session::Session;
-use super::{Theater, desktop, fault, first, rules, shows, titled, told};
+use super::session::{Session, buttons};
+use super::{Theater, desktop, fault, first, named, rules, shows, titled, told};
 
 /// A runaway that obeys, and a daemon that tells this session of it, so long before its TERM.
 fn runaway(theater: &mut Theater, session: &Session, after: &str) -> (Daemon, Started) {
@@ -36,14 +36,39 @@ fn details_are_shown_in_the_same_place() {
         body.contains("CPU time") && body.contains("Command: "),
         "{body}"
     );
-    let buttons = serde_json::json!(["stop", "Stop now", "extend", "30 min more"]);
-    assert_eq!(whole["actions"], buttons, "{whole}");
+    let left = named(&[("stop", "Stop now"), ("extend", "30 min more")]);
+    assert_eq!(buttons(&whole), left, "{whole}");
     // Nothing was answered by looking.
     assert!(villain.lives());
     server.dismiss(id);
     wait_until("it to be gone", || desktop(&daemon)["shown"] == 0);
     assert!(villain.lives());
     assert_eq!(fault(&daemon), None);
+}
+
+/// Whoever may write to the bus can say that an action was invoked: a program of another name whose number a server gave anew, or
+/// one in a sandbox that wants more time for itself.
+#[test]
+fn what_anybody_can_guess_is_no_answer() {
+    if !shows("an answer that nobody gave") {
+        return;
+    }
+    let mut theater = Theater::new("guess");
+    let session = theater.log_in();
+    let mut server = session.serve("buttons");
+    let (daemon, villain) = runaway(&mut theater, &session, "60s");
+    let id = first(&server)["id"].as_u64().unwrap();
+    wait_until("it to be on the screen", || desktop(&daemon)["shown"] == 1);
+    for guess in ["stop", "extend", "stop-0000000000000000"] {
+        server.say(id, guess);
+    }
+    // Whoever was deafened for a moment by that hears what comes later.
+    wait_until("the rest", || {
+        server.say(id, "details");
+        server.shown().len() >= 2
+    });
+    assert_eq!(daemon.log.all("answer").len(), 0, "{}", daemon.log.text());
+    assert!(villain.lives());
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use self::session::{Server, Session, Sessions, has_bus};
+use self::session::{Server, Session, Sessions, buttons, has_bus};
 use super::case::Case;
 use super::daemon::{Daemon, Watch, plain};
 use super::launch::{Order, Started};
@@ -107,6 +107,12 @@ impl Theater {
     }
 }
 
+/// Buttons as a test names them.
+fn named(words: &[(&str, &str)]) -> Vec<(String, String)> {
+    let owned = |(word, label): &(&str, &str)| ((*word).to_owned(), (*label).to_owned());
+    words.iter().map(owned).collect()
+}
+
 /// The first notification that was ordered, now or soon.
 fn first(server: &Server) -> Value {
     server
@@ -167,17 +173,9 @@ fn one_notification_follows_an_incident_and_goes_with_it() {
         body.contains("(&lt;b&gt;never&lt;/b&gt; ends &amp; stays)"),
         "{nudge}"
     );
-    assert_eq!(
-        nudge["actions"],
-        serde_json::json!([
-            "stop",
-            "Stop now",
-            "extend",
-            "30 min more",
-            "details",
-            "Details"
-        ])
-    );
+    let (stop, extend) = (("stop", "Stop now"), ("extend", "30 min more"));
+    let details = ("details", "Details");
+    assert_eq!(buttons(&nudge), named(&[stop, extend, details]), "{nudge}");
     wait_until("status to tell of it", || desktop(&daemon)["shown"] == 1);
     assert_eq!(desktop(&daemon)["server"], "beadle's test 1.0");
     let told = daemon.log.about(villain.pid, "nudge").says;
@@ -185,11 +183,9 @@ fn one_notification_follows_an_incident_and_goes_with_it() {
     let asked = titled(&server, "is asked to leave");
     let ended = titled(&server, "was ended");
     // What is under way can be held off, and what is over cannot be answered.
-    let hold = vec!["extend", "30 min more", "details", "Details"];
-    for (later, buttons) in [(&asked, hold), (&ended, vec![])] {
+    for (later, left) in [(&asked, named(&[extend, details])), (&ended, vec![])] {
         assert_eq!((&later["replaces"], &later["id"]), (&id.into(), &id.into()));
-        let buttons = serde_json::json!(buttons);
-        assert_eq!(later["actions"], buttons, "{later}");
+        assert_eq!(buttons(later), left, "{later}");
     }
     server.asked.wait("it to be taken away", |says| {
         says["call"] == "CloseNotification" && says["id"] == id

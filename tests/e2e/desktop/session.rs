@@ -3,6 +3,7 @@
 use std::fs::{self, Permissions};
 use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -119,7 +120,8 @@ impl Sessions {
             .stdin(Stdio::null());
         // As root the command itself becomes the user.
         let bus_daemon = start(command, 0);
-        wait_until("the bus", || bus.exists());
+        // Its name is there before anybody listens behind it.
+        wait_until("the bus", || UnixStream::connect(&bus).is_ok());
         Session {
             uid,
             folder,
@@ -162,9 +164,40 @@ impl Session {
     }
 }
 
+/// What a button means, without the mark that is made anew for each notification.
+fn plain(key: &str) -> &str {
+    key.split_once('-').map_or(key, |(word, _)| word)
+}
+
+/// The buttons of a notification: what each means, and what stands on it.
+pub(super) fn buttons(says: &serde_json::Value) -> Vec<(String, String)> {
+    let actions = says["actions"].as_array().unwrap();
+    let words: Vec<&str> = actions.iter().map(|it| it.as_str().unwrap()).collect();
+    let pairs = words.chunks(2);
+    pairs
+        .map(|pair| (plain(pair[0]).to_owned(), pair[1].to_owned()))
+        .collect()
+}
+
 impl Server {
-    /// Presses a button.
-    pub(super) fn press(&mut self, id: u64, key: &str) {
+    /// Presses a button of what is on the screen.
+    pub(super) fn press(&mut self, id: u64, word: &str) {
+        let shown = self.shown();
+        let newest = shown.iter().rfind(|says| says["id"] == id).unwrap();
+        let actions = newest["actions"].as_array().unwrap();
+        let mut keys = actions
+            .iter()
+            .step_by(2)
+            .map(|action| action.as_str().unwrap());
+        let key = keys.find(|key| plain(key) == word);
+        let key = key
+            .unwrap_or_else(|| panic!("no {word} on {newest}"))
+            .to_owned();
+        self.say(id, &key);
+    }
+
+    /// Says that this action was invoked, whether there is such a button or not: as anybody on the bus may.
+    pub(super) fn say(&mut self, id: u64, key: &str) {
         self.order(&format!("press {id} {key}"));
     }
 

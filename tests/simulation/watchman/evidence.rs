@@ -58,7 +58,7 @@ pub(super) fn leads(rule: &Rule, evidence: &Evidence, wanted: &[Finding]) -> boo
             .iter()
             .all(|reading| wanted.contains(&reading.finding));
         let has = |metric| these.iter().any(|reading| reading.metric == metric);
-        let idle = has(Metric::Orphaned) || has(Metric::Leftover);
+        let idle = has(Metric::Orphaned) || has(Metric::Leftover) || has(Metric::Silent);
         held && !these.is_empty() && (!has(Metric::Instances) || idle)
     })
 }

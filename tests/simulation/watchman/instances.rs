@@ -92,7 +92,10 @@ impl Instances {
 fn per(rule: &Rule) -> Option<Per> {
     let alone = rule.clauses.iter().filter(|clause| {
         let idle = |limit: &beadle::engine::rule::Limit| {
-            matches!(limit.bound, Bound::Orphaned { .. } | Bound::Leftover(_))
+            matches!(
+                limit.bound,
+                Bound::Orphaned { .. } | Bound::Leftover(_) | Bound::Silent(_)
+            )
         };
         !clause.limits.iter().any(idle)
     });

@@ -12,6 +12,7 @@ use crate::engine::errand::{Came, ErrandId, Occasion, Task};
 use crate::engine::evidence::{
     Evidence, Finding, IncidentId, Peers, Quantity, Reading, Subject, UnitKey,
 };
+use crate::engine::heartbeat::{Count, Progress};
 use crate::engine::process::{ExecGen, Mark, Pid, ProcKey, StartTicks, Text, Uid};
 use crate::engine::rule::{Command, Metric, Mode, Signal, StageAct, To};
 use crate::engine::steward::{Steward, Unstoppable};
@@ -89,6 +90,7 @@ pub(super) fn evidence(readings: Vec<Reading>) -> Evidence {
         members: 3,
         pids: vec![pid(4711), pid(4712), pid(4715)],
         peers: None,
+        progress: None,
     }
 }
 
@@ -97,6 +99,17 @@ pub(super) fn over() -> Evidence {
         cpu_time(9_100, 8, Finding::Sustained),
         memory(310, 8192, 30, 0, Finding::Clear),
     ])
+}
+
+pub(super) fn progress() -> Progress {
+    Progress {
+        count: Some(Count {
+            done: 567,
+            total: Some(1000),
+        }),
+        status: Some(Text::from("batch 9\u{1b}[31m")),
+        moved: Some(secs(240)),
+    }
 }
 
 pub(super) fn peers() -> Peers {
@@ -254,6 +267,7 @@ pub(super) fn figures() -> Vec<Notice> {
         vec![time(Metric::Age, 7_300, 7_200)],
         vec![time(Metric::Orphaned, 360, 300)],
         vec![time(Metric::Leftover, 6, 5)],
+        vec![time(Metric::Silent, 240, 60)],
         vec![many(Metric::Processes, 1_200, 100)],
         vec![many(Metric::Threads, 5_000, 1_000)],
         vec![many(Metric::OpenFiles, 65_000, 50_000)],
@@ -282,8 +296,10 @@ pub(super) fn figures() -> Vec<Notice> {
         let counted = readings
             .iter()
             .any(|reading| reading.metric == Metric::Instances);
+        let silent = readings.iter().any(|it| it.metric == Metric::Silent);
         let of_all = Evidence {
             peers: counted.then(peers),
+            progress: silent.then(progress),
             ..evidence(readings)
         };
         notice(of_all, nudge(Some((Signal::Term, 300)), None, false))

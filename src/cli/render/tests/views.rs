@@ -4,6 +4,7 @@ use super::fixtures::{cpu_time, evidence, key, memory, over};
 use crate::engine::decision::{IncidentView, PauseView, Rest, RuleView, UnitView, View};
 use crate::engine::evidence::{Exemption, Finding, IncidentId, Reading, Verdict};
 use crate::engine::gate::{Gate, GateReading, Hours, Load, Power, Sensed, Vitals};
+use crate::engine::heartbeat::Heard;
 use crate::engine::process::Uid;
 use crate::engine::rule::{Mode, Origin, Scope, Signal, StageAct, To};
 use crate::engine::snapshot::Machine;
@@ -140,5 +141,10 @@ pub(super) fn view() -> View {
                 until: Mono::NEVER,
             },
         ],
+        beats: Heard {
+            taken: 1_200,
+            strangers: 5,
+            others: 3,
+        },
     }
 }

@@ -392,6 +392,7 @@ fn evidence(unit: UnitKey) -> Evidence {
         members: 1,
         pids: Vec::new(),
         peers: None,
+        progress: None,
     }
 }
 

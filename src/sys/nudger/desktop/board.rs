@@ -1,10 +1,10 @@
 //! What one person is shown: one notification for each tree, the rest in sum.
 //!
 //! **Invariants.** A tree has at most one notification, whatever number of rules it breaks; a person has at most [`MOST`] and one that
-//! sums up all others. What was dismissed comes back only with the next nudge. An answer counts only where it was offered. Nothing
-//! here waits or knows of processes: orders come out, and what was heard goes in.
+//! sums up all others. What was dismissed comes back only with the next nudge. An answer counts only where it was offered, and for what
+//! was on the screen then. Nothing here waits or knows of processes: orders come out, and what was heard goes in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::super::tty::Line;
 use super::wire::{Order, Show};
@@ -15,6 +15,8 @@ use crate::sys::message::Card;
 
 /// Trees with a notification of their own, at a time.
 const MOST: usize = 3;
+/// Of so many of the last that a sheet has shown, answers are taken: one may be pressed while the next is on its way.
+const OFFERS: usize = 4;
 /// Lines of a sum.
 const LINES: usize = 6;
 
@@ -48,6 +50,20 @@ struct Sheet {
     cases: BTreeMap<IncidentId, Case>,
     /// Which of them moved last.
     head: IncidentId,
+    /// What was offered of late.
+    offers: VecDeque<Offer>,
+}
+
+/// What people could answer to one of those that were shown.
+#[derive(Debug)]
+struct Offer {
+    /// That one.
+    mark: u64,
+    /// What it told of.
+    cases: Vec<IncidentId>,
+    /// What it was about.
+    head: IncidentId,
+    replies: Vec<Reply>,
 }
 
 #[derive(Debug)]
@@ -75,6 +91,8 @@ enum State {
     Answered,
     /// Somebody took it away, or nobody looked for long.
     Dismissed,
+    /// It stays for a moment, and goes away by itself: what happens next is shown again.
+    Lingering,
 }
 
 impl Board {
@@ -93,14 +111,20 @@ impl Board {
             pinned: tag.map(Pinned::ordered),
             cases: BTreeMap::new(),
             head: bill.incident,
+            offers: VecDeque::new(),
         });
         sheet.put(bill, line);
         self.show(tree)
     }
 
-    /// Something happened to an incident that people were told of.
+    /// Something happened to an incident that people were told of. What presses is shown even if its nudge is nowhere any more.
     pub(super) fn moves(&mut self, bill: Bill) -> Vec<Order> {
         let tree = bill.tree;
+        let sheet = self.sheets.get(&tree);
+        let unheard = sheet.is_none_or(|sheet| !sheet.cases.contains_key(&bill.incident));
+        if unheard && bill.card.urgent {
+            return self.nudge(bill, None);
+        }
         let told = |sheet: &&mut Sheet| sheet.cases.contains_key(&bill.incident);
         let Some(sheet) = self.sheets.get_mut(&tree).filter(told) else {
             return Vec::new();
@@ -157,7 +181,9 @@ impl Board {
         for sheet in self.sheets.values_mut() {
             let this = sheet.pinned.as_mut().filter(|pinned| pinned.tag == tag);
             if let Some(pinned) = this {
-                pinned.state = State::Shown;
+                if pinned.state != State::Lingering {
+                    pinned.state = State::Shown;
+                }
             } else if sheet.pinned.is_some() || !summed {
                 continue;
             }
@@ -175,25 +201,36 @@ impl Board {
         let pins = self.sheets.values_mut();
         let pins = pins.filter_map(|sheet| sheet.pinned.as_mut());
         for pinned in pins {
-            // After an answer most servers take it away by themselves.
-            if pinned.tag == tag && pinned.state != State::Answered {
+            // After an answer most servers take it away by themselves, and what lingers goes without anybody's doing.
+            let stays = matches!(pinned.state, State::Answered | State::Lingering);
+            if pinned.tag == tag && !stays {
                 pinned.state = State::Dismissed;
             }
         }
     }
 
-    /// A button was pressed: whose incident that answers, if the button was there.
-    pub(super) fn answered(&mut self, tag: u64, reply: Reply) -> Option<IncidentId> {
-        let this = |pinned: Pinned| pinned.tag == tag;
-        let mut sheets = self.sheets.values_mut();
-        let sheet = sheets.find(|sheet| sheet.pinned.is_some_and(this))?;
-        let case = sheet.cases.get(&sheet.head)?;
-        let offered = case.card.buttons.iter().any(|it| it.reply == Some(reply));
-        if !offered {
-            return None;
+    /// A button was pressed: which incidents that answers, if the button was there. More time is for all that was told of, all else
+    /// for what it was about.
+    pub(super) fn answered(&mut self, mark: u64, reply: Reply) -> Vec<IncidentId> {
+        let made = |offer: &&Offer| offer.mark == mark && offer.replies.contains(&reply);
+        for sheet in self.sheets.values_mut() {
+            let Some(offer) = sheet.offers.iter().find(made) else {
+                continue;
+            };
+            let whole = [offer.head];
+            let meant = match reply {
+                Reply::Extend => offer.cases.as_slice(),
+                Reply::Stop | Reply::Allow | Reply::Freeze => &whole,
+            };
+            let open = meant.iter().filter(|id| sheet.cases.contains_key(id));
+            let open: Vec<IncidentId> = open.copied().collect();
+            let newest = sheet.offers.back().is_some_and(|last| last.mark == mark);
+            if let Some(pinned) = sheet.pinned.as_mut().filter(|_| newest) {
+                pinned.state = State::Answered;
+            }
+            return open;
         }
-        sheet.pinned.as_mut()?.state = State::Answered;
-        Some(sheet.head)
+        Vec::new()
     }
 
     /// What was answered cannot be: why, in the place where it was answered.
@@ -204,11 +241,7 @@ impl Board {
         };
         let mut card = sheet.card();
         card.body = format!("{why}\n\n{}", card.body);
-        let Some(pinned) = &mut sheet.pinned else {
-            return Vec::new();
-        };
-        pinned.state = State::Ordered;
-        vec![Order::Show(Show::of(pinned.tag, &card))]
+        sheet.order(&card).into_iter().collect()
     }
 
     /// Nothing is on the screen any more: what is still to be said elsewhere.
@@ -231,13 +264,11 @@ impl Board {
         let Some(sheet) = self.sheets.get_mut(&tree) else {
             return Vec::new();
         };
-        let Some(pinned) = &mut sheet.pinned else {
-            return self.show_sum();
-        };
-        pinned.state = State::Ordered;
-        let tag = pinned.tag;
         let card = sheet.card();
-        vec![Order::Show(Show::of(tag, &card))]
+        match sheet.order(&card) {
+            Some(order) => vec![order],
+            None => self.show_sum(),
+        }
     }
 
     /// The one for all that have none of their own.
@@ -294,6 +325,26 @@ impl Sheet {
         self.cases.insert(bill.incident, case);
     }
 
+    /// Has this shown in the place of its own, where it has one, and notes what is offered.
+    fn order(&mut self, card: &Card) -> Option<Order> {
+        let pinned = self.pinned.as_mut()?;
+        pinned.state = match card.linger {
+            Some(_) => State::Lingering,
+            None => State::Ordered,
+        };
+        let show = Show::of(pinned.tag, card);
+        if self.offers.len() >= OFFERS {
+            self.offers.pop_front();
+        }
+        self.offers.push_back(Offer {
+            mark: show.mark,
+            cases: self.cases.keys().copied().collect(),
+            head: self.head,
+            replies: card.buttons.iter().filter_map(|it| it.reply).collect(),
+        });
+        Some(Order::Show(show))
+    }
+
     fn short(&self) -> Option<&str> {
         self.cases.get(&self.head).map(|case| case.short.as_str())
     }
@@ -324,181 +375,4 @@ fn listed(shorts: &[&str]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::PathBuf;
-    use std::time::Duration;
-
-    use super::*;
-    use crate::engine::process::{Mark, Pid, Uid};
-    use crate::sys::message::Button;
-
-    fn tree(number: u32) -> ProcKey {
-        ProcKey::new(
-            Pid::new(number).unwrap(),
-            Mark::Inode(u64::from(number) * 10),
-        )
-    }
-
-    fn bill(incident: u64, root: u32, text: &str) -> Bill {
-        let button = Button {
-            reply: Some(Reply::Stop),
-            label: "Stop now".to_owned(),
-            command: format!("beadle stop {incident}"),
-        };
-        Bill {
-            incident: IncidentId(incident),
-            tree: tree(root),
-            card: Card {
-                title: format!("tree {root}"),
-                body: text.to_owned(),
-                buttons: vec![button],
-                ..Card::default()
-            },
-            short: format!("short {incident}"),
-        }
-    }
-
-    fn last(incident: u64, root: u32, linger: Option<u64>) -> Bill {
-        let mut bill = bill(incident, root, "over");
-        bill.card.linger = linger.map(Duration::from_secs);
-        bill
-    }
-
-    fn line(text: &str) -> Line {
-        Line {
-            device: PathBuf::from("/dev/pts/0"),
-            audience: Uid(1000),
-            text: text.to_owned(),
-        }
-    }
-
-    /// The one notification that is ordered.
-    fn show(orders: Vec<Order>) -> Show {
-        match <[Order; 1]>::try_from(orders) {
-            Ok([Order::Show(show)]) => show,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn closed(orders: Vec<Order>) -> u64 {
-        match <[Order; 1]>::try_from(orders) {
-            Ok([Order::Close { tag }]) => tag,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn a_tree_keeps_its_place_while_its_incident_moves() {
-        let mut board = Board::default();
-        let first = show(board.nudge(bill(1, 10, "nudged"), None));
-        board.shown(first.tag);
-        let second = show(board.moves(bill(1, 10, "asked")));
-        assert_eq!((first.tag, "asked"), (second.tag, second.body.as_str()));
-        // What we did is said once more; what went by itself is not.
-        let third = show(board.over(&last(1, 10, Some(10))));
-        assert_eq!((third.tag, third.linger), (first.tag, Some(10)));
-        let other = show(board.nudge(bill(2, 11, "nudged"), None));
-        assert_eq!(closed(board.over(&last(2, 11, None))), other.tag);
-        assert_eq!(board.moves(bill(2, 11, "late")), vec![], "it is over");
-    }
-
-    #[test]
-    fn two_rules_on_one_tree_share_a_notification() {
-        let mut board = Board::default();
-        let first = show(board.nudge(bill(1, 10, "one"), None));
-        let second = show(board.nudge(bill(2, 10, "two"), None));
-        assert_eq!(first.tag, second.tag);
-        assert_eq!(second.body, "two\nAlso: short 1");
-        assert_eq!(board.answered(first.tag, Reply::Stop), Some(IncidentId(2)));
-        let left = show(board.over(&last(2, 10, Some(10))));
-        assert_eq!((left.tag, left.body.as_str()), (first.tag, "one"));
-        assert_eq!(closed(board.over(&last(1, 10, None))), first.tag);
-    }
-
-    #[test]
-    fn many_trees_are_summed_up() {
-        let mut board = Board::default();
-        for number in 1..=3 {
-            show(board.nudge(bill(u64::from(number), number, "own"), None));
-        }
-        let sum = show(board.nudge(bill(4, 4, "x"), Some(line("four"))));
-        assert!(sum.title.starts_with("One more"), "{sum:?}");
-        assert!(sum.body.starts_with("short 4\n"), "{sum:?}");
-        assert_eq!(sum.buttons, vec![]);
-        let mut again = show(board.nudge(bill(5, 5, "x"), None));
-        assert_eq!(again.tag, sum.tag);
-        for number in 6..=20 {
-            again = show(board.nudge(bill(u64::from(number), number, "x"), None));
-        }
-        assert!(again.title.starts_with("17 more"), "{again:?}");
-        assert!(again.body.contains("and 11 more"), "{again:?}");
-        board.shown(sum.tag);
-        let mut other = Board::default();
-        for number in 1..=5 {
-            again = show(other.nudge(bill(u64::from(number), number, "x"), None));
-        }
-        other.gone(again.tag);
-        assert_eq!(other.over(&last(5, 5, None)), vec![], "it was dismissed");
-        for number in 4..20 {
-            show(board.over(&last(u64::from(number), number, Some(10))));
-        }
-        assert_eq!(closed(board.over(&last(20, 20, Some(10)))), sum.tag);
-        assert_eq!(board.lost(), vec![], "the sum was shown");
-    }
-
-    #[test]
-    fn what_was_dismissed_comes_back_with_the_next_nudge_only() {
-        let mut board = Board::default();
-        let first = show(board.nudge(bill(1, 10, "nudged"), None));
-        board.shown(first.tag);
-        board.gone(first.tag);
-        assert_eq!(board.moves(bill(1, 10, "asked")), vec![]);
-        let again = show(board.nudge(bill(1, 10, "still"), None));
-        assert_eq!(again.tag, first.tag);
-        board.gone(first.tag);
-        assert_eq!(closed(board.over(&last(1, 10, Some(10)))), first.tag);
-    }
-
-    #[test]
-    fn what_was_answered_shows_what_comes_of_it() {
-        let mut board = Board::default();
-        let first = show(board.nudge(bill(1, 10, "nudged"), None));
-        board.shown(first.tag);
-        assert_eq!(board.answered(first.tag, Reply::Stop), Some(IncidentId(1)));
-        board.gone(first.tag);
-        assert_eq!(show(board.moves(bill(1, 10, "asked"))).tag, first.tag);
-    }
-
-    #[test]
-    fn who_answers_in_vain_hears_why() {
-        let mut board = Board::default();
-        let first = show(board.nudge(bill(1, 10, "nudged"), None));
-        assert_eq!(board.answered(first.tag, Reply::Stop), Some(IncidentId(1)));
-        let again = show(board.declined(IncidentId(1), "no"));
-        assert_eq!(
-            (again.tag, again.body.as_str()),
-            (first.tag, "no\n\nnudged")
-        );
-        assert_eq!(board.declined(IncidentId(2), "no"), vec![]);
-    }
-
-    #[test]
-    fn what_was_not_offered_is_no_answer() {
-        let mut board = Board::default();
-        let first = show(board.nudge(bill(1, 10, "nudged"), None));
-        assert_eq!(board.answered(first.tag, Reply::Extend), None);
-        assert_eq!(board.answered(first.tag + 1, Reply::Stop), None);
-    }
-
-    #[test]
-    fn what_never_was_on_the_screen_is_said_elsewhere() {
-        let mut board = Board::default();
-        let first = show(board.nudge(bill(1, 10, "x"), Some(line("one"))));
-        show(board.nudge(bill(2, 11, "x"), Some(line("two"))));
-        board.shown(first.tag);
-        assert_eq!(board.count(), 1);
-        let lost = board.lost();
-        assert_eq!(lost, vec![line("two")]);
-        assert_eq!((board.count(), board.lost()), (0, vec![]));
-    }
-}
+mod tests;

@@ -59,6 +59,8 @@ pub enum Tiding {
     Answered {
         /// Of which.
         tag: u64,
+        /// The mark of what was on the screen when it was.
+        mark: u64,
         /// What it means; `None` that it was seen, of a trial.
         reply: Option<Reply>,
         /// What the user is called.
@@ -416,10 +418,15 @@ impl Round {
                     tell(Tiding::Gone { tag });
                 }
             }
-            Word::Answered { tag, key } => {
+            Word::Answered { tag, mark, key } => {
                 if self.shown.remove(&tag) {
                     let (reply, name) = (key.reply(), self.name.clone());
-                    tell(Tiding::Answered { tag, reply, name });
+                    tell(Tiding::Answered {
+                        tag,
+                        mark,
+                        reply,
+                        name,
+                    });
                 }
             }
             Word::Failed { text, .. } => return Err(Trouble::Said(cut(&text, 300))),

@@ -60,8 +60,8 @@ pub enum Upshot {
     Answer {
         /// Who.
         by: Uid,
-        /// Of which incident.
-        incident: IncidentId,
+        /// Of which incidents: all that the notification told of, or the one that it was about.
+        incidents: Vec<IncidentId>,
         /// What.
         reply: Reply,
         /// What they are called.
@@ -139,12 +139,17 @@ impl Desktop {
         true
     }
 
-    /// Shows what became of an incident, where it is shown.
-    pub fn moves(&mut self, whose: Uid, bill: Bill) {
-        if let Some(person) = self.people.get_mut(&whose) {
-            let orders = person.board.moves(bill);
-            self.carry(whose, orders);
+    /// Shows what became of an incident: where it is shown, and where something is about to be done that people may keep us from.
+    /// They were told of it before a restart, or under another number.
+    pub fn moves(&mut self, whose: Uid, bill: Bill, now: Mono) {
+        let person = self.people.entry(whose).or_default();
+        let rests = person.trouble.as_ref();
+        let rests = rests.is_some_and(|trouble| now < trouble.until);
+        if rests || !self.own.may_reach(whose) {
+            return;
         }
+        let orders = person.board.moves(bill);
+        self.carry(whose, orders);
     }
 
     /// Takes an incident from the screen.
@@ -234,17 +239,22 @@ impl Desktop {
                 person.board.gone(tag);
                 Upshot::Nothing
             }
-            Tiding::Answered { tag, reply, name } => {
-                let answered = reply.and_then(|reply| {
-                    let incident = person.board.answered(tag, reply)?;
-                    Some((incident, reply))
-                });
-                answered.map_or(Upshot::Nothing, |(incident, reply)| Upshot::Answer {
+            Tiding::Answered {
+                mark, reply, name, ..
+            } => {
+                let Some(reply) = reply else {
+                    return Upshot::Nothing;
+                };
+                let incidents = person.board.answered(mark, reply);
+                if incidents.is_empty() {
+                    return Upshot::Nothing;
+                }
+                Upshot::Answer {
                     by: heard.whose,
-                    incident,
+                    incidents,
                     reply,
                     name,
-                })
+                }
             }
             Tiding::NoSession => {
                 person.messenger = None;

@@ -23,7 +23,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::markup::{self, Reads};
-use super::wire::{Choice, LONGEST, Order, Server, Show, Word, cut};
+use super::wire::{Key, LONGEST, Order, Server, Show, Word, cut};
 
 /// How long a call over the bus may take.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -70,10 +70,10 @@ pub fn run() -> io::Result<()> {
 
 /// What other programs of the same user might do to it is theirs; what they read of it is as little as can be.
 fn keep_to_itself() {
+    // Who is spared when memory runs out is the daemon alone. Before the next call: after it the file is root's.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "0");
     // SAFETY: no pointers.
     unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) };
-    // Who is spared when memory runs out is the daemon alone.
-    let _ = std::fs::write("/proc/self/oom_score_adj", "0");
 }
 
 /// Reads until the end, or until nobody wants more. What is no order ends it: the other end is no daemon of ours.
@@ -101,8 +101,38 @@ struct Heard {
     tag: u64,
     /// Which of those that were shown under the tag.
     turn: u64,
+    /// What could be pressed then.
+    buttons: Buttons,
     /// `None` where the bus has ended.
     response: Option<NotificationResponse>,
+}
+
+/// The buttons of one notification, as its server knows them.
+#[derive(Clone)]
+struct Buttons {
+    mark: u64,
+    keys: Vec<Key>,
+}
+
+impl Buttons {
+    fn of(show: &Show) -> Self {
+        Self {
+            mark: show.mark,
+            keys: show.buttons.iter().map(|choice| choice.key).collect(),
+        }
+    }
+
+    /// What this action means: only one that was made for this very notification.
+    fn pressed(&self, action: &str) -> Option<Key> {
+        let is_it = |key: &&Key| word(**key, self.mark) == action;
+        self.keys.iter().find(is_it).copied()
+    }
+}
+
+/// The action of a button. A server may give the number of a notification to another program's after a restart, and whoever may
+/// write to the bus can say that something was pressed: only a word that nobody can guess is believed.
+fn word(key: Key, mark: u64) -> String {
+    format!("{}-{mark:016x}", key.word())
 }
 
 /// What is on the screen.
@@ -192,7 +222,8 @@ impl Screen {
         let notification = notification(&show, text, more, &server, before);
         let handle = Arc::new(send(notification).await?);
         self.turn += 1;
-        let ear = self.listen(show.tag, Arc::clone(&handle));
+        let which = (show.tag, self.turn);
+        let ear = self.listen(which, Buttons::of(&show), Arc::clone(&handle));
         let id = handle.id();
         let until = show
             .linger
@@ -210,8 +241,13 @@ impl Screen {
     }
 
     /// Listens for what a person does to it.
-    fn listen(&self, tag: u64, handle: Arc<NotificationHandle>) -> AbortHandle {
-        let (ears, turn) = (self.ears.clone(), self.turn);
+    fn listen(
+        &self,
+        (tag, turn): (u64, u64),
+        buttons: Buttons,
+        handle: Arc<NotificationHandle>,
+    ) -> AbortHandle {
+        let ears = self.ears.clone();
         let ear = tokio::spawn(async move {
             let mut response = None;
             let take = |heard: &NotificationResponse| response = Some(heard.clone());
@@ -219,6 +255,7 @@ impl Screen {
             let _ = ears.send(Heard {
                 tag,
                 turn,
+                buttons,
                 response,
             });
         });
@@ -226,25 +263,37 @@ impl Screen {
     }
 
     async fn hear(&mut self, heard: Heard) {
-        let current = |shown: &&Shown| shown.turn == heard.turn;
-        let Some(shown) = self.shown.get(&heard.tag).filter(current) else {
-            return;
-        };
         let tag = heard.tag;
-        let Some(NotificationResponse::Action(word)) = &heard.response else {
-            self.shown.remove(&tag);
-            return say(&Word::Gone { tag });
+        let shown = self.shown.get(&tag);
+        let current = shown.is_some_and(|shown| shown.turn == heard.turn);
+        let mark = heard.buttons.mark;
+        let action = match &heard.response {
+            Some(NotificationResponse::Action(action)) => Some(action.as_str()),
+            Some(_) | None => None,
         };
-        if word == DETAILS {
-            return self.unfold(tag).await;
+        match action.and_then(|action| heard.buttons.pressed(action)) {
+            // Most servers take it away by themselves; whatever comes next replaces it where they do not. It may have been
+            // replaced already: it was pressed all the same.
+            Some(key) => say(&Word::Answered { tag, mark, key }),
+            None if !current => {}
+            None if action == Some(DETAILS) => self.unfold(tag).await,
+            // It was taken away.
+            None if action.is_none() => {
+                self.shown.remove(&tag);
+                say(&Word::Gone { tag });
+            }
+            // No button of ours: nobody has answered anything yet.
+            None => self.listen_again(tag),
         }
-        let pressed = |choice: &&Choice| choice.key.word() == word.as_str();
-        let key = shown.show.buttons.iter().find(pressed).map(|it| it.key);
-        match key {
-            // Most servers take it away by themselves; whatever comes next replaces it where they do not.
-            Some(key) => say(&Word::Answered { tag, key }),
-            // No button of ours.
-            None => say(&Word::Gone { tag }),
+    }
+
+    fn listen_again(&mut self, tag: u64) {
+        if let Some(shown) = self.shown.get(&tag) {
+            let buttons = Buttons::of(&shown.show);
+            let ear = self.listen((tag, shown.turn), buttons, Arc::clone(&shown.handle));
+            if let Some(shown) = self.shown.get_mut(&tag) {
+                shown.ear = ear;
+            }
         }
     }
 
@@ -363,7 +412,7 @@ fn notification(
     }
     if server.buttons {
         for choice in &show.buttons {
-            notification.action(choice.key.word(), &choice.label);
+            notification.action(&word(choice.key, show.mark), &choice.label);
         }
         if more {
             notification.action(DETAILS, "Details");

@@ -5,6 +5,7 @@
 //! what it writes.
 
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +33,8 @@ pub(super) enum Order {
 pub(super) struct Show {
     /// By which it is meant from now on.
     pub(super) tag: u64,
+    /// This very one, among all that are shown under the tag. Nobody can guess it.
+    pub(super) mark: u64,
     /// In a few words.
     pub(super) title: String,
     /// What, why, and what comes next.
@@ -97,6 +100,8 @@ pub(super) enum Word {
     Answered {
         /// Of which.
         tag: u64,
+        /// The mark of what was on the screen then.
+        mark: u64,
         /// Which button.
         key: Key,
     },
@@ -141,6 +146,7 @@ impl Show {
     pub(super) fn of(tag: u64, card: &Card) -> Self {
         Self {
             tag,
+            mark: RandomState::new().hash_one(tag),
             title: cut(&card.title, 120),
             body: cut(&card.body, 1200),
             details: cut(&card.details, 2400),
@@ -205,6 +211,7 @@ mod tests {
     fn a_line_is_one_line_whatever_is_in_it() {
         let order = Order::Show(Show {
             tag: 1,
+            mark: 2,
             title: "a\nb\u{2028}c".to_owned(),
             body: "d\r\ne".to_owned(),
             details: String::new(),

@@ -75,6 +75,7 @@ fn show(tag: u64) -> Show {
         command: String::new(),
     };
     Show {
+        mark: 7,
         tag,
         title: String::new(),
         body: String::new(),
@@ -91,13 +92,14 @@ const SHOWN: &str = "read -r order; echo '{\"said\":\"shown\",\"tag\":1,\"id\":7
 #[test]
 fn what_a_notifier_says_is_told_and_its_end_comes_with_ours() {
     let script = format!(
-        "{SHOWN} echo '{{\"said\":\"answered\",\"tag\":1,\"key\":\"stop\"}}'; read -r more; exit 0"
+        "{SHOWN} echo '{{\"said\":\"answered\",\"tag\":1,\"mark\":7,\"key\":\"stop\"}}'; read -r more; exit 0"
     );
     let strange = Strange::send(&script);
     let Tiding::Shown { tag: 1, id: 7, .. } = strange.tidings.recv().unwrap() else {
         panic!("something else");
     };
     let answered = Tiding::Answered {
+        mark: 7,
         tag: 1,
         reply: Some(Reply::Stop),
         name: Some("ann".to_owned()),
@@ -109,9 +111,9 @@ fn what_a_notifier_says_is_told_and_its_end_comes_with_ours() {
 
 #[test]
 fn only_what_is_shown_can_be_answered() {
-    let script = "echo '{\"said\":\"answered\",\"tag\":1,\"key\":\"stop\"}'
+    let script = "echo '{\"said\":\"answered\",\"tag\":1,\"mark\":7,\"key\":\"stop\"}'
         echo '{\"said\":\"gone\",\"tag\":9}'
-        echo '{\"said\":\"answered\",\"tag\":9,\"key\":\"stop\"}'; exit 3";
+        echo '{\"said\":\"answered\",\"tag\":9,\"mark\":7,\"key\":\"stop\"}'; exit 3";
     let (before, text) = Strange::breaks(script);
     assert_eq!(before, vec![]);
     assert_eq!(text, "the notifier ended: exit status: 3");

@@ -1,0 +1,404 @@
+//! Heartbeats: what programs say of themselves, in the words of `sd_notify`.
+//!
+//! **Invariants.** Whoever has sent no beat is never silent. Time in which a tree cannot work is no silence: its clock stands
+//! then, and nothing is known. Nothing but [`Effect::Progress`] sets the clock back.
+//!
+//! | word | means |
+//! |---|---|
+//! | `X_BEADLE_PROGRESS=567/1000`, or `=567` | a beat with a counter |
+//! | `WATCHDOG=1` | a beat without one |
+//! | `READY=1` | a sign of life; after `STOPPING=1`, that it goes on after all |
+//! | `STATUS=` | what people are shown; where it is nothing but `567/1000`, a beat with a counter |
+//! | `STOPPING=1` | it winds up: its silence grows no more |
+//! | `EXTEND_TIMEOUT_USEC=` | so much time more before silence counts, at most [`LONGEST_EXTENSION`] |
+//! | `WATCHDOG_USEC=` | understood, and of no effect: how long is too long is for the rule to say |
+//! | `BARRIER=1` | close the descriptor that comes along once everything before it has been taken in |
+//!
+//! # Why time that is asked for does not add up
+//! There are programs that ask for ten seconds with every beat, also while they are stuck. From one progress to the next, who
+//! asks is given the most that was asked for at once, and not its sum.
+//!
+//! # What is progress
+//! Of a sender that gives a counter, another figure than before: more of it, or less, which begins a new run. Of one that never
+//! gave any, each beat, for it is all there is. A sender that is met for the first time goes on where the last one of its tree
+//! was: a script beats by programs that live for a moment, and a counter that stands still must not look new each time.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use super::process::{ProcKey, Text, Uid};
+use super::redact;
+use super::units::Mono;
+
+/// A datagram of more bytes is not read.
+pub const LONGEST: usize = 4096;
+/// So much of a status is kept.
+const STATUS: usize = 160;
+/// So much time can be asked for at once.
+pub const LONGEST_EXTENSION: Duration = Duration::from_secs(3600);
+/// Who stood still for so long is given as long to show progress once it goes on.
+const WAKING: Duration = Duration::from_secs(60);
+/// Of so many senders of one unit counters are kept apart.
+const SENDERS: usize = 1024;
+
+/// How far something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count {
+    /// So much is done.
+    pub done: u64,
+    /// Of so much, where that is known; never zero.
+    pub total: Option<u64>,
+}
+
+impl Count {
+    /// `567/1000` or `567`: decimal digits and nothing else.
+    pub fn read(text: &str) -> Option<Self> {
+        let (done, total) = match text.split_once('/') {
+            Some((done, total)) => (number(done)?, Some(number(total)?)),
+            None => (number(text)?, None),
+        };
+        (total != Some(0)).then_some(Self { done, total })
+    }
+
+    /// In percent of the whole, rounded down; `None` where that is not known, or more than all is done.
+    pub fn percent(self) -> Option<u64> {
+        let total = self.total.filter(|total| self.done <= *total)?;
+        let hundredfold = u128::from(self.done).saturating_mul(100);
+        u64::try_from(hundredfold.checked_div(u128::from(total))?).ok()
+    }
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.total {
+            Some(total) => write!(f, "{}/{total}", self.done),
+            None => self.done.fmt(f),
+        }
+    }
+}
+
+/// Digits alone: no sign, no space.
+fn number(text: &str) -> Option<u64> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| digits)
+}
+
+/// What one datagram says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each word can be there or not, whatever the others are"
+)]
+pub struct Words {
+    /// `READY=1`
+    pub ready: bool,
+    /// `WATCHDOG=1`
+    pub watchdog: bool,
+    /// `STOPPING=1`
+    pub stopping: bool,
+    /// `BARRIER=1`, and then nothing else.
+    pub barrier: bool,
+    /// `X_BEADLE_PROGRESS=`
+    pub progress: Option<Count>,
+    /// `STATUS=`, cut short, secrets removed.
+    pub status: Option<Text>,
+    /// `EXTEND_TIMEOUT_USEC=`
+    pub extend: Option<Duration>,
+}
+
+/// Why a datagram is not taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unreadable {
+    /// Nothing, or more than [`LONGEST`] bytes.
+    Size,
+    /// A word that we know with a value that it cannot have.
+    Value,
+    /// `BARRIER=1` stands alone.
+    Barrier,
+}
+
+impl Words {
+    /// Reads a datagram: lines of `NAME=value`. Names that we do not know are passed over, whatever their bytes.
+    pub fn read(datagram: &[u8]) -> Result<Self, Unreadable> {
+        if datagram.is_empty() || datagram.len() > LONGEST {
+            return Err(Unreadable::Size);
+        }
+        let mut words = Self::default();
+        for line in datagram.split(|byte| *byte == b'\n') {
+            let mut parts = line.splitn(2, |byte| *byte == b'=');
+            if let (Some(name), Some(value)) = (parts.next(), parts.next()) {
+                words.take(name, value)?;
+            }
+        }
+        let alone = Self {
+            barrier: true,
+            ..Self::default()
+        };
+        if words.barrier && words != alone {
+            return Err(Unreadable::Barrier);
+        }
+        words.find_counter();
+        Ok(words)
+    }
+
+    fn take(&mut self, name: &[u8], value: &[u8]) -> Result<(), Unreadable> {
+        let text = || std::str::from_utf8(value).map_err(|_| Unreadable::Value);
+        let micros = || number(text()?).ok_or(Unreadable::Value);
+        match name {
+            b"READY" => self.ready |= value == b"1",
+            // `trigger` is for whoever would act on it.
+            b"WATCHDOG" => self.watchdog |= value == b"1",
+            b"STOPPING" => self.stopping |= value == b"1",
+            b"BARRIER" => self.barrier |= value == b"1",
+            b"X_BEADLE_PROGRESS" => {
+                self.progress = Some(Count::read(text()?).ok_or(Unreadable::Value)?);
+            }
+            b"STATUS" => {
+                self.status = Some(redact::command_line(&[Text::new(value)], STATUS));
+            }
+            b"EXTEND_TIMEOUT_USEC" => self.extend = Some(Duration::from_micros(micros()?)),
+            b"WATCHDOG_USEC" => drop(micros()?),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Programs that know nothing of us give their counter as their status.
+    fn find_counter(&mut self) {
+        let status = self.status.as_ref().map(Text::bytes);
+        let count = status.and_then(|status| Count::read(std::str::from_utf8(status).ok()?));
+        if let Some(count) = count.filter(|count| count.total.is_some()) {
+            self.progress.get_or_insert(count);
+            self.status = None;
+        }
+    }
+
+    /// Whether it is a beat: what says no more than how it stands is a sign of life, and binds to nothing.
+    const fn beats(&self) -> bool {
+        self.watchdog || self.progress.is_some()
+    }
+}
+
+/// The number of a descriptor that is to be closed once everything before it is taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Receipt(pub u64);
+
+/// What one process said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Beat {
+    /// Who, as the kernel vouches for it.
+    pub sender: ProcKey,
+    /// As which user.
+    pub user: Uid,
+    /// What.
+    pub words: Words,
+    /// What is closed once it is taken in; with `BARRIER=1`.
+    pub receipt: Option<Receipt>,
+}
+
+/// What became of those that were read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// Taken in by the unit of their sender.
+    pub taken: u64,
+    /// Sent by nobody who is judged.
+    pub strangers: u64,
+    /// Sent as a user who is neither the unit's owner nor root: refused.
+    pub others: u64,
+}
+
+/// What a beat comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Something advanced: silence begins anew.
+    Progress,
+    /// Somebody lives.
+    Life,
+}
+
+/// Whether what is shown now may count as progress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It may.
+    Free,
+    /// We have signalled: what comes now comes of that.
+    Signalled,
+}
+
+/// For how long nothing has advanced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Silence {
+    /// Nobody has ever sent a beat.
+    #[default]
+    Unheard,
+    /// It may not work.
+    Unknown,
+    /// For so long at most: it was given time, or winds up.
+    AtMost(Duration),
+    /// For so long, counting only time in which it could have.
+    For(Duration),
+}
+
+/// What is known of a unit by its heartbeats.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pulse {
+    /// From when silence counts: the last progress, and later by all time that does not count. `None` before the first beat.
+    pub since: Option<Mono>,
+    /// When something advanced last.
+    pub moved: Option<Mono>,
+    /// The newest counter of anybody.
+    pub count: Option<Count>,
+    /// What was said last of how it stands.
+    pub status: Option<Text>,
+    /// It winds up.
+    pub stopping: bool,
+    /// It was given time until then.
+    pub extended: Mono,
+    /// So much of it in all since something advanced last.
+    pub granted: Duration,
+    /// The last counter of each; of some none was ever given.
+    pub senders: BTreeMap<ProcKey, Option<Count>>,
+    /// Up to when time has been reckoned.
+    pub seen: Mono,
+    /// Since when it stands still.
+    pub still: Option<Mono>,
+}
+
+impl Pulse {
+    /// Takes in what somebody said.
+    pub fn take(&mut self, now: Mono, from: ProcKey, words: &Words, standing: Standing) -> Effect {
+        // Who speaks does not stand still.
+        self.pass(now, false);
+        if let Some(status) = &words.status {
+            self.status = Some(status.clone()).filter(|status| !status.bytes().is_empty());
+        }
+        let moves = words.beats() && self.moves(from, words.progress);
+        if words.beats() {
+            self.note(from, words.progress);
+        }
+        match standing {
+            // A request to stop is answered with `STOPPING=1` by those who hang on it, too.
+            Standing::Signalled => return Effect::Life,
+            Standing::Free => {}
+        }
+        self.stopping = words.stopping || (self.stopping && !words.ready && !words.beats());
+        if moves {
+            self.since = Some(now);
+            self.moved = Some(now);
+            self.granted = Duration::ZERO;
+            self.extended = now;
+        }
+        if let Some(asked) = words.extend {
+            let asked = asked.min(LONGEST_EXTENSION);
+            let more = asked.saturating_sub(self.granted);
+            self.extended = self.extended.max(now).after(more);
+            self.granted = self.granted.max(asked);
+        }
+        if moves {
+            Effect::Progress
+        } else {
+            Effect::Life
+        }
+    }
+
+    /// Whether a beat shows progress.
+    fn moves(&self, from: ProcKey, told: Option<Count>) -> bool {
+        let before = self.senders.get(&from).copied().unwrap_or(self.count);
+        match (before, told) {
+            (Some(before), Some(told)) => before.done != told.done,
+            (Some(_), None) => false,
+            (None, Some(_) | None) => true,
+        }
+    }
+
+    fn note(&mut self, from: ProcKey, told: Option<Count>) {
+        let room = self.senders.len() < SENDERS;
+        let before = self.senders.get(&from).copied();
+        if room || before.is_some() {
+            let last = told.or_else(|| before.unwrap_or(self.count));
+            self.senders.insert(from, last);
+        }
+        self.count = told.or(self.count);
+    }
+
+    /// Time goes by; `still` where it may not work now.
+    pub fn pass(&mut self, now: Mono, still: bool) {
+        let from = self.seen.max(self.since.unwrap_or_default());
+        self.seen = self.seen.max(now);
+        let excused = if still || self.still.is_some() || self.stopping {
+            now.since(from)
+        } else {
+            self.extended.min(now).since(from)
+        };
+        self.since = self.since.map(|since| since.after(excused));
+        match (self.still, still) {
+            (None, true) => self.still = Some(now),
+            (Some(since), false) => {
+                self.still = None;
+                if now.since(since) >= WAKING {
+                    self.extended = self.extended.max(now.after(WAKING));
+                }
+            }
+            (None, false) | (Some(_), true) => {}
+        }
+    }
+
+    /// So much time went by in which nothing could run.
+    pub fn skip(&mut self, span: Duration) {
+        self.since = self.since.map(|since| since.after(span));
+        self.seen = self.seen.after(span);
+    }
+
+    /// Taken up by another beadle, by the word of that moment: what went on meanwhile nobody heard.
+    pub fn take_up(&mut self, left: Mono, now: Mono) {
+        self.skip(now.since(left));
+        self.seen = now;
+        self.still = None;
+    }
+
+    /// Only those are remembered who are there still.
+    pub fn keep(&mut self, lives: impl Fn(ProcKey) -> bool) {
+        self.senders.retain(|key, _| lives(*key));
+    }
+
+    /// For how long nothing has advanced.
+    pub fn silence(&self, now: Mono) -> Silence {
+        match self.since {
+            None => Silence::Unheard,
+            Some(_) if self.still.is_some() => Silence::Unknown,
+            // Its clock stands there.
+            Some(since) if self.stopping => Silence::AtMost(self.seen.since(since)),
+            Some(since) if now < self.extended => Silence::AtMost(self.seen.since(since)),
+            Some(since) => Silence::For(now.since(since)),
+        }
+    }
+
+    /// Whether nothing was ever said.
+    pub const fn is_unheard(&self) -> bool {
+        self.since.is_none() && self.status.is_none()
+    }
+
+    /// What people are shown; `None` where nothing was ever said.
+    pub fn progress(&self, now: Mono) -> Option<Progress> {
+        (!self.is_unheard()).then(|| Progress {
+            count: self.count,
+            status: self.status.clone(),
+            moved: self.moved.map(|moved| now.since(moved)),
+        })
+    }
+}
+
+/// How far a unit is, by its own word.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Its counter.
+    pub count: Option<Count>,
+    /// How it says it stands.
+    pub status: Option<Text>,
+    /// How long ago something advanced.
+    pub moved: Option<Duration>,
+}
+
+#[cfg(test)]
+mod tests;
