@@ -12,7 +12,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::wire::{Exception, History, Judged, Pause, Ps, Replied, Safe, Status, Story, Why};
+use super::wire::{
+    Exception, History, Judged, Minded, Pause, Ps, Replied, Safe, Status, Story, Why,
+};
 use crate::engine::answer::{Declined, Reply};
 use crate::engine::process::Uid;
 
@@ -74,6 +76,8 @@ pub enum Question {
     },
     /// What do rules never mind, because a person said so?
     Exceptions,
+    /// Which incidents are open, and about whom? A user's beadle asks the machine's.
+    Minds,
     /// What became of incidents?
     History(Search),
     /// What is the whole story of one?
@@ -166,6 +170,11 @@ pub enum Answer {
     Exceptions {
         /// All there are.
         exceptions: Vec<Exception>,
+    },
+    /// To `minds`.
+    Minds {
+        /// What is minded.
+        minds: Vec<Minded>,
     },
     /// To `history`.
     History(History),
@@ -337,6 +346,10 @@ impl Answer {
             Self::Exceptions { mut exceptions } => {
                 exceptions.retain(|it| yours(Some(it.owner)) || yours(Some(it.by)));
                 Self::Exceptions { exceptions }
+            }
+            Self::Minds { mut minds } => {
+                minds.retain(|minded| yours(minded.owner));
+                Self::Minds { minds }
             }
             Self::History(mut history) => {
                 history.incidents.retain(|kept| yours(kept.owner));

@@ -36,6 +36,7 @@ pub(crate) fn glance(rules: Arc<RuleSet>, span: Duration) -> Result<View, StartE
     let procfs = Procfs::open(root).map_err(unreadable)?;
     let settings = Settings {
         only_user: (user != Uid::ROOT).then_some(user),
+        rank: crate::engine::elder::Rank::First,
         spare: Arc::new(Spare {
             keys: ourselves::lineage(&procfs),
             bystanders: Vec::new(),
@@ -90,6 +91,7 @@ pub(crate) fn glance(rules: Arc<RuleSet>, span: Duration) -> Result<View, StartE
                 | Decision::Carry(_)
                 | Decision::Run(_)
                 | Decision::Recall(_)
+                | Decision::Consult
                 | Decision::Reply(_)
                 | Decision::Keep(_)
                 | Decision::Tell(_) => {}

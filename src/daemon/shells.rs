@@ -14,6 +14,7 @@ use crate::sys::learner::Learner;
 use crate::sys::measurer::Measurer;
 use crate::sys::sampler::Sampler;
 
+use super::consult::Elder;
 use super::errands::Errands;
 use super::faults::Part;
 use super::inbox::{Inbox, Mail, Post};
@@ -30,6 +31,9 @@ pub(super) struct Shells {
     learner: Learner,
     measurer: Measurer,
     errands: Errands,
+    /// The machine's beadle, for a user's.
+    elder: Option<Elder>,
+    post: Post,
     pub(super) pursuer: Pursuer,
     /// After the pursuer, so that what it lets go of at the end is closed.
     pub(super) keeper: Keeper,
@@ -88,10 +92,17 @@ impl Shells {
                 source,
             })?,
             errands,
+            elder: None,
+            post: post.clone(),
             pursuer,
             keeper,
             warrants: Vec::new(),
         })
+    }
+
+    /// The same, where another beadle goes first.
+    pub(super) fn after(self, elder: Option<Elder>) -> Self {
+        Self { elder, ..self }
     }
 
     /// Carries out one decision.
@@ -136,6 +147,11 @@ impl Shells {
             }
             Decision::Run(errand) => self.errands.run(&errand, self.clock.now()),
             Decision::Recall(id) => self.pursuer.recall(id),
+            Decision::Consult => {
+                if let Some(elder) = &self.elder {
+                    elder.ask(&self.post);
+                }
+            }
             Decision::Tell(notice) => return Aftermath::Tell(notice),
             Decision::Reply(came) => return Aftermath::Reply(came),
             Decision::Keep(exceptions) => return Aftermath::Keep(exceptions),

@@ -12,6 +12,7 @@ use crate::control::server::{self, Ask};
 use crate::control::socket::{self, Access, Claim};
 use crate::engine::account::Accounting;
 use crate::engine::decision::{Hearing, Input};
+use crate::engine::elder::Rank;
 use crate::engine::judge::{Judge, Settings};
 use crate::engine::process::{Pid, ProcKey, StartTicks, Uid};
 use crate::engine::warrant::Spare;
@@ -27,6 +28,7 @@ use crate::sys::procfs::Procfs;
 use crate::sys::signaller::Signaller;
 use crate::sys::users::Users;
 
+use super::consult::Elder;
 use super::errands::Errands;
 use super::historian::Historian;
 use super::inbox::{Inbox, Mail, Post};
@@ -90,6 +92,8 @@ fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
     let managers = clients.managers();
     let errands = Errands::new(clients, user, &post);
     let shells = Shells::start(Path::new("/proc"), groups, errands, pursuer, keeper, &post)?;
+    let elder = elder(options, user);
+    let shells = shells.after(elder.clone());
     let frozen = legacy
         .as_ref()
         .map_or(Vec::new(), |legacy| legacy.frozen.clone());
@@ -100,6 +104,11 @@ fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
     inbox.defer(Input::Hearing(Hearing::Nothing));
     let settings = Settings {
         only_user: (user != Uid::ROOT).then_some(user),
+        rank: if elder.is_some() {
+            Rank::Second
+        } else {
+            Rank::First
+        },
         itself: spare.keys.first().copied(),
         spare,
         leash,
@@ -136,6 +145,13 @@ fn ourselves_spared() -> Result<Arc<Spare>, StartError> {
         keys: ourselves::lineage(&procfs),
         bystanders: Vec::new(),
     }))
+}
+
+/// The machine's beadle, for whoever goes after it.
+fn elder(options: &Options, user: Uid) -> Option<Elder> {
+    let usual = || socket::path(Uid::ROOT, None);
+    let place = options.elder.clone().unwrap_or_else(usual);
+    (user != Uid::ROOT).then_some(Elder { user, place })
 }
 
 /// What we know of our own session.

@@ -191,6 +191,8 @@ impl Watch {
                 Ok(()) => self.works(Part::Exceptions),
                 Err(text) => self.fault(Part::Exceptions, &text),
             },
+            Mail::Elder(Ok(())) => self.works(Part::Elder),
+            Mail::Elder(Err(text)) => self.fault(Part::Elder, &text),
             Mail::History(Ok(())) => self.works(Part::History),
             Mail::History(Err(text)) => self.fault(Part::History, &text),
             Mail::Reload => self.reload(inbox),
@@ -244,6 +246,7 @@ impl Watch {
                 | Decision::Prepare(_)
                 | Decision::Run(_)
                 | Decision::Recall(_)
+                | Decision::Consult
                 | Decision::Reply(_)
                 | Decision::Keep(_)
                 | Decision::Tell(_) => None,

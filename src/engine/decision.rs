@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::account::{Accounting, Accounts};
 use super::answer::{Answer, Bidding, Declined, Effect, Exception, Granted, Snooze};
+use super::elder::Word;
 use super::errand::{Came, Errand, ErrandId, Occasion, Ran, Task};
 use super::event::Event;
 use super::evidence::{Evidence, IncidentId, Peers, Reading, UnitKey, Verdict};
@@ -62,6 +63,8 @@ pub enum Input {
     Inherit(Box<Legacy>),
     /// Incidents are numbered from here from now on, unless they are further already.
     Numbering(IncidentId),
+    /// What the machine's beadle minds.
+    Elder(Word),
     /// Nothing came until the deadline.
     Deadline,
 }
@@ -105,6 +108,8 @@ pub enum Decision {
     Carry(Arc<Warrant>),
     /// Have an errand done, apart from everything else.
     Run(Arc<Errand>),
+    /// Ask the machine's beadle what it minds; [`Input::Elder`] follows, whatever comes of it.
+    Consult,
     /// Withdraw a warrant: nothing more may be sent for it.
     Recall(WarrantId),
     /// Tell people, and the log.
@@ -225,6 +230,13 @@ pub enum Rest {
     Unstoppable(Unstoppable),
     /// Nothing is over but the number of instances, of which people are only told.
     Instances,
+    /// The machine's beadle minds it: this incident there, under this rule.
+    Minded {
+        /// Its number there.
+        incident: IncidentId,
+        /// Its rule there.
+        rule: RuleName,
+    },
 }
 
 /// How an incident ended.

@@ -324,6 +324,7 @@ impl Watchman {
                 | Decision::Learn(_)
                 | Decision::Measure(_)
                 | Decision::Prepare(_)
+                | Decision::Consult
                 | Decision::Reply(_)
                 | Decision::Keep(_) => {}
             }

@@ -201,6 +201,7 @@ impl Shells {
                 // Nobody measures here: what lies between the bounds stays unknown.
                 Decision::Measure(_)
                 | Decision::Tell(_)
+                | Decision::Consult
                 | Decision::Reply(_)
                 | Decision::Keep(_) => {}
             }

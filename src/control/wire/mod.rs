@@ -11,11 +11,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+mod elder;
 mod entry;
 mod history;
 mod safe;
 mod seen;
 
+pub use elder::{Elder, Elsewhere, Minded};
 pub use entry::{Case, Edge, Entry, Event, Fate, Left, Reloaded, Start, StartRule};
 pub use history::{Certificate, Doomed, History, Kept, Lost, Part, Reach, Spared, State, Story};
 pub use safe::Safe;
@@ -207,6 +209,8 @@ pub enum Rest {
     },
     /// Nothing is over but the number of instances.
     Instances,
+    /// The machine's beadle minds it.
+    Minded(Elsewhere),
 }
 
 /// An open incident.
@@ -333,6 +337,9 @@ pub struct Finding {
     /// The number of the exception that does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exception: Option<u64>,
+    /// The incident of the machine's beadle that it is left to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub minded: Option<Elsewhere>,
     /// The rule's gates, as they stood then.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub when: Vec<Gate>,
@@ -430,6 +437,9 @@ pub struct Daemon {
     /// The desktops that something was shown on.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub desktops: Vec<Desktop>,
+    /// The machine's beadle, where this is a user's and that one watches too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elder: Option<Elder>,
     /// What does not work.
     pub faults: Vec<Fault>,
 }

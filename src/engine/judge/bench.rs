@@ -271,12 +271,17 @@ impl Judge {
         unit.verdict = verdict;
         unit.gates = gates;
         if let Some(exemption) = exemption {
+            let first = unit.exempt.is_none();
             unit.exempt.get_or_insert(now);
+            let minded = matches!(exemption, Exemption::Minded { .. });
             let allowed = matches!(exemption, Exemption::Allowed { .. });
             unit.verdict = Verdict::Exempt(exemption);
             self.thaw(id, out);
             if allowed {
                 self.close_answered(id, out);
+            }
+            if minded {
+                self.give_way(id, first, out);
             }
         } else if let Some((since, incident)) = unit.exempt.take().zip(unit.incident.as_mut()) {
             incident.stand(since, now);
@@ -343,7 +348,8 @@ impl Judge {
         let bidden = unit.incident.as_ref().and_then(Incident::bidding);
         let closed =
             || (bidden.is_none() && self.is_closed(&unit.rule)).then_some(Exemption::Closed);
-        self.let_be(unit).or_else(closed)
+        let minded = || self.minded(unit).filter(|_| bidden.is_none());
+        self.let_be(unit).or_else(closed).or_else(minded)
     }
 
     /// Whether a gate of a rule is closed, or nobody knows whether it is open.
