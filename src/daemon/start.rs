@@ -15,6 +15,7 @@ use crate::engine::decision::{Hearing, Input};
 use crate::engine::elder::Rank;
 use crate::engine::judge::{Judge, Settings};
 use crate::engine::process::{Pid, ProcKey, StartTicks, Uid};
+use crate::engine::steward::Managers;
 use crate::engine::warrant::Spare;
 use crate::sys::accounting::cgroup::Groups;
 use crate::sys::boot;
@@ -92,8 +93,7 @@ fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
     let managers = clients.managers();
     let errands = Errands::new(clients, user, &post);
     let shells = Shells::start(Path::new("/proc"), groups, errands, pursuer, keeper, &post)?;
-    let elder = elder(options, user);
-    let shells = shells.after(elder.clone());
+    let shells = shells.after(elder(options, user));
     let frozen = legacy
         .as_ref()
         .map_or(Vec::new(), |legacy| legacy.frozen.clone());
@@ -102,19 +102,7 @@ fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
     }
     // Until the ear says otherwise nothing is heard; it says so at once or within a moment.
     inbox.defer(Input::Hearing(Hearing::Nothing));
-    let settings = Settings {
-        only_user: (user != Uid::ROOT).then_some(user),
-        rank: if elder.is_some() {
-            Rank::Second
-        } else {
-            Rank::First
-        },
-        itself: spare.keys.first().copied(),
-        spare,
-        leash,
-        managers,
-        first_incident: first,
-    };
+    let settings = settings(user, spare, leash, managers, first);
     let judge = Judge::new(settings, loaded.rules.clone());
     serve(listener, user, &post)?;
     hear_signals(&post)?;
@@ -145,6 +133,28 @@ fn ourselves_spared() -> Result<Arc<Spare>, StartError> {
         keys: ourselves::lineage(&procfs),
         bystanders: Vec::new(),
     }))
+}
+
+/// What the judge is told once.
+fn settings(
+    user: Uid,
+    spare: Arc<Spare>,
+    leash: Option<ProcKey>,
+    managers: Managers,
+    first_incident: u64,
+) -> Settings {
+    Settings {
+        only_user: (user != Uid::ROOT).then_some(user),
+        rank: match user {
+            Uid::ROOT => Rank::First,
+            Uid(_) => Rank::Second,
+        },
+        itself: spare.keys.first().copied(),
+        spare,
+        leash,
+        managers,
+        first_incident,
+    }
 }
 
 /// The machine's beadle, for whoever goes after it.

@@ -235,22 +235,7 @@ impl Watch {
             self.leave_word();
         }
         for decision in decisions {
-            let carried = match &decision {
-                Decision::Carry(warrant) => Some(Arc::clone(warrant)),
-                Decision::List
-                | Decision::Flush
-                | Decision::Account(_)
-                | Decision::Sample { .. }
-                | Decision::Learn(_)
-                | Decision::Measure(_)
-                | Decision::Prepare(_)
-                | Decision::Run(_)
-                | Decision::Recall(_)
-                | Decision::Consult
-                | Decision::Reply(_)
-                | Decision::Keep(_)
-                | Decision::Tell(_) => None,
-            };
+            let carried = carried(&decision);
             match self.shells.carry_out(decision, inbox) {
                 Aftermath::Done => {}
                 Aftermath::Tell(notice) => self.tell(&notice),
@@ -471,5 +456,25 @@ impl Watch {
             self.service.changed();
             self.voice.fault(part, edge, text);
         }
+    }
+}
+
+/// The warrant that is carried out now, if one is.
+fn carried(decision: &Decision) -> Option<Arc<Warrant>> {
+    match decision {
+        Decision::Carry(warrant) => Some(Arc::clone(warrant)),
+        Decision::List
+        | Decision::Flush
+        | Decision::Account(_)
+        | Decision::Sample { .. }
+        | Decision::Learn(_)
+        | Decision::Measure(_)
+        | Decision::Prepare(_)
+        | Decision::Run(_)
+        | Decision::Recall(_)
+        | Decision::Consult
+        | Decision::Reply(_)
+        | Decision::Keep(_)
+        | Decision::Tell(_) => None,
     }
 }

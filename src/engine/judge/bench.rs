@@ -271,18 +271,7 @@ impl Judge {
         unit.verdict = verdict;
         unit.gates = gates;
         if let Some(exemption) = exemption {
-            let first = unit.exempt.is_none();
-            unit.exempt.get_or_insert(now);
-            let minded = matches!(exemption, Exemption::Minded { .. });
-            let allowed = matches!(exemption, Exemption::Allowed { .. });
-            unit.verdict = Verdict::Exempt(exemption);
-            self.thaw(id, out);
-            if allowed {
-                self.close_answered(id, out);
-            }
-            if minded {
-                self.give_way(id, first, out);
-            }
+            self.let_alone(id, exemption, out);
         } else if let Some((since, incident)) = unit.exempt.take().zip(unit.incident.as_mut()) {
             incident.stand(since, now);
         }
@@ -291,6 +280,26 @@ impl Judge {
         self.survey(id, out);
         self.escalate(id, out);
         self.plan(id);
+    }
+
+    /// Leaves a unit alone, whatever its limits say.
+    fn let_alone(&mut self, id: UnitId, exemption: Exemption, out: &mut Vec<Decision>) {
+        let now = self.now;
+        let Some(unit) = self.units.get_mut(&id) else {
+            return;
+        };
+        let first = unit.exempt.is_none();
+        unit.exempt.get_or_insert(now);
+        let allowed = matches!(exemption, Exemption::Allowed { .. });
+        let minded = matches!(exemption, Exemption::Minded { .. });
+        unit.verdict = Verdict::Exempt(exemption);
+        self.thaw(id, out);
+        if allowed {
+            self.close_answered(id, out);
+        }
+        if minded {
+            self.give_way(id, first, out);
+        }
     }
 
     /// What a unit measures now: no less than those use who are members for sure, no more than all who may be.

@@ -93,10 +93,11 @@ fn confined(uid: u32, porter: Option<&Porter>) -> Vec<String> {
         "mount -t tmpfs -o mode=755 none /run && mkdir -p /run/systemd/users /run/beadle && touch /run/systemd/users/{uid}"
     );
     if let Some(porter) = porter {
-        script += &format!(
+        let bind = format!(
             " && touch /run/beadle/notify.socket && mount --bind '{}' /run/beadle/notify.socket",
             porter.place.display()
         );
+        script.push_str(&bind);
     }
     let script = format!("{script} && exec \"$@\"");
     let before = ["unshare", "--mount", "sh", "-c", &script, "sh"];
