@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::forest::Serial;
 use super::process::{CgroupId, ExecGen, Gid, Pid, ProcKey, StartTicks, Text, Uid};
 use super::units::Mono;
 
@@ -33,6 +34,8 @@ impl<T> Read<T> {
 /// A request for facts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Question {
+    /// Whom it is about: the number may be another's before it is answered. Echoed.
+    pub about: Serial,
     /// The number.
     pub pid: Pid,
     /// Its identity, when known; else the answer brings it.
@@ -48,6 +51,8 @@ pub struct Question {
 /// The answer to a [`Question`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
+    /// Whom they are about, as asked.
+    pub about: Serial,
     /// The number that was asked about.
     pub pid: Pid,
     /// Its identity; `None` when the process was gone or another process answered.

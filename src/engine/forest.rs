@@ -39,6 +39,11 @@ use super::warrant::HardTie;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Serial(NonZeroU64);
 
+impl Serial {
+    /// That of nobody, ever: for questions that no judge asks.
+    pub const NOBODY: Self = Self(NonZeroU64::MIN);
+}
+
 /// All processes that are known.
 #[derive(Debug, Default)]
 pub struct Forest {

@@ -71,6 +71,8 @@ pub struct Kin {
     pub session: bool,
     /// Who started it, once that one is gone.
     pub starter: Option<Starter>,
+    /// CPU time it had used at most when it was left: it may be gone before anybody reads it again.
+    pub used: Duration,
 }
 
 /// What is left of one unit.
@@ -96,7 +98,7 @@ pub struct Bequest {
     pub spawned: (u64, u64),
     /// When the root went away.
     pub root_gone: Option<Mono>,
-    /// Its members, where the root is gone.
+    /// Its members, where the root is gone, or not all of them need descend from it.
     pub members: Vec<ProcKey>,
     /// The label that tells who belongs to it.
     pub label: Option<Label>,

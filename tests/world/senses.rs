@@ -280,6 +280,7 @@ pub fn facts(machine: &Machine, question: &Question) -> Facts {
 /// The answer about somebody who is not there.
 fn nobody(at: Mono, question: &Question) -> Facts {
     Facts {
+        about: question.about,
         pid: question.pid,
         key: None,
         start: question.start.unwrap_or(StartTicks(0)),

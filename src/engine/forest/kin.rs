@@ -3,6 +3,8 @@
 //! A process whose parents are dead hangs from init, or from whoever adopts orphans there; its session may be its own. What
 //! was known of it by its fork is known to nobody else.
 
+use std::time::Duration;
+
 use super::{Change, Forest, Life, Lineage, Serial, Starter};
 use crate::engine::legacy::Kin;
 use crate::engine::process::{Pid, ProcKey};
@@ -56,7 +58,13 @@ impl Forest {
             tie: node.tie,
             session: node.session,
             starter: node.starter.as_deref().copied(),
+            used: Duration::ZERO,
         })
+    }
+
+    /// CPU time at most, as it was left, of someone who was not found yet.
+    pub fn left_used(&self, key: ProcKey) -> Option<Duration> {
+        self.left.get(&key).map(|kin| kin.used)
     }
 
     /// A serial for somebody who was gone before we came.

@@ -51,16 +51,18 @@ impl Judge {
     }
 
     fn learn_one(&mut self, facts: Facts, out: &mut Vec<Decision>) {
-        let Some(serial) = self.forest.holder(facts.pid) else {
+        let serial = facts.about;
+        if self.forest.holder(facts.pid) != Some(serial) {
+            // It was asked about another, who held the number before.
             return;
-        };
+        }
         let current = self
             .forest
             .node(serial)
             .is_some_and(|node| node.exec == facts.exec);
         let dead = |node: &Node| matches!(node.life, Life::Dead(_));
-        if self.forest.predates(serial, facts.at) || self.forest.node(serial).is_some_and(dead) {
-            // It was asked about another, who held the number before, or it is dead and only counted as a zombie.
+        if self.forest.node(serial).is_some_and(dead) {
+            // It is only counted as a zombie.
             return;
         }
         if !current {
@@ -582,3 +584,6 @@ enum Placed {
     /// Something above it is not known yet.
     Unsure,
 }
+
+#[cfg(test)]
+mod tests;

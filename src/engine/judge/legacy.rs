@@ -19,7 +19,7 @@ use crate::engine::evidence::{Evidence, UnitKey};
 use crate::engine::forest::{FirstSign, Serial};
 use crate::engine::incident::{Incident, Past};
 use crate::engine::label::Label;
-use crate::engine::legacy::{Bequest, Ending, Legacy, Remainder};
+use crate::engine::legacy::{Bequest, Ending, Kin, Legacy, Remainder};
 use crate::engine::process::{Pid, ProcKey};
 use crate::engine::rule::{Rule, RuleName, Scope};
 use crate::engine::units::Mono;
@@ -89,7 +89,7 @@ impl Judge {
         for unit in self.units.values() {
             let room = KIN.saturating_sub(kin.len());
             let members = unit.members.iter().take(room);
-            kin.extend(members.filter_map(|member| self.forest.kin(*member)));
+            kin.extend(members.filter_map(|member| self.kin(*member)));
         }
         // Whom nobody has found yet, the next one may.
         kin.extend(self.forest.left().cloned());
@@ -111,6 +111,31 @@ impl Judge {
             pauses: self.pauses.clone(),
             frozen: self.frozen(),
         }
+    }
+
+    /// What is left of a member: its lineage, and what it may have used until now.
+    fn kin(&self, member: Serial) -> Option<Kin> {
+        let (node, dossier) = (self.forest.node(member)?, self.dossiers.get(&member)?);
+        let until_now = self.dying(node, dossier, self.now).reckon(None);
+        Some(Kin {
+            used: until_now.at_most(),
+            ..self.forest.kin(member)?
+        })
+    }
+
+    /// CPU time at most of those who were left with a unit and that nobody has found since: they are gone, and leave no record.
+    ///
+    /// # Why it matters
+    /// SIGTERM was on its way when beadle was ended. The root went, and with it the hour that it had worked: what was left of
+    /// its tree seemed to have used a few seconds.
+    fn unfound(&self, left: &Bequest) -> Duration {
+        let members: BTreeSet<ProcKey> = left.members.iter().copied().collect();
+        let root = Some(left.unit.root()).filter(|root| !members.contains(root));
+        members
+            .into_iter()
+            .chain(root)
+            .filter_map(|key| self.forest.left_used(key))
+            .fold(Duration::ZERO, Duration::saturating_add)
     }
 
     /// Who has left the trees of which rules for good.
@@ -169,7 +194,8 @@ impl Judge {
 
     fn bequest(&self, unit: &Unit) -> Bequest {
         let key = |serial: &Serial| self.forest.node(*serial).and_then(|node| node.key);
-        let orphans = unit.root_gone.map(|_| unit.members.iter());
+        let apart = unit.root_gone.is_some() || unit.label.is_some();
+        let apart = apart.then(|| unit.members.iter());
         Bequest {
             rule: unit.rule.name.clone(),
             unit: unit.key,
@@ -182,7 +208,7 @@ impl Judge {
             spawned: (unit.spawned.sure, unit.spawned.perhaps),
             root_gone: unit.root_gone,
             label: unit.label.clone(),
-            members: orphans.into_iter().flatten().filter_map(key).collect(),
+            members: apart.into_iter().flatten().filter_map(key).collect(),
             incident: unit
                 .incident
                 .as_ref()
@@ -240,8 +266,9 @@ impl Judge {
         let Some(index) = unclaimed.units.iter().position(same) else {
             return;
         };
-        let left = unclaimed.units.swap_remove(index);
+        let mut left = unclaimed.units.swap_remove(index);
         let silence = self.silence.share(unclaimed.at, self.now);
+        left.buried.beyond = left.buried.beyond.saturating_add(self.unfound(&left));
         take_over(unit, left, silence, self.now);
     }
 
@@ -398,7 +425,7 @@ impl Judge {
     }
 
     /// Makes a unit again whose root is gone, if anybody is left of it.
-    fn raise(&mut self, left: Bequest, at: Mono, out: &mut Vec<Decision>) -> Option<Bequest> {
+    fn raise(&mut self, mut left: Bequest, at: Mono, out: &mut Vec<Decision>) -> Option<Bequest> {
         let found = (0..)
             .zip(&self.rules.rules)
             .find(|(_, rule)| rule.name == left.rule);
@@ -429,6 +456,7 @@ impl Judge {
         if kin.is_empty() {
             return Some(left);
         }
+        left.buried.beyond = left.buried.beyond.saturating_add(self.unfound(&left));
         let root = self.forest.nobody();
         let subject = left.subject.clone();
         let mut unit = Unit::new(left.unit, rule, index, root, subject, left.since);

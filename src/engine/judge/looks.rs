@@ -4,6 +4,7 @@
 //! limit of it could first be over: every `interval` for levels, later for what grows no faster than time.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Judge;
@@ -139,7 +140,9 @@ impl Judge {
             if settled && node.life == Life::Alive {
                 continue;
             }
-            let question = (!settled).then_some((node.pid, node.key, node.start, node.exec));
+            if !settled {
+                questions.push(question(serial, node, &self.rules.variables));
+            }
             // What does not come is asked for again.
             dossier.learning = if settled {
                 Learning::Settled
@@ -147,16 +150,6 @@ impl Judge {
                 Learning::Asked
             };
             self.schedule(serial, self.now.after(AT_THE_LATEST));
-            let Some((pid, key, start, exec)) = question else {
-                continue;
-            };
-            questions.push(Question {
-                pid,
-                key,
-                start: Some(start),
-                exec,
-                variables: self.rules.variables.clone(),
-            });
         }
         self.ask_proofs(&mut questions);
         if !questions.is_empty() {
@@ -447,5 +440,17 @@ fn ask(node: &Node, want: Want) -> Ask {
         start: Some(node.start),
         want,
         ran: None,
+    }
+}
+
+/// What to ask of what a process runs, these variables included.
+pub(super) fn question(serial: Serial, node: &Node, variables: &Arc<[String]>) -> Question {
+    Question {
+        about: serial,
+        pid: node.pid,
+        key: node.key,
+        start: Some(node.start),
+        exec: node.exec,
+        variables: variables.clone(),
     }
 }

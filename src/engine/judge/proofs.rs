@@ -5,11 +5,11 @@
 
 use std::time::Duration;
 
-use super::Judge;
 use super::census::YOUTH;
 use super::dossier::Learning;
 use super::jobs::Proof;
 use super::unit::UnitId;
+use super::{Judge, looks};
 use crate::engine::decision::Hearing;
 use crate::engine::facts::Question;
 use crate::engine::forest::{Life, Serial};
@@ -156,13 +156,7 @@ impl Judge {
                 continue;
             }
             carried.asked = now;
-            questions.push(Question {
-                pid: node.pid,
-                key: node.key,
-                start: Some(node.start),
-                exec: node.exec,
-                variables: self.rules.variables.clone(),
-            });
+            questions.push(looks::question(serial, node, &self.rules.variables));
             self.ask_later(serial);
         }
     }

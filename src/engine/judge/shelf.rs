@@ -9,8 +9,8 @@
 //! roots, not of who waits to be one, and of nobody while some rule looks at the processes above. Between new rules and
 //! the facts they are held against, a process whose protection may have changed is spared.
 
-use super::Judge;
 use super::dossier::{Learning, Papers};
+use super::{Judge, looks};
 use crate::engine::facts::{Facts, Question, Read};
 use crate::engine::forest::Serial;
 use crate::engine::guard::{self, Standing};
@@ -126,13 +126,7 @@ impl Judge {
             .holder(pid)
             .filter(|serial| self.is_shelved(*serial))?;
         let node = self.forest.node(serial)?;
-        Some(Question {
-            pid,
-            key: node.key,
-            start: Some(node.start),
-            exec: node.exec,
-            variables: self.rules.variables.clone(),
-        })
+        Some(looks::question(serial, node, &self.rules.variables))
     }
 
     /// The facts to explain a process by: those at hand, else those just learnt, if they are of this image of it.

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::engine::forest::Serial;
 use crate::engine::pattern::Anchor;
 use crate::engine::process::{ExecGen, Pid, StartTicks};
 use crate::engine::units::Mono;
@@ -10,6 +11,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// An ordinary process: pytest of user 1000, without a terminal.
 pub(in crate::engine) fn facts() -> Facts {
     Facts {
+        about: Serial::NOBODY,
         pid: Pid::new(42).unwrap(),
         key: None,
         start: StartTicks(1),

@@ -51,6 +51,8 @@ struct Kin {
     session: bool,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     starter: Option<Begun>,
+    #[serde(default)]
+    used: u64,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -235,6 +237,7 @@ impl Kin {
                 key: written(starter.key),
                 died: starter.died.nanos(),
             }),
+            used: nanos(kin.used),
         }
     }
 
@@ -266,6 +269,7 @@ impl Kin {
             tie,
             session: self.session,
             starter,
+            used: Duration::from_nanos(self.used),
         })
     }
 }

@@ -123,6 +123,7 @@ fn legacy() -> Legacy {
             key: None,
             died: Mono::from_nanos(7),
         }),
+        used: Duration::from_millis(2500),
     };
     let past = Past {
         id: IncidentId(3),

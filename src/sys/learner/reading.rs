@@ -47,6 +47,7 @@ pub(super) fn nothing(question: &Question, at: Mono, missing: Missing) -> Facts 
         answer(Err(missing))
     }
     Facts {
+        about: question.about,
         pid: question.pid,
         key: match missing {
             Missing::Gone => None,

@@ -4,6 +4,7 @@ use rustix::fs::{CWD, Mode, OFlags, mkfifoat, open};
 
 use super::*;
 use crate::engine::facts::Read;
+use crate::engine::forest::Serial;
 use crate::engine::process::{ExecGen, Pid};
 use crate::sys::clock::Clock;
 use crate::sys::fake_proc::{FakeProc, Line};
@@ -13,6 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 fn question(number: u32) -> Question {
     Question {
+        about: Serial::NOBODY,
         pid: Pid::new(number).unwrap(),
         key: None,
         start: None,

@@ -156,6 +156,7 @@ impl World {
         let number = question.pid.number();
         let name = self.runs[&number];
         Facts {
+            about: question.about,
             pid: question.pid,
             key: Some(ProcKey::new(question.pid, Mark::Inode(u64::from(number)))),
             start: question.start.unwrap(),

@@ -209,6 +209,7 @@ impl World {
 
     fn facts(&self, question: &Question) -> Facts {
         let mut facts = facts();
+        facts.about = question.about;
         facts.pid = question.pid;
         facts.key = question.key;
         facts.start = question.start.unwrap();

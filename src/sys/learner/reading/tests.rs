@@ -2,6 +2,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::*;
+use crate::engine::forest::Serial;
 use crate::engine::process::{ExecGen, Pid};
 use crate::sys::fake_proc::{FakeProc, Line};
 use crate::sys::pidfd::PidFd;
@@ -9,6 +10,7 @@ use crate::sys::villain::{Leaderless, Sleeper, wait_until};
 
 fn question(pid: Pid, variables: &[&str]) -> Question {
     Question {
+        about: Serial::NOBODY,
         pid,
         key: None,
         start: None,

@@ -241,6 +241,7 @@ impl<W: Witness> Portable<W> {
             return Err(Missing::Gone);
         }
         Ok(Facts {
+            about: question.about,
             pid: question.pid,
             key: Some(key),
             start: found.start,
@@ -281,6 +282,7 @@ fn nothing(question: &Question, at: Mono, missing: Missing) -> Facts {
         }
     }
     Facts {
+        about: question.about,
         pid: question.pid,
         key: match missing {
             Missing::Gone => None,

@@ -10,6 +10,7 @@ use self::forest::{Dice, Forest, Member};
 use super::arguments::{Started, written};
 use super::plain::Plain;
 use super::*;
+use crate::engine::forest::Serial;
 use crate::engine::process::ExecGen;
 use crate::engine::snapshot::{Figures, Ran, RunState};
 use crate::sys::learner::read_facts;
@@ -40,6 +41,7 @@ fn first(pid: Pid) -> Ask {
 
 fn question(pid: Pid) -> Question {
     Question {
+        about: Serial::NOBODY,
         pid,
         key: None,
         start: None,
