@@ -36,6 +36,8 @@ pub(super) enum Mail {
     Excepted(Result<(), String>),
     /// What a user who is about to answer is called.
     Person(Uid, Option<String>),
+    /// Whether the machine's beadle could be asked.
+    Elder(Result<(), String>),
     /// Whether history could be kept.
     History(Result<(), String>),
     /// The rule files changed, or somebody asked for it.

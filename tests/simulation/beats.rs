@@ -145,6 +145,7 @@ impl World {
             leash: None,
             itself: None,
             managers: Managers::default(),
+            rank: beadle::engine::elder::Rank::First,
             first_incident: 1,
         };
         Self {

@@ -26,6 +26,7 @@ struct World {
 impl World {
     fn new() -> Self {
         let settings = Settings {
+            rank: crate::engine::elder::Rank::First,
             only_user: None,
             spare: Arc::new(Spare::default()),
             leash: None,
