@@ -333,6 +333,7 @@ fn answer(ask: Ask) {
             }],
         },
         Question::Resume { .. } => Answer::Pauses { pauses: vec![] },
+        Question::Minds => Answer::Minds { minds: vec![] },
         Question::Show { incident } => Refusal::no_incident(incident).into(),
         Question::Reply {
             reply,

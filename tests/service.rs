@@ -184,14 +184,25 @@ fn the_reader_of_property_lists_forgives_nothing() {
     }
 }
 
-/// A unit as it would be installed for the program under test, alone in a folder.
-fn unit(folder: &Path, of: &str) -> String {
+/// The units of the machine, and of a user: the first of each is the watch's.
+const MACHINE: [&str; 3] = [
+    "systemd/beadle.service",
+    "systemd/beadle-notify.socket",
+    "systemd/beadle-notify@.service",
+];
+const USER: [&str; 1] = ["systemd/user/beadle.service"];
+
+/// Units as they would be installed for the program under test, alone in a folder.
+fn units(folder: &Path, of: &[&str]) -> Vec<String> {
     let program = env!("CARGO_BIN_EXE_beadle");
-    let text = read(of).replace("/usr/local/bin/beadle", program);
-    assert!(text.contains(program));
-    let path = folder.join("beadle.service");
-    fs::write(&path, text).unwrap();
-    path.to_str().unwrap().to_owned()
+    let written = of.iter().map(|of| {
+        let text = read(of).replace("/usr/local/bin/beadle", program);
+        assert!(text.contains(program) || of.ends_with(".socket"));
+        let path = folder.join(Path::new(of).file_name().unwrap());
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    });
+    written.collect()
 }
 
 fn analyze(words: &[&str], runtime: &Path) -> Option<Output> {
@@ -205,13 +216,12 @@ fn analyze(words: &[&str], runtime: &Path) -> Option<Output> {
 
 #[test]
 fn systemd_has_nothing_to_say_about_the_units() {
-    for (of, whose) in [
-        ("systemd/beadle.service", "--system"),
-        ("systemd/user/beadle.service", "--user"),
-    ] {
+    for (of, whose) in [(&MACHINE[..], "--system"), (&USER, "--user")] {
         let dir = tempfile::tempdir().unwrap();
-        let unit = unit(dir.path(), of);
-        let Some(said) = analyze(&[whose, "verify", "--man=no", &unit], dir.path()) else {
+        let units = units(dir.path(), of);
+        let units: Vec<&str> = units.iter().map(String::as_str).collect();
+        let words = [&[whose, "verify", "--man=no"], &units[..]].concat();
+        let Some(said) = analyze(&words, dir.path()) else {
             return cannot_show(
                 "systemd's opinion of the units",
                 "there is no systemd-analyze",
@@ -219,35 +229,48 @@ fn systemd_has_nothing_to_say_about_the_units() {
         };
         // It succeeds with keys that it does not know: any word is a complaint.
         let text = String::from_utf8_lossy(&[said.stdout, said.stderr].concat()).into_owned();
-        assert_eq!(text, "", "{of}");
+        assert_eq!(text, "", "{of:?}");
         assert!(said.status.success());
-        // A planted mistake is noticed.
-        fs::write(&unit, read(of).replace("WatchdogSec", "WatchdogSex")).unwrap();
-        let said = analyze(&[whose, "verify", "--man=no", &unit], dir.path()).unwrap();
-        assert!(String::from_utf8_lossy(&said.stderr).contains("WatchdogSex"));
+        // A planted mistake is noticed, in each.
+        for (unit, of) in units.iter().zip(of) {
+            let good = fs::read_to_string(unit).unwrap();
+            let spoilt = good.replacen("\n[Install]", "\nLimitCOER=0\n[Install]", 1);
+            let spoilt = if spoilt == good {
+                good.clone() + "LimitCOER=0\n"
+            } else {
+                spoilt
+            };
+            fs::write(unit, spoilt).unwrap();
+            let said = analyze(&words, dir.path()).unwrap();
+            let text = String::from_utf8_lossy(&said.stderr).into_owned();
+            assert!(text.contains("LimitCOER"), "{of}: {text}");
+            fs::write(unit, good).unwrap();
+        }
     }
 }
 
 #[test]
-fn the_machines_service_is_exposed_by_two_and_a_half_at_most() {
+fn the_machines_services_are_exposed_by_two_and_a_half_at_most() {
     let dir = tempfile::tempdir().unwrap();
-    let unit = unit(dir.path(), "systemd/beadle.service");
-    let words = [
-        "security",
-        "--offline=yes",
-        "--threshold=25",
-        "--no-pager",
-        &unit,
-    ];
-    let Some(said) = analyze(&words, dir.path()) else {
-        return cannot_show(
-            "systemd's figure of exposure",
-            "there is no systemd-analyze",
-        );
-    };
-    let text = String::from_utf8_lossy(&said.stdout).into_owned();
-    println!("{}", text.lines().last().unwrap_or_default());
-    assert!(said.status.success(), "{text}");
+    let units = units(dir.path(), &MACHINE);
+    for unit in units.iter().filter(|unit| unit.ends_with(".service")) {
+        let words = [
+            "security",
+            "--offline=yes",
+            "--threshold=25",
+            "--no-pager",
+            unit,
+        ];
+        let Some(said) = analyze(&words, dir.path()) else {
+            return cannot_show(
+                "systemd's figure of exposure",
+                "there is no systemd-analyze",
+            );
+        };
+        let text = String::from_utf8_lossy(&said.stdout).into_owned();
+        println!("{}", text.lines().last().unwrap_or_default());
+        assert!(said.status.success(), "{text}");
+    }
 }
 
 /// The script, for whoever tests, without a service.

@@ -373,6 +373,7 @@ fn settings(story: &Story) -> Settings {
         .map(|body| story.machine.key(body));
     Settings {
         only_user: story.only_user.map(Uid),
+        rank: beadle::engine::elder::Rank::First,
         spare: Arc::new(Spare {
             keys: init.into_iter().collect(),
             bystanders: Vec::new(),

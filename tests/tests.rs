@@ -52,5 +52,7 @@ mod simulation;
 /// The same binary as a process tree that misbehaves, within bounds.
 #[cfg(target_os = "linux")]
 mod villain;
+/// What runs these tests elsewhere.
+mod workflow;
 /// The fake machine and its shells.
 mod world;

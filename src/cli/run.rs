@@ -17,7 +17,9 @@ use crate::config::budget::{self, Budget};
 use crate::config::{self, Names};
 use crate::control::wire::Safe;
 use crate::daemon::TierChoice;
-use crate::daemon::run::{self, Account, Ended, Figures, Oom, Order, Proof, RunError, Word};
+use crate::daemon::run::{
+    self, Account, Ended, Figures, Oom, Order, Output, Proof, RunError, Word,
+};
 use crate::engine::matcher::Matcher;
 use crate::engine::rule::{Amount, Signal};
 use crate::engine::units::{Bytes, Millicores, Span};
@@ -182,6 +184,10 @@ impl Args {
                 keep: matchers?,
             },
             leftover: self.leftover,
+            output: match &self.report {
+                Some(path) if path.as_os_str() == "-" => Output::Kept,
+                Some(_) | None => Output::LetGo,
+            },
             tier: self.tier.unwrap_or(TierChoice::Best),
             enclosed: !self.no_cgroup,
         })
@@ -251,10 +257,12 @@ enum Sink {
 }
 
 impl Sink {
-    fn write(&mut self, text: &str, output: OwnedFd) -> Result<(), Failure> {
-        let written = match self {
-            Self::Output => std::fs::File::from(output).write_all(text.as_bytes()),
-            Self::File(file) => file.write_all(text.as_bytes()),
+    fn write(&mut self, text: &str, output: Option<OwnedFd>) -> Result<(), Failure> {
+        let written = match (self, output) {
+            (Self::File(file), _) => file.write_all(text.as_bytes()),
+            (Self::Output, Some(output)) => std::fs::File::from(output).write_all(text.as_bytes()),
+            // It was asked for with the order.
+            (Self::Output, None) => Ok(()),
         };
         written.map_err(|error| Failure::ours(&format!("cannot write the report: {error}")))
     }
@@ -301,8 +309,8 @@ impl Teller {
     fn new(args: &Args, _around: &Surroundings) -> Self {
         let program = args.command.first();
         let program = program.map(|program| program.to_string_lossy().into_owned());
-        // A program that has the terminal for its output may draw on it itself.
-        let alone = std::io::stderr().is_terminal() && !std::io::stdout().is_terminal();
+        // What has the terminal for its output may draw on it itself, and so may the reader of a pipe.
+        let alone = std::io::stderr().is_terminal() && goes_to_a_file();
         Self {
             program: Safe::word(&program.unwrap_or_default()),
             quiet: args.quiet,
@@ -424,6 +432,12 @@ fn rest(account: &Account) -> String {
             format!("STILL THERE: {}", who.join(", "))
         }
     }
+}
+
+/// Whether standard output is a file.
+fn goes_to_a_file() -> bool {
+    let kind = rustix::fs::fstat(std::io::stdout()).map(|stat| stat.st_mode);
+    kind.is_ok_and(|mode| rustix::fs::FileType::from_raw_mode(mode).is_file())
 }
 
 /// Whether our group has the terminal of standard error.

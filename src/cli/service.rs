@@ -82,6 +82,9 @@ struct Standing {
     pid: Option<u32>,
     restarts: Option<u64>,
     says: Option<String>,
+    /// How the socket is through which notifications go, where there is to be one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    porter: Option<String>,
 }
 
 pub(super) fn run(args: &Args, around: &Surroundings) -> Result<(), Failure> {
@@ -287,6 +290,7 @@ fn by_systemd(whose: &Whose) -> Result<Standing, ServiceError> {
         pid: seen.pid,
         restarts: seen.restarts.filter(|_| seen.pid.is_some()),
         says: Some(seen.says).filter(|says| !says.is_empty()),
+        porter: systemd::porter(whose).filter(|_| seen.pid.is_some()),
     })
 }
 
@@ -309,6 +313,7 @@ fn by_launchd(whose: &Whose) -> Result<Standing, ServiceError> {
         pid: job.flatten(),
         restarts: None,
         says: None,
+        porter: None,
     })
 }
 
@@ -355,7 +360,19 @@ fn page(standing: &Standing, whose: &Whose, paint: Paint) -> String {
         let times = super::render::words::count(restarts, "time", "times");
         lines.push(format!("started again {times} after it had failed"));
     }
+    lines.extend(standing.porter.as_deref().and_then(without_porter));
     lines.join("\n") + "\n"
+}
+
+/// What is lost where nobody listens who could step into sessions.
+fn without_porter(state: &str) -> Option<String> {
+    (state != "active").then(|| {
+        let mend = match state {
+            "not-found" => "`beadle service install` puts it there",
+            _ => "`systemctl start beadle-notify.socket` mends that",
+        };
+        format!("it shows no notifications: beadle-notify.socket is {state}; {mend}")
+    })
 }
 
 const fn flag(whose: &Whose) -> &'static str {
@@ -437,6 +454,7 @@ mod tests {
             pid: None,
             restarts: None,
             says: None,
+            porter: None,
         };
         let text = page(&standing, &Whose::Machine, Paint::Plain);
         assert_eq!(
@@ -455,5 +473,19 @@ mod tests {
              started with the machine (/usr/lib/systemd/system/beadle.service, not by `beadle service install`)\n\
              started again 2 times after it had failed\n"
         );
+        standing.porter = Some("active".to_owned());
+        assert!(!page(&standing, &Whose::Machine, Paint::Plain).contains("notifications"));
+        for (state, mend) in [
+            ("not-found", "service install"),
+            ("inactive", "systemctl start"),
+        ] {
+            standing.porter = Some(state.to_owned());
+            let text = page(&standing, &Whose::Machine, Paint::Plain);
+            let last = text.lines().last().unwrap();
+            assert!(
+                last.contains("no notifications") && last.contains(mend),
+                "{last}"
+            );
+        }
     }
 }

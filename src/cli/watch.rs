@@ -55,6 +55,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "SOURCE", value_parser = accounting(), hide = true)]
     accounting: Option<AccountingChoice>,
 
+    /// Where the machine's beadle listens, for tests
+    #[arg(long, value_name = "PATH", hide = true)]
+    elder: Option<PathBuf>,
+
     /// Where the clients of service and container managers are (systemctl, docker, podman), for tests
     #[arg(long, value_name = "DIR", hide = true)]
     clients: Option<PathBuf>,
@@ -80,6 +84,7 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<(), Failure> {
         only_under: args.only_under,
         state: args.state.clone(),
         socket: args.socket.clone(),
+        elder: args.elder.clone(),
         log: match args.log {
             Log::Text => LogForm::Text,
             Log::Json => LogForm::Json,

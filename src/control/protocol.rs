@@ -12,7 +12,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::wire::{Exception, History, Judged, Pause, Ps, Replied, Safe, Status, Story, Why};
+use super::wire::{
+    Exception, History, Judged, Minded, Pause, Ps, Replied, Safe, Status, Story, Why,
+};
 use crate::engine::answer::{Declined, Reply};
 use crate::engine::process::Uid;
 
@@ -76,6 +78,8 @@ pub enum Question {
     },
     /// What do rules never mind, because a person said so?
     Exceptions,
+    /// Which incidents are open, and about whom? A user's beadle asks the machine's.
+    Minds,
     /// What became of incidents?
     History(Search),
     /// What is the whole story of one?
@@ -168,6 +172,11 @@ pub enum Answer {
     Exceptions {
         /// All there are.
         exceptions: Vec<Exception>,
+    },
+    /// To `minds`.
+    Minds {
+        /// What is minded.
+        minds: Vec<Minded>,
     },
     /// To `history`.
     History(History),
@@ -301,11 +310,8 @@ impl Answer {
         let yours = |owner: Option<u32>| sees_all || owner == Some(peer.0);
         // Whoever hears of it, and may answer, may see it.
         let your_unit = |unit: &Judged| yours(unit.subject.owner) || yours(unit.subject.audience);
-        let your_story = |story: &Story| {
-            let cases = story.entries.iter().filter_map(|entry| entry.case.as_ref());
-            let mut audiences = cases.map(|case| case.subject.audience);
-            yours(story.kept.owner) || audiences.any(yours)
-        };
+        let your_story =
+            |story: &Story| yours(story.kept.owner) || story.audiences().any(|it| yours(Some(it)));
         let your_pause = |pause: &Pause| yours(Some(pause.by));
         match self {
             Self::Status(mut status) => {
@@ -350,6 +356,10 @@ impl Answer {
             Self::Exceptions { mut exceptions } => {
                 exceptions.retain(|it| yours(Some(it.owner)) || yours(Some(it.by)));
                 Self::Exceptions { exceptions }
+            }
+            Self::Minds { mut minds } => {
+                minds.retain(|minded| yours(minded.owner));
+                Self::Minds { minds }
             }
             Self::History(mut history) => {
                 history.incidents.retain(|kept| yours(kept.owner));

@@ -16,6 +16,8 @@ pub(super) enum Part {
     Journal,
     /// Showing nudges on desktops.
     Desktop,
+    /// Asking the machine's beadle.
+    Elder,
     /// Rule files.
     Rules,
     /// Watching rule files for changes.
@@ -46,6 +48,7 @@ impl Part {
             Self::Listing => "listing",
             Self::Journal => "journal",
             Self::Desktop => "desktop",
+            Self::Elder => "machine's beadle",
             Self::Rules => "rules",
             Self::RuleWatch => "rule watch",
             Self::Store => "store",

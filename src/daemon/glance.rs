@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crate::config;
 use crate::engine::decision::{Decision, Hearing, Input, View};
+use crate::engine::elder::Rank;
 use crate::engine::judge::{Judge, Settings};
 use crate::engine::process::Uid;
 use crate::engine::rule::RuleSet;
@@ -34,18 +35,7 @@ pub(crate) fn glance(rules: Arc<RuleSet>, span: Duration) -> Result<View, StartE
     };
     let user = ourselves::owner();
     let procfs = Procfs::open(root).map_err(unreadable)?;
-    let settings = Settings {
-        only_user: (user != Uid::ROOT).then_some(user),
-        spare: Arc::new(Spare {
-            keys: ourselves::lineage(&procfs),
-            bystanders: Vec::new(),
-        }),
-        itself: None,
-        leash: None,
-        reaper: None,
-        managers: Clients::here(|place| config::runnable(place, user.0).ok()).managers(),
-        first_incident: 1,
-    };
+    let settings = settings(user, &procfs);
     let (learnt, facts) = channel();
     let deliver = move |found| {
         // The look is over: nobody needs facts any more.
@@ -92,6 +82,7 @@ pub(crate) fn glance(rules: Arc<RuleSet>, span: Duration) -> Result<View, StartE
                 | Decision::Run(_)
                 | Decision::Recall(_)
                 | Decision::Accept(_)
+                | Decision::Consult
                 | Decision::Reply(_)
                 | Decision::Keep(_)
                 | Decision::Tell(_) => {}
@@ -99,4 +90,21 @@ pub(crate) fn glance(rules: Arc<RuleSet>, span: Duration) -> Result<View, StartE
         }
     }
     Ok(judge.view())
+}
+
+/// Those of a judge that only looks.
+fn settings(user: Uid, procfs: &Procfs) -> Settings {
+    Settings {
+        only_user: (user != Uid::ROOT).then_some(user),
+        rank: Rank::First,
+        spare: Arc::new(Spare {
+            keys: ourselves::lineage(procfs),
+            bystanders: Vec::new(),
+        }),
+        itself: None,
+        leash: None,
+        reaper: None,
+        managers: Clients::here(|place| config::runnable(place, user.0).ok()).managers(),
+        first_incident: 1,
+    }
 }

@@ -37,6 +37,8 @@ pub(super) enum Mail {
     Excepted(Result<(), String>),
     /// What a user who is about to answer is called.
     Person(Uid, Option<String>),
+    /// Whether the machine's beadle could be asked.
+    Elder(Result<(), String>),
     /// Whether history could be kept.
     History(Result<(), String>),
     /// A signal for the command that we run.

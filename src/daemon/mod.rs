@@ -21,6 +21,7 @@
 //! | `changes` | when they change |
 //! | `errands` | programs that are run for an incident, and all that they are told |
 //! | `exceptions` | what people said that rules never mind |
+//! | `consult` | the machine's beadle, which is asked what it minds |
 //! | `faults` | what does not work, while the watch goes on |
 //! | `service` | what the service manager is told |
 //! | `tidy` | when free memory is given back |
@@ -32,6 +33,7 @@
 
 #[cfg(target_os = "linux")]
 mod changes;
+mod consult;
 #[cfg(target_os = "linux")]
 mod ear;
 #[cfg(not(target_os = "linux"))]

@@ -25,6 +25,8 @@ pub struct Options {
     pub state: Option<PathBuf>,
     /// Where to listen.
     pub socket: Option<PathBuf>,
+    /// Where the machine's beadle listens, instead of its usual place.
+    pub elder: Option<PathBuf>,
     /// How the log is written.
     pub log: LogForm,
     /// Whether the kernel's events may be used.

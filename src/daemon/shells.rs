@@ -14,6 +14,7 @@ use crate::sys::learner::Learner;
 use crate::sys::measurer::Measurer;
 use crate::sys::sampler::Sampler;
 
+use super::consult::Elder;
 use super::ear::Ear;
 use super::errands::Errands;
 use super::faults::Part;
@@ -33,6 +34,9 @@ pub(super) struct Shells {
     errands: Errands,
     /// `None` where heartbeats cannot be heard.
     pub(super) ear: Option<Ear>,
+    /// The machine's beadle, for a user's.
+    elder: Option<Elder>,
+    post: Post,
     pub(super) pursuer: Pursuer,
     /// After the pursuer, so that what it lets go of at the end is closed.
     pub(super) keeper: Keeper,
@@ -92,10 +96,17 @@ impl Shells {
             })?,
             errands,
             ear: None,
+            elder: None,
+            post: post.clone(),
             pursuer,
             keeper,
             warrants: Vec::new(),
         })
+    }
+
+    /// The same, where another beadle goes first.
+    pub(super) fn after(self, elder: Option<Elder>) -> Self {
+        Self { elder, ..self }
     }
 
     /// Carries out one decision.
@@ -143,6 +154,11 @@ impl Shells {
             Decision::Accept(receipt) => {
                 if let Some(ear) = &mut self.ear {
                     ear.accept(receipt);
+                }
+            }
+            Decision::Consult => {
+                if let Some(elder) = &self.elder {
+                    elder.ask(&self.post);
                 }
             }
             Decision::Tell(notice) => return Aftermath::Tell(notice),

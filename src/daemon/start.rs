@@ -12,8 +12,10 @@ use crate::control::server::{self, Ask};
 use crate::control::socket::{self, Access, Claim};
 use crate::engine::account::Accounting;
 use crate::engine::decision::{Hearing, Input};
+use crate::engine::elder::Rank;
 use crate::engine::judge::{Judge, Settings};
 use crate::engine::process::{Pid, ProcKey, StartTicks, Uid};
+use crate::engine::steward::Managers;
 use crate::engine::warrant::Spare;
 use crate::sys::accounting::cgroup::Groups;
 use crate::sys::boot;
@@ -28,6 +30,7 @@ use crate::sys::procfs::Procfs;
 use crate::sys::signaller::Signaller;
 use crate::sys::users::Users;
 
+use super::consult::Elder;
 use super::ear::Ear;
 use super::errands::Errands;
 use super::faults::Part;
@@ -92,7 +95,8 @@ fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
     let clients = clients(options, user);
     let managers = clients.managers();
     let errands = Errands::new(clients, user, &post);
-    let mut shells = Shells::start(Path::new("/proc"), groups, errands, pursuer, keeper, &post)?;
+    let shells = Shells::start(Path::new("/proc"), groups, errands, pursuer, keeper, &post)?;
+    let mut shells = shells.after(elder(options, user));
     let frozen = legacy
         .as_ref()
         .map_or(Vec::new(), |legacy| legacy.frozen.clone());
@@ -101,15 +105,7 @@ fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
     }
     // Until the ear says otherwise nothing is heard; it says so at once or within a moment.
     inbox.defer(Input::Hearing(Hearing::Nothing));
-    let settings = Settings {
-        only_user: (user != Uid::ROOT).then_some(user),
-        itself: spare.keys.first().copied(),
-        spare,
-        leash,
-        reaper: None,
-        managers,
-        first_incident: first,
-    };
+    let settings = settings(user, spare, leash, managers, first);
     let judge = Judge::new(settings, loaded.rules.clone());
     serve(listener, user, &post)?;
     let mut faults = faults;
@@ -168,6 +164,36 @@ fn ourselves_spared() -> Result<Arc<Spare>, StartError> {
         keys: ourselves::lineage(&procfs),
         bystanders: Vec::new(),
     }))
+}
+
+/// What the judge is told once.
+fn settings(
+    user: Uid,
+    spare: Arc<Spare>,
+    leash: Option<ProcKey>,
+    managers: Managers,
+    first_incident: u64,
+) -> Settings {
+    Settings {
+        only_user: (user != Uid::ROOT).then_some(user),
+        rank: match user {
+            Uid::ROOT => Rank::First,
+            Uid(_) => Rank::Second,
+        },
+        itself: spare.keys.first().copied(),
+        spare,
+        leash,
+        reaper: None,
+        managers,
+        first_incident,
+    }
+}
+
+/// The machine's beadle, for whoever goes after it.
+fn elder(options: &Options, user: Uid) -> Option<Elder> {
+    let usual = || socket::path(Uid::ROOT, None);
+    let place = options.elder.clone().unwrap_or_else(usual);
+    (user != Uid::ROOT).then_some(Elder { user, place })
 }
 
 /// What we know of our own session.

@@ -203,6 +203,8 @@ impl Watch {
                 Ok(()) => self.works(Part::Exceptions),
                 Err(text) => self.fault(Part::Exceptions, &text),
             },
+            Mail::Elder(Ok(())) => self.works(Part::Elder),
+            Mail::Elder(Err(text)) => self.fault(Part::Elder, &text),
             Mail::History(Ok(())) => self.works(Part::History),
             Mail::History(Err(text)) => self.fault(Part::History, &text),
             // The watch runs no command.
@@ -477,7 +479,7 @@ impl Watch {
     }
 }
 
-/// The warrant that a decision has carried out.
+/// The warrant that is carried out now, if one is.
 fn carried(decision: &Decision) -> Option<Arc<Warrant>> {
     match decision {
         Decision::Carry(warrant) => Some(Arc::clone(warrant)),
@@ -491,6 +493,7 @@ fn carried(decision: &Decision) -> Option<Arc<Warrant>> {
         | Decision::Run(_)
         | Decision::Recall(_)
         | Decision::Accept(_)
+        | Decision::Consult
         | Decision::Reply(_)
         | Decision::Keep(_)
         | Decision::Tell(_) => None,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::account::{Accounting, Accounts};
 use super::answer::{Answer, Bidding, Declined, Effect, Exception, Granted, Snooze};
+use super::elder::Word;
 use super::errand::{Came, Errand, ErrandId, Occasion, Ran, Task};
 use super::event::Event;
 use super::evidence::{Evidence, IncidentId, Peers, Reading, UnitKey, Verdict};
@@ -65,6 +66,8 @@ pub enum Input {
     Inherit(Box<Legacy>),
     /// Incidents are numbered from here from now on, unless they are further already.
     Numbering(IncidentId),
+    /// What the machine's beadle minds.
+    Elder(Word),
     /// Nothing came until the deadline.
     Deadline,
 }
@@ -108,6 +111,8 @@ pub enum Decision {
     Carry(Arc<Warrant>),
     /// Have an errand done, apart from everything else.
     Run(Arc<Errand>),
+    /// Ask the machine's beadle what it minds; [`Input::Elder`] follows, whatever comes of it.
+    Consult,
     /// Withdraw a warrant: nothing more may be sent for it.
     Recall(WarrantId),
     /// Everything that was said before this receipt was asked for is taken in.
@@ -235,6 +240,13 @@ pub enum Rest {
     Unstoppable(Unstoppable),
     /// Nothing is over but the number of instances, of which people are only told.
     Instances,
+    /// The machine's beadle minds it: this incident there, under this rule.
+    Minded {
+        /// Its number there.
+        incident: IncidentId,
+        /// Its rule there.
+        rule: RuleName,
+    },
 }
 
 /// How an incident ended.

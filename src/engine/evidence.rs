@@ -191,6 +191,13 @@ pub enum Exemption {
     },
     /// A gate of the rule's `when` is closed, or nobody knows whether it is open.
     Closed,
+    /// The machine's beadle minds it.
+    Minded {
+        /// The number of its incident there.
+        incident: IncidentId,
+        /// Its rule there.
+        rule: RuleName,
+    },
 }
 
 /// Whose process it is, in words people know.

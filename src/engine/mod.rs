@@ -29,6 +29,7 @@
 pub mod account;
 pub mod answer;
 pub mod decision;
+pub mod elder;
 pub mod errand;
 pub mod event;
 pub mod evidence;

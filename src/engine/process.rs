@@ -89,6 +89,16 @@ impl ProcKey {
         Self { pid, mark }
     }
 
+    /// Reads what [`Display`](fmt::Display) writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (pid, mark) = match (text.split_once(':'), text.split_once('~')) {
+            (Some((pid, inode)), _) => (pid, Mark::Inode(inode.parse().ok()?)),
+            (None, Some((pid, ticks))) => (pid, Mark::Ticks(ticks.parse().ok()?)),
+            (None, None) => return None,
+        };
+        Some(Self::new(Pid::new(pid.parse().ok()?)?, mark))
+    }
+
     /// The number, which is *not* an identity.
     pub const fn pid(self) -> Pid {
         self.pid

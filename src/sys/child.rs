@@ -88,10 +88,7 @@ impl Start<'_> {
                     last,
                     libc::CLOSE_RANGE_CLOEXEC,
                 );
-                match libc::setsid() {
-                    -1 => Err(io::Error::last_os_error()),
-                    _ => Ok(()),
-                }
+                have_own_session()
             });
         }
         command
@@ -124,6 +121,18 @@ fn die_with(ours: u32) -> io::Result<()> {
         return Err(io::Error::from_raw_os_error(libc::ESRCH));
     }
     Ok(())
+}
+
+/// Has a session of its own from now on, if it did not before. May be called between fork and exec.
+fn have_own_session() -> io::Result<()> {
+    // SAFETY: no pointers. Who leads a session already, as what a service manager starts does, cannot begin another.
+    unsafe {
+        match libc::setsid() {
+            -1 if libc::getsid(0) == libc::getpid() => Ok(()),
+            -1 => Err(io::Error::last_os_error()),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Leaves the child little. May be called between fork and exec.

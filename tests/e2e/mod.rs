@@ -24,6 +24,7 @@ mod accounting;
 mod answers;
 mod boundaries;
 mod desktop;
+mod elder;
 mod exec;
 mod freeze;
 mod gates;

@@ -176,6 +176,7 @@ impl Theater {
         let key = |id: Id| machine.body(id).map(|body| machine.key(body));
         let settings = Settings {
             only_user: only_user.map(Uid),
+            rank: beadle::engine::elder::Rank::First,
             spare: Arc::new(Spare {
                 keys: key(Machine::INIT).into_iter().collect(),
                 bystanders: Vec::new(),

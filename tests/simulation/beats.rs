@@ -144,7 +144,9 @@ impl World {
             }),
             leash: None,
             itself: None,
+            reaper: None,
             managers: Managers::default(),
+            rank: beadle::engine::elder::Rank::First,
             first_incident: 1,
         };
         Self {

@@ -231,6 +231,7 @@ impl World {
         machine.events.clear();
         let init = machine.body(Machine::INIT).map(|body| machine.key(body));
         let settings = Settings {
+            rank: beadle::engine::elder::Rank::First,
             only_user: chance.permille(200).then_some(Uid(OWNER)),
             spare: Arc::new(Spare {
                 keys: init.into_iter().collect(),

@@ -14,23 +14,8 @@ use beadle::engine::units::{Bytes, Mono};
 use super::body::{Body, Deed, Id, OnKill, OnTerm, Plan, State, Waits};
 use super::kin::{Kin, Stretch};
 use super::letters::Letter;
+pub use super::make::{Make, Marks};
 use super::senses::group_id;
-
-/// How large the machine is, and how it tells processes apart.
-#[derive(Clone, Copy, Debug)]
-pub struct Make {
-    /// Numbers from 2 up to this are handed out, in turn.
-    pub pids: u32,
-    /// Whether the kernel has pidfs inodes; else identity is soft.
-    pub marks: Marks,
-}
-
-/// What identity the kernel offers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Marks {
-    Inodes,
-    Ticks,
-}
 
 /// The machine.
 #[derive(Clone, Debug)]

@@ -8,6 +8,7 @@ pub mod chance;
 pub mod kin;
 pub mod letters;
 pub mod machine;
+pub mod make;
 pub mod rules;
 pub mod senses;
 pub mod shells;

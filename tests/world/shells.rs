@@ -202,6 +202,7 @@ impl Shells {
                 Decision::Measure(_)
                 | Decision::Accept(_)
                 | Decision::Tell(_)
+                | Decision::Consult
                 | Decision::Reply(_)
                 | Decision::Keep(_) => {}
             }

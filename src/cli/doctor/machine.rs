@@ -8,6 +8,7 @@ use crate::sys::accounting::cgroup::Groups;
 use crate::sys::accounting::taskstats::Taskstats;
 use crate::sys::clock::Clock;
 use crate::sys::events::connector::Connector;
+use crate::sys::nudger::desktop::has_porter;
 use crate::sys::ourselves::{self, Power, Powers};
 use crate::sys::pidfd::PidFd;
 use crate::sys::procfs::{Entry, Procfs};
@@ -30,6 +31,7 @@ pub(super) fn findings(user: Uid) -> Vec<Finding> {
         files(),
         clock(),
     ];
+    findings.extend(sessions(user));
     findings.extend(others());
     findings
 }
@@ -177,6 +179,25 @@ fn files() -> Finding {
         .remedy("raise the hard limit: `LimitNOFILE=524288` in a service, `ulimit -Hn` in a shell"),
         Err(error) => Finding::bad(part, format!("the limit cannot be read: {error}")),
     }
+}
+
+/// Whether users' sessions can be stepped into, to show notifications; for root's.
+fn sessions(user: Uid) -> Option<Finding> {
+    if !guards_all(user) {
+        return None;
+    }
+    let part = "sessions";
+    if has_porter() {
+        let found =
+            "notifications are shown by processes of those who see them (beadle-notify.socket)";
+        return Some(Finding::well(part, found));
+    }
+    let found = "there is no beadle-notify.socket: only a beadle that may become others shows notifications";
+    let lost =
+        "one in the sandbox of its service may not, and writes to the terminals of trees instead";
+    Some(Finding::less(part, found, lost).remedy(
+        "`beadle service install` puts it there; `systemctl start beadle-notify.socket` starts it",
+    ))
 }
 
 /// Whether history will bear the right dates.

@@ -126,6 +126,12 @@ fn heading(status: &Status, paint: Paint, page: &mut Page) {
         page.line(format_args!("{}", shows(desktop)));
     }
     hears(&status.heartbeats, page);
+    if let Some(elder) = &daemon.elder {
+        let left = words::count(elder.left as u64, "unit is", "units are");
+        page.line(format_args!(
+            "the machine's beadle watches too, and goes first: {left} left to it"
+        ));
+    }
     if let Some(leash) = daemon.leash {
         page.line(format_args!("signals nothing but descendants of {leash}"));
     }

@@ -141,6 +141,9 @@ fn verdict(finding: &Finding, paint: Paint) -> String {
         _ => Tone::Strong,
     };
     let word = paint.tone(tone, &finding.verdict);
+    if let Some(elsewhere) = &finding.minded {
+        return format!("{word}: {}", words::elsewhere(elsewhere));
+    }
     match (&finding.paused, &finding.snoozed, finding.exception) {
         (Some(pause), _, _) => format!("{word}: paused {}", lasting(pause)),
         (None, Some(snooze), _) => format!("{word}: {}", words::snoozed(snooze)),

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::control::wire::{
-    Act, Bidden, Evidence, Exception, Figure, Finding, Gate, Incident, Next, Peers, Person,
-    Progress, Reading, Rest, Safe, Snooze, Subject, Unit,
+    Act, Bidden, Elsewhere, Evidence, Exception, Figure, Finding, Gate, Incident, Next, Peers,
+    Person, Progress, Reading, Rest, Safe, Snooze, Subject, Unit,
 };
 use crate::engine::evidence::{self, Quantity};
 use crate::engine::gate::{self, Stands};
@@ -375,10 +375,21 @@ pub fn snoozed(snooze: &Snooze) -> String {
     )
 }
 
+/// Who minds it: `left to the machine's beadle: its incident 7, rule pytest`.
+pub fn elsewhere(elsewhere: &Elsewhere) -> String {
+    format!(
+        "left to the machine's beadle: its incident {}, rule {}",
+        elsewhere.incident, elsewhere.rule
+    )
+}
+
 /// What is to be expected of an open incident.
 pub fn outlook(incident: &Incident, finding: &Finding) -> String {
     if let Some(snooze) = &finding.snoozed {
         return snoozed(snooze);
+    }
+    if let Some(minded) = &finding.minded {
+        return elsewhere(minded);
     }
     let outlook = plain_outlook(incident, finding);
     match &incident.bidden {
@@ -457,6 +468,7 @@ pub fn rest(rest: &Rest) -> String {
         Rest::Unstoppable { because } => because.to_string(),
         Rest::Protected => "all of it is protected, or outside the leash".to_owned(),
         Rest::Instances => "`instances` alone only nudges".to_owned(),
+        Rest::Minded(minded) => elsewhere(minded),
     }
 }
 

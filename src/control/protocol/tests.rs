@@ -1,6 +1,6 @@
 use super::*;
 use crate::control::wire::{
-    Daemon, Desktop, Evidence, Finding, Heartbeats, Kept, Spoken, State, Subject,
+    Daemon, Desktop, Evidence, Finding, Heartbeats, Kept, Minded, Spoken, State, Subject,
 };
 
 const ANN: Uid = Uid(1000);
@@ -28,6 +28,7 @@ fn unit(owner: Option<Uid>) -> Judged {
             paused: None,
             snoozed: None,
             exception: None,
+            minded: None,
             when: Vec::new(),
         },
         nearness: 0.5,
@@ -76,6 +77,7 @@ fn status() -> Answer {
             config: vec![],
             leash: None,
             deaf: None,
+            elder: None,
             faults: vec![],
         },
         mode: Safe::word("nudge"),
@@ -350,4 +352,27 @@ fn another_version_is_told_as_such_whatever_else_it_says() {
     // What a newer client adds to a question that we know does no harm.
     let line = b"{\"v\":1,\"ask\":\"why\",\"pid\":7,\"color\":\"red\"}\n";
     assert_eq!(decode::<Question>(line), Ok(Question::Why { pid: 7 }));
+}
+
+#[test]
+fn what_is_minded_of_others_is_theirs() {
+    let minded = |owner: Uid| Minded {
+        incident: 7,
+        rule: Safe::word("pytest"),
+        owner: Some(owner.0),
+        goes_on: true,
+        members: vec![Safe::word("10:20"), Safe::word("11~21"), Safe::word("what")],
+    };
+    let minds = vec![minded(ANN), minded(BOB)];
+    let answer = Answer::Minds { minds };
+    let seen = |peer| match answer.clone().for_peer(peer, Uid::ROOT) {
+        Answer::Minds { minds } => minds,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(seen(ANN), vec![minded(ANN)]);
+    assert_eq!(seen(Uid::ROOT).len(), 2);
+    // What is read of it are identities, and nothing else.
+    let members = minded(ANN).read().members;
+    let texts: Vec<String> = members.iter().map(ToString::to_string).collect();
+    assert_eq!(texts, ["10:20", "11~21"]);
 }

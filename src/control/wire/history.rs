@@ -222,6 +222,14 @@ pub struct Story {
     pub left_out: u32,
 }
 
+impl Story {
+    /// The users who were told.
+    pub fn audiences(&self) -> impl Iterator<Item = u32> {
+        let cases = self.entries.iter().filter_map(|entry| entry.case.as_ref());
+        cases.filter_map(|case| case.subject.audience)
+    }
+}
+
 #[expect(
     clippy::trivially_copy_pass_by_ref,
     reason = "what serde calls takes a reference"

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::{
-    Above, Act, Bidden, Daemon, Evidence, Exception, Figure, Finding, Gate, Heartbeats, Incident,
-    Judged, Next, Pause, Peers, Person, Progress, Ps, Reading, Relation, Replied, Rest, Rule,
-    RuleWhy, Safe, Snooze, Status, Subject, Unit, Why,
+    Above, Act, Bidden, Daemon, Elsewhere, Evidence, Exception, Figure, Finding, Gate, Heartbeats,
+    Incident, Judged, Next, Pause, Peers, Person, Progress, Ps, Reading, Relation, Replied, Rest,
+    Rule, RuleWhy, Safe, Snooze, Status, Subject, Unit, Why,
 };
 use crate::engine::answer::{self, Bidding, Effect, Granted};
 use crate::engine::decision::{
@@ -159,6 +159,10 @@ impl From<&Resting> for Rest {
             Resting::Protected => Self::Protected,
             Resting::Instances => Self::Instances,
             Resting::Busy => Self::Busy,
+            Resting::Minded { incident, rule } => Self::Minded(Elsewhere {
+                incident: incident.0,
+                rule: Safe::word(rule),
+            }),
             Resting::Unstoppable(why) => Self::Unstoppable {
                 because: Safe::word(&why.to_string()),
             },
@@ -324,6 +328,7 @@ impl Finding {
                 left: seconds(snooze.until.since(now)),
             }),
             exception: None,
+            minded: None,
             when: gates.iter().map(Gate::from).collect(),
         };
         match verdict {
@@ -338,6 +343,12 @@ impl Finding {
             }
             Verdict::Exempt(Exemption::Allowed { number, .. }) => {
                 finding.exception = Some(*number);
+            }
+            Verdict::Exempt(Exemption::Minded { incident, rule }) => {
+                finding.minded = Some(Elsewhere {
+                    incident: incident.0,
+                    rule: Safe::word(rule),
+                });
             }
             Verdict::Exempt(Exemption::Snoozed { .. } | Exemption::Closed)
             | Verdict::Clear

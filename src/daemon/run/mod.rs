@@ -51,10 +51,21 @@ pub struct Order {
     pub budget: Budget,
     /// By when what it left behind is gone.
     pub leftover: Duration,
+    /// What becomes of our own standard output.
+    pub output: Output,
     /// Whether the kernel's events may be used.
     pub tier: TierChoice,
     /// Whether it gets a control group of its own, where one is to be had.
     pub enclosed: bool,
+}
+
+/// What becomes of beadle's own standard output once the command has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// It is closed: whoever reads sees its end when the command lets go.
+    LetGo,
+    /// There is a report to be written there, so its end is the report's.
+    Kept,
 }
 
 /// Something that is told while the command runs.
@@ -252,13 +263,13 @@ impl RunError {
 /// Runs a command to its end, and ends what it leaves behind. `tell` is called on the loop and ought to return soon.
 ///
 /// Standard input and output are the command's from then on: what is written to ours goes nowhere. The copy of the output is
-/// for whoever has a report to write there.
+/// for whoever has a report to write there ([`Output::Kept`]).
 ///
 /// # Errors
 /// Where the command did not start.
 pub fn run(
     order: &Order,
     tell: &mut dyn FnMut(Word),
-) -> Result<(Account, std::os::fd::OwnedFd), RunError> {
+) -> Result<(Account, Option<std::os::fd::OwnedFd>), RunError> {
     patrol::run(order, tell)
 }

@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use super::sweep::{Stage, Sweep, named};
 use super::tally::{Looked, Tally};
-use super::{Account, CpuSource, Ended, Leftovers, Oom, Order, Proof, RunError, Sentence, Word};
+use super::{
+    Account, CpuSource, Ended, Leftovers, Oom, Order, Output, Proof, RunError, Sentence, Word,
+};
 use crate::control::wire;
 use crate::daemon::errands::Errands;
 use crate::daemon::inbox::{Inbox, Mail, Post};
@@ -21,6 +23,7 @@ use crate::daemon::pursue::{Heard, Pursuer};
 use crate::daemon::shells::{Aftermath, Shells};
 use crate::engine::account::Accounting;
 use crate::engine::decision::{Decision, Hearing, Input, Notice, What};
+use crate::engine::elder::Rank;
 use crate::engine::evidence::Evidence;
 use crate::engine::judge::{Judge, Settings};
 use crate::engine::process::{Pid, ProcKey, Uid};
@@ -50,7 +53,7 @@ const LAST_REPORT: Duration = Duration::from_secs(3);
 pub(super) fn run(
     order: &Order,
     tell: &mut dyn FnMut(Word),
-) -> Result<(Account, OwnedFd), RunError> {
+) -> Result<(Account, Option<OwnedFd>), RunError> {
     let inherited = Inherited::look();
     heap::set_up();
     let ear = Ear::open().map_err(RunError::Ours)?;
@@ -118,7 +121,7 @@ impl<'a> Patrol<'a> {
         order: &'a Order,
         inherited: Inherited,
         shells: Shells,
-    ) -> Result<(Self, OwnedFd), RunError> {
+    ) -> Result<(Self, Option<OwnedFd>), RunError> {
         let mark = mark().map_err(RunError::Ours)?;
         let oom_before = oom::kills();
         let mut enclosure = order.enclosed.then(|| Enclosure::make(&mark)).flatten();
@@ -134,6 +137,10 @@ impl<'a> Patrol<'a> {
             .start(enclosure.as_ref())
             .map_err(|failed| RunError::of(failed, order))?;
         let output = launch::let_go_of_streams().map_err(RunError::Ours)?;
+        let output = match order.output {
+            Output::Kept => Some(output),
+            Output::LetGo => None,
+        };
         enclosure.take_if(|group| !group.holds(command.key.pid()));
         // What we hold of a large tree takes a file for each; what the command may open was settled before.
         let _limit = ourselves::raise_file_limit();
@@ -204,6 +211,7 @@ impl<'a> Patrol<'a> {
             // Nobody sends these: there is neither socket nor store.
             Mail::Ask(_)
             | Mail::Beats
+            | Mail::Elder(_)
             | Mail::Reserved(_)
             | Mail::Desktop(_)
             | Mail::Excepted(_)
@@ -239,7 +247,9 @@ impl<'a> Patrol<'a> {
             let view = self.judge.view();
             self.tier = view.tier;
             self.tally.look(&view, &looked, self.began);
-            tell(Word::Progress(self.tally.now));
+            if self.tally.looks > 0 {
+                tell(Word::Progress(self.tally.now));
+            }
         }
     }
 
@@ -516,6 +526,8 @@ fn judge(order: &Order, command: &Launched) -> Result<Judge, RunError> {
     let user = ourselves::owner();
     let settings = Settings {
         only_user: (user != Uid::ROOT).then_some(user),
+        // Whoever gives a budget means it, whatever a daemon's rules mind.
+        rank: Rank::First,
         // Whom we start is the command's.
         itself: None,
         leash: ours,

@@ -128,7 +128,7 @@ impl Sweep {
             .iter()
             .filter(|one| !self.facts.contains_key(&one.pid));
         let question = |one: &Glimpse| Question {
-        about: Serial::NOBODY,
+            about: Serial::NOBODY,
             pid: one.pid,
             key: None,
             start: Some(one.start),

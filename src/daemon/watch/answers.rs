@@ -58,6 +58,14 @@ impl Watch {
                 let which = which.iter().map(|word| named(word)).collect();
                 return self.reply(ask.peer.uid, Wish::Forget { which }, ask.reply, inbox);
             }
+            Question::Minds => protocol::Answer::Minds {
+                minds: self
+                    .judge
+                    .minds()
+                    .iter()
+                    .map(|(owner, minded)| wire::Minded::seen(*owner, minded))
+                    .collect(),
+            },
             Question::Exceptions => protocol::Answer::Exceptions {
                 exceptions: self.exceptions.told(),
             },

@@ -70,6 +70,7 @@ impl Watch {
             leash: self.standing.leash.map(Pid::number),
             deaf: self.deafness(),
             desktops: self.desktops(),
+            elder: self.judge.left_to_elder().map(|left| wire::Elder { left }),
             faults: self.faults.lasting(now).map(fault).collect(),
         }
     }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Weight, same_stage};
+use super::Weight;
+use super::place::same_stage;
 use crate::engine::answer::Snooze;
 use crate::engine::evidence::IncidentId;
 use crate::engine::rule::{Stage, StageAct};

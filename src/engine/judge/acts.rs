@@ -180,6 +180,7 @@ impl Judge {
             || !(bidden || of_itself)
             || !fresh
             || self.let_be(unit).is_some()
+            || (!bidden && self.minded(unit).is_some())
             || !incident.may_act(unit.rule.mode)
         {
             return None;

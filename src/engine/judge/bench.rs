@@ -272,13 +272,7 @@ impl Judge {
         unit.verdict = verdict;
         unit.gates = gates;
         if let Some(exemption) = exemption {
-            unit.exempt.get_or_insert(now);
-            let allowed = matches!(exemption, Exemption::Allowed { .. });
-            unit.verdict = Verdict::Exempt(exemption);
-            self.thaw(id, out);
-            if allowed {
-                self.close_answered(id, out);
-            }
+            self.let_alone(id, exemption, out);
         } else if let Some((since, incident)) = unit.exempt.take().zip(unit.incident.as_mut()) {
             incident.stand(since, now);
         }
@@ -287,6 +281,26 @@ impl Judge {
         self.survey(id, out);
         self.escalate(id, out);
         self.plan(id);
+    }
+
+    /// Leaves a unit alone, whatever its limits say.
+    fn let_alone(&mut self, id: UnitId, exemption: Exemption, out: &mut Vec<Decision>) {
+        let now = self.now;
+        let Some(unit) = self.units.get_mut(&id) else {
+            return;
+        };
+        let first = unit.exempt.is_none();
+        unit.exempt.get_or_insert(now);
+        let allowed = matches!(exemption, Exemption::Allowed { .. });
+        let minded = matches!(exemption, Exemption::Minded { .. });
+        unit.verdict = Verdict::Exempt(exemption);
+        self.thaw(id, out);
+        if allowed {
+            self.close_answered(id, out);
+        }
+        if minded {
+            self.give_way(id, first, out);
+        }
     }
 
     /// What a unit measures now: no less than those use who are members for sure, no more than all who may be.
@@ -344,7 +358,8 @@ impl Judge {
         let bidden = unit.incident.as_ref().and_then(Incident::bidding);
         let closed =
             || (bidden.is_none() && self.is_closed(&unit.rule)).then_some(Exemption::Closed);
-        self.let_be(unit).or_else(closed)
+        let minded = || self.minded(unit).filter(|_| bidden.is_none());
+        self.let_be(unit).or_else(closed).or_else(minded)
     }
 
     /// Whether a gate of a rule is closed, or nobody knows whether it is open.

@@ -31,7 +31,10 @@ impl Judge {
         let quiet = self.snapshots < BEFORE_ANYTHING || waking;
         let let_be = match unit.verdict {
             Verdict::Exempt(
-                Exemption::Paused { .. } | Exemption::Snoozed { .. } | Exemption::Allowed { .. },
+                Exemption::Paused { .. }
+                | Exemption::Snoozed { .. }
+                | Exemption::Allowed { .. }
+                | Exemption::Minded { .. },
             ) => true,
             Verdict::Exempt(Exemption::Closed)
             | Verdict::Clear
@@ -50,8 +53,15 @@ impl Judge {
             self.wait(id, out);
             return;
         }
-        if unit.incident.is_none() {
-            if unit.verdict != Verdict::Sustained || self.waits_for_inner(id) {
+        if unit.incident.is_none() && unit.verdict != Verdict::Sustained {
+            unit.counsel = None;
+            return;
+        }
+        if self.asks_first(id, out) {
+            return;
+        }
+        if self.units.get(&id).is_some_and(|it| it.incident.is_none()) {
+            if self.waits_for_inner(id) {
                 return;
             }
             self.open(id, out);

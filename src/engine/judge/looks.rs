@@ -356,7 +356,10 @@ impl Judge {
         // A unit is seen three times before anything fires, and often while something may.
         if unit.judged < SEEN_BEFORE
             || unit.incident.is_some()
-            || matches!(unit.verdict, Verdict::Breaching | Verdict::Sustained)
+            || matches!(
+                unit.verdict,
+                Verdict::Breaching | Verdict::Sustained | Verdict::Exempt(Exemption::Minded { .. })
+            )
         {
             next = soonest;
         }

@@ -30,6 +30,7 @@
 //! | `errands` | what others are to do: programs, managers; one at a time for each incident |
 //! | `premises` | what a tree lives in, and who else does |
 //! | `answers` | what people and rule files say: pauses, new rules |
+//! | `elder` | the machine's beadle, which goes first |
 //! | `replies` | what people answer to an incident, and who may |
 //! | `view` | what it sees now, for `status`, `ps` and `why` |
 
@@ -39,6 +40,7 @@ mod bench;
 mod bystanders;
 mod census;
 mod dossier;
+mod elder;
 mod enrol;
 mod errands;
 mod estate;
@@ -75,6 +77,7 @@ use std::time::Duration;
 use super::account::{Accounting, Accounts};
 use super::answer::Exception;
 use super::decision::{Decision, Hearing, Input, PauseView};
+use super::elder::Rank;
 use super::event::{Event, Happening};
 use super::evidence::{IncidentId, UnitKey};
 use super::forest::{Forest, Serial};
@@ -88,6 +91,7 @@ use super::steward::Managers;
 use super::units::{Mono, Tier};
 use super::warrant::{EventCount, Spare, Warrant, WarrantId};
 use dossier::Dossier;
+use elder::Counsel;
 use errands::Errands;
 use estate::Debt;
 use heartbeats::Heartbeats;
@@ -111,6 +115,8 @@ const STOOD_STILL: Duration = Duration::from_secs(30);
 pub struct Settings {
     /// For an unprivileged beadle, the one user whose processes it judges; `None` judges everyone's.
     pub only_user: Option<Uid>,
+    /// Whether another beadle goes first.
+    pub rank: Rank,
     /// Beadle and its ancestors.
     pub spare: Arc<Spare>,
     /// Beadle itself, where it runs programs: what descends from it is judged by no rule.
@@ -197,6 +203,7 @@ pub struct Judge {
     /// Of which kinds of instances something was said of late.
     spoken_of: SpokenOf,
     heartbeats: Heartbeats,
+    counsel: Counsel,
     last_incident: u64,
     last_warrant: u64,
     last_unit: u64,
@@ -261,6 +268,7 @@ impl Judge {
             unclaimed: None,
             spoken_of: SpokenOf::new(),
             heartbeats: Heartbeats::default(),
+            counsel: Counsel::default(),
             last_warrant: 0,
             last_unit: 0,
             last_survey: 0,
@@ -313,6 +321,7 @@ impl Judge {
             Input::Numbering(IncidentId(first)) => {
                 self.last_incident = self.last_incident.max(first.saturating_sub(1));
             }
+            Input::Elder(word) => self.take_word(word),
             Input::Deadline => {}
         }
         self.hear_beats(&mut out);

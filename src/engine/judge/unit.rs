@@ -133,6 +133,8 @@ pub(super) struct Unit {
     pub(super) past: Option<Past>,
     /// When the rule was last exempt for it: its clock stands from then on.
     pub(super) exempt: Option<Mono>,
+    /// Since when the machine's beadle is to be asked about it.
+    pub(super) counsel: Option<Mono>,
     /// How often authority over it was withdrawn.
     pub(super) epoch: u64,
 }
@@ -216,6 +218,7 @@ impl Unit {
             pulse: Pulse::default(),
             past: None,
             exempt: None,
+            counsel: None,
             epoch: 0,
             rule,
         }

@@ -1,5 +1,8 @@
 //! systemd: units, the group, and what is left alone when `/tmp` is cleaned.
 //!
+//! The machine's has three units: the watch, and a socket at which systemd starts a process for each user who is to see a
+//! notification. The socket comes and goes with the watch.
+//!
 //! What is written goes to `/usr/local/lib` or, for one user, to `$XDG_DATA_HOME`: there it takes precedence over nothing of
 //! the administrator's, and `systemctl edit` works as for any package.
 
@@ -10,6 +13,8 @@ use super::{Kept, Whose};
 
 const MACHINE_UNIT: &str = include_str!("../../../systemd/beadle.service");
 const USER_UNIT: &str = include_str!("../../../systemd/user/beadle.service");
+const PORTER_SOCKET: &str = include_str!("../../../systemd/beadle-notify.socket");
+const PORTER_UNIT: &str = include_str!("../../../systemd/beadle-notify@.service");
 const GROUP: &str = include_str!("../../../systemd/sysusers.d/beadle.conf");
 const CLEANING: &str = include_str!("../../../systemd/tmpfiles.d/beadle.conf");
 
@@ -18,6 +23,9 @@ const PROGRAM: &str = "/usr/local/bin/beadle";
 
 /// The name of the unit.
 pub const UNIT: &str = "beadle.service";
+
+/// The socket of those who show notifications, for the machine's.
+const PORTER: &str = "beadle-notify.socket";
 
 /// Where systemd is, if it runs the machine (`sd_booted(3)`).
 const BOOTED: &str = "/run/systemd/system";
@@ -54,6 +62,9 @@ pub fn unit(whose: &Whose) -> PathBuf {
         Whose::User { data, .. } => data.join("systemd/user").join(UNIT),
     }
 }
+
+/// Where the group is named.
+const GROUP_FILE: &str = "/usr/local/lib/sysusers.d/beadle.conf";
 
 /// Where a person's own changes of the unit are.
 pub fn changes(whose: &Whose, config: Option<&Path>) -> Option<PathBuf> {
@@ -184,12 +195,11 @@ pub fn install(whose: &Whose, program: &Path, version: u32) -> Result<Vec<Step>,
     ];
     if *whose == Whose::Machine {
         for (path, text) in more() {
-            let text = text.to_owned();
+            let text = text.replace(PROGRAM, program);
             steps.push(Step::Write { path, text });
         }
         let help = "is systemd-sysusers there? `groupadd --system beadle` does the same";
-        let [group, _] = more().map(|(path, _)| path.display().to_string());
-        steps.push(Step::run(&["systemd-sysusers", &group], help));
+        steps.push(Step::run(&["systemd-sysusers", GROUP_FILE], help));
     }
     let mut run = |words: &[&str], help| {
         let words = control(whose, words);
@@ -225,6 +235,10 @@ pub fn uninstall(
         Step::attempt(&words)
     };
     let mut steps = vec![attempt(&["disable", "--now", UNIT])];
+    if *whose == Whose::Machine {
+        // It goes with the watch, unless it was started alone.
+        steps.push(attempt(&["stop", PORTER]));
+    }
     // It may not have ended, and another may have been started by hand: what it stands on stays.
     steps.extend(used.iter().cloned().map(Step::Unused));
     steps.push(Step::Remove(unit(whose)));
@@ -252,6 +266,25 @@ pub fn look(whose: &Whose) -> Result<Seen, ServiceError> {
             help: "does systemd answer at all?",
         }),
     }
+}
+
+/// Whether systemd listens for the watch, to have notifications shown: `active`, `inactive`, `not-found`, …; for the machine's.
+pub fn porter(whose: &Whose) -> Option<String> {
+    if *whose != Whose::Machine {
+        return None;
+    }
+    let seen = read(
+        &answer(&control(
+            whose,
+            &["show", PORTER, "--property", "LoadState,ActiveState"],
+        ))
+        .ok()?,
+    );
+    Some(if seen.load == "loaded" {
+        seen.active
+    } else {
+        seen.load
+    })
 }
 
 fn read(text: &str) -> Seen {
@@ -288,9 +321,17 @@ fn written(text: &str, program: &str, version: u32) -> String {
 }
 
 /// What goes with the machine's unit.
-fn more() -> [(PathBuf, &'static str); 2] {
+fn more() -> [(PathBuf, &'static str); 4] {
     [
-        ("/usr/local/lib/sysusers.d/beadle.conf".into(), GROUP),
+        (
+            "/usr/local/lib/systemd/system/beadle-notify.socket".into(),
+            PORTER_SOCKET,
+        ),
+        (
+            "/usr/local/lib/systemd/system/beadle-notify@.service".into(),
+            PORTER_UNIT,
+        ),
+        (GROUP_FILE.into(), GROUP),
         ("/usr/local/lib/tmpfiles.d/beadle.conf".into(), CLEANING),
     ]
 }
@@ -337,9 +378,9 @@ mod tests {
                     Step::Remove(_) | Step::Unused(_) | Step::Clear(_) | Step::Run { .. } => None,
                 });
                 assert!(texts.clone().all(|text| text.contains(MARK)));
+                assert!(texts.clone().all(|text| !text.contains(PROGRAM)));
                 let unit = texts.clone().next().unwrap();
                 assert!(unit.contains("\nExecStart=/opt/b/beadle watch --log journald\n"));
-                assert!(!unit.contains(PROGRAM));
                 let new = version >= NOTIFY_RELOAD;
                 assert_eq!(unit.contains("\nType=notify-reload\n"), new);
                 assert_eq!(unit.contains("\nType=notify\n"), !new);
@@ -387,7 +428,9 @@ mod tests {
                 }
             }
             // Once it is stopped, and before anything is gone.
-            assert_eq!(taken_back[1], Step::Unused("/run/beadle".into()));
+            let gone = |step: &Step| matches!(step, Step::Remove(_) | Step::Clear(_));
+            let first = taken_back.iter().position(gone).unwrap();
+            assert_eq!(taken_back[first - 1], Step::Unused("/run/beadle".into()));
             assert!(taken_back.contains(&Step::Clear("/run/beadle".into())));
             assert!(
                 !commands(&taken_back)

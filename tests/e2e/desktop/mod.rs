@@ -4,6 +4,7 @@
 //! session as any program is: by `XDG_RUNTIME_DIR`.
 
 mod answers;
+mod porter;
 mod session;
 
 use std::path::Path;

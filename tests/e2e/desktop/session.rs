@@ -75,14 +75,25 @@ impl Sessions {
             .to_vec()
     }
 
+    /// Where the sessions are.
+    pub(super) fn folder(&self) -> std::path::Display<'_> {
+        self.root.display()
+    }
+
+    /// The machine's users, and this one.
+    pub(super) fn users(&self, uid: u32) -> PathBuf {
+        let users = self.root.join(format!("{uid}.passwd"));
+        let known = fs::read_to_string("/etc/passwd").unwrap();
+        fs::write(&users, format!("{known}u{uid}:x:{uid}:{uid}::/:/bin/sh\n")).unwrap();
+        users
+    }
+
     /// The bus wants its user to be known by name: among other users than the machine's, where we may have that.
     fn bus_daemon(&self, uid: u32) -> Command {
         if !rustix::process::geteuid().is_root() {
             return Command::new("dbus-daemon");
         }
-        let users = self.root.join(format!("{uid}.passwd"));
-        let known = fs::read_to_string("/etc/passwd").unwrap();
-        fs::write(&users, format!("{known}u{uid}:x:{uid}:{uid}::/:/bin/sh\n")).unwrap();
+        let users = self.users(uid);
         let script = format!(
             "mount --bind '{}' /etc/passwd &&
              exec setpriv --reuid={uid} --regid={uid} --clear-groups dbus-daemon \"$@\"",
@@ -219,7 +230,8 @@ impl Server {
     }
 }
 
-fn start(mut command: Command, uid: u32) -> Child {
+/// Starts a process of this user that ends after a while, whatever happens.
+pub(super) fn start(mut command: Command, uid: u32) -> Child {
     if rustix::process::geteuid().is_root() {
         command.uid(uid).gid(uid);
     }

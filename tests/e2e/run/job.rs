@@ -194,9 +194,11 @@ fn a_pipeline_is_one_job() {
     let ground = Ground::new();
     let mut terminal = Terminal::open(&ground);
     terminal.types(
-        "$B run -- sh -c 'echo a; sleep 1; echo b' | sed 's/^/> /'; echo ${PIPESTATUS[*]}.\n",
+        "$B run -- sh -c 'echo a; sleep 2; echo b' | sed 's/^/> /'; echo ${PIPESTATUS[*]}.\n",
     );
     terminal.shows("> a");
+    // Between fork and exec nobody can be stopped: the parent waits for the exec, with beadle or without.
+    std::thread::sleep(Duration::from_millis(400));
     terminal.types("\x1a");
     terminal.shows("Stopped");
     terminal.types("fg\n");

@@ -90,7 +90,13 @@ fn a_command_is_in_the_group_of_its_starter() {
 #[test]
 fn streams_pass_untouched_and_end_when_the_command_lets_go() {
     let ground = Ground::new();
-    let mut command = ground.run(&["--", "sh", "-c", "cat; exec >&- 2>/dev/null; sleep 3"]);
+    let mut command = ground.run(&[
+        "--no-cgroup",
+        "--",
+        "sh",
+        "-c",
+        "cat; exec >&- 2>/dev/null; sleep 3",
+    ]);
     let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
     let bytes: Vec<u8> = (0..3_000_000_u32)
         .map(|n| (n / 8 % 251).to_le_bytes()[0])
@@ -103,6 +109,8 @@ fn streams_pass_untouched_and_end_when_the_command_lets_go() {
     feeder.join().unwrap();
     assert!(seen == bytes, "{} of {} bytes", seen.len(), bytes.len());
     // The end of the stream was seen while the command ran on.
+    let living = ground.oracle.living();
+    assert!(living.len() >= 2, "beadle and the command: {living:?}");
     assert!(child.try_wait().unwrap().is_none());
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }

@@ -202,7 +202,8 @@ fn rests_rightly(scene: &Scene<'_>, case: &Case<'_>, watchman: &Watchman, why: &
         Rest::Instances => only_tells(scene, case),
         Rest::Protected | Rest::Respawn { .. } => true,
         // With these a ladder does not rest.
-        Rest::Busy | Rest::Unstoppable(_) => false,
+        // Nobody goes first here.
+        Rest::Busy | Rest::Unstoppable(_) | Rest::Minded { .. } => false,
     }
 }
 

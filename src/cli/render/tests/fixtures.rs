@@ -221,6 +221,13 @@ pub(super) fn notices() -> Vec<Notice> {
         notice(over(), withheld(Rest::Denied)),
         notice(over(), withheld(Rest::Protected)),
         notice(over(), withheld(Rest::Instances)),
+        notice(
+            over(),
+            withheld(Rest::Minded {
+                incident: IncidentId(7),
+                rule: "pytest".into(),
+            }),
+        ),
         notice(over(), withheld(Rest::Respawn { by: None })),
     ];
     all.extend(errands());
@@ -435,6 +442,7 @@ pub(super) fn daemon() -> Daemon {
                 trouble: Some(Safe::word("no notification server runs in the session")),
             },
         ],
+        elder: None,
         faults: vec![Fault {
             part: Safe::word("journal"),
             text: Safe::word("the socket does not read"),

@@ -26,10 +26,12 @@ struct World {
 impl World {
     fn new() -> Self {
         let settings = Settings {
+            rank: crate::engine::elder::Rank::First,
             only_user: None,
             spare: Arc::new(Spare::default()),
             leash: None,
             itself: None,
+            reaper: None,
             managers: Managers::default(),
             first_incident: 1,
         };

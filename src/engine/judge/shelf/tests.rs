@@ -100,6 +100,7 @@ impl World {
     fn new(set: &Arc<RuleSet>) -> Self {
         let settings = Settings {
             only_user: None,
+            rank: crate::engine::elder::Rank::First,
             spare: Arc::new(Spare::default()),
             leash: None,
             itself: None,

@@ -98,6 +98,7 @@ impl World {
         let rules = rule_set(vec![Arc::new(rule(limits))]);
         let settings = Settings {
             only_user: None,
+            rank: crate::engine::elder::Rank::First,
             spare: Arc::new(Spare::default()),
             leash: None,
             itself: None,

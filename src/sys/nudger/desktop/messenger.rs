@@ -2,40 +2,29 @@
 //!
 //! **Invariants.**
 //! - [`Messenger::give`] returns at once, whatever notifier, bus or server are stuck in.
-//! - A notifier that dies, says nothing for [`PATIENCE`], says too much, or says what is no word of ours is ended, and that is told
-//!   once. It is our own child, not waited for yet: nobody else can bear its number.
+//! - A notifier that dies, says nothing for [`PATIENCE`], says too much, or says what is no word of ours is done without, and that is
+//!   told once.
 //! - What was given before the thread leaves is carried, or the end of the notifier is told after it.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 
-use super::session::Session;
+use super::link::{End, Link};
 use super::wire::{LONGEST, Order, Server, Word, cut};
 use crate::engine::answer::Reply;
-use crate::engine::process::Pid;
 use crate::engine::units::Mono;
-use crate::sys::child::{Manner, Start, never_wait};
 use crate::sys::clock::Clock;
-use crate::sys::pidfd::{Life, PidFd};
-use crate::sys::signaller::end_own;
-
-/// The command that is a notifier.
-pub const COMMAND: &str = "notify";
 
 /// Without a word for so long after an order, something hangs. The notifier's own deadlines are shorter.
 const PATIENCE: Duration = Duration::from_secs(14);
 /// With nothing on the screen for so long, no notifier is needed.
 const IDLE: Duration = Duration::from_secs(20);
-/// How long the end may take: longer than the notifier takes to end by itself.
-const GOES: Duration = Duration::from_secs(4);
 /// So many words in [`SPELL`] are too many.
 const WORDS: u32 = 200;
 /// The time in which words are counted.
@@ -106,12 +95,12 @@ struct Waiting {
 }
 
 impl Messenger {
-    /// Sends one to whoever `find` says, on a thread of its own: to find out may take time. `tell` is told what it hears.
+    /// Sends one to the notifier that `find` finds, on a thread of its own: to find it may take time. `tell` is told what it hears.
     ///
     /// # Errors
     /// When there is no thread or descriptor to be had.
     pub(super) fn send(
-        find: impl FnOnce() -> Result<Option<Session>, String> + Send + 'static,
+        find: impl FnOnce() -> Result<Option<Link>, String> + Send + 'static,
         tell: impl Fn(Tiding) + Send + 'static,
     ) -> io::Result<Self> {
         let bell = eventfd(0, EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC)?;
@@ -127,18 +116,13 @@ impl Messenger {
             .spawn(move || {
                 let _end = end;
                 let last = match find() {
-                    Ok(Some(session)) => {
-                        attend(&session, &carried, &tell).map_or_else(Some, |()| None)
-                    }
-                    Ok(None) => {
-                        carried.look().left = true;
-                        return tell(Tiding::NoSession);
-                    }
-                    Err(text) => Some(text),
+                    Ok(Some(link)) => attend(link, &carried, &tell).err(),
+                    Ok(None) => Some(Tiding::NoSession),
+                    Err(text) => Some(Tiding::Broken(text)),
                 };
                 carried.look().left = true;
-                if let Some(text) = last {
-                    tell(Tiding::Broken(text));
+                if let Some(last) = last {
+                    tell(last);
                 }
             })?;
         Ok(Self { bag, over })
@@ -192,32 +176,30 @@ impl Bag {
     }
 }
 
-/// Starts a notifier and carries until there is nothing more to be carried; what went wrong.
-fn attend(session: &Session, bag: &Bag, tell: &impl Fn(Tiding)) -> Result<(), String> {
-    let mut round = Round::start(session).map_err(|why| unstarted(&why, session))?;
+/// Carries until there is nothing more to be carried; what is told last where it does not come to that.
+fn attend(link: Link, bag: &Bag, tell: &impl Fn(Tiding)) -> Result<(), Tiding> {
+    let mut round = Round::begin(link);
     let came = round.go(bag, tell);
-    let status = round.dismiss();
-    came.map_err(|why| match (why, status) {
-        (Trouble::Ended, Some(status)) => format!("the notifier ended: {status}"),
-        (Trouble::Ended, None) => "the notifier fell silent".to_owned(),
-        (Trouble::Said(text), _) => text,
+    let end = round.link.end();
+    came.map_err(|why| match (why, end) {
+        (Trouble::NoSession, _) => Tiding::NoSession,
+        (Trouble::Said(text), _) => Tiding::Broken(text),
+        (Trouble::Ended, End::With(status)) => {
+            Tiding::Broken(format!("the notifier ended: {status}"))
+        }
+        (Trouble::Ended, End::Unseen) => {
+            Tiding::Broken("the notifier ended: the log of beadle-notify says why".to_owned())
+        }
+        (Trouble::Ended, End::Forced) => Tiding::Broken("the notifier fell silent".to_owned()),
     })
-}
-
-/// Why there is no notifier.
-fn unstarted(why: &io::Error, session: &Session) -> String {
-    match session.ids {
-        Some((user, _)) if why.kind() == io::ErrorKind::PermissionDenied => format!(
-            "cannot become user {user} to show a notification: it takes CAP_SETUID and CAP_SETGID (systemd/beadle.service.d/desktop.conf)"
-        ),
-        Some(_) | None => format!("cannot start a notifier: {why}"),
-    }
 }
 
 /// Why a notifier is done without.
 enum Trouble {
     /// It is not there any more.
     Ended,
+    /// It has nobody to show anything to.
+    NoSession,
     /// This.
     Said(String),
 }
@@ -230,10 +212,7 @@ impl Trouble {
 
 /// A notifier at work.
 struct Round {
-    child: Child,
-    hold: Option<PidFd>,
-    input: Option<ChildStdin>,
-    output: ChildStdout,
+    link: Link,
     unsent: VecDeque<u8>,
     unread: Vec<u8>,
     /// Orders that nothing was heard of.
@@ -244,50 +223,20 @@ struct Round {
     stirred: Mono,
     /// Words since when.
     words: (u32, Mono),
-    /// What the user is called.
-    name: Option<String>,
 }
 
 impl Round {
-    fn start(session: &Session) -> io::Result<Self> {
-        let environment = [
-            ("DBUS_SESSION_BUS_ADDRESS", session.address.clone()),
-            ("XDG_RUNTIME_DIR", session.runtime.display().to_string()),
-            ("HOME", session.home.display().to_string()),
-        ];
-        let start = Start {
-            program: &session.program,
-            name: Path::new("beadle"),
-            args: &[COMMAND.to_owned()],
-            environment: &environment,
-            ids: session.ids,
-            manner: Manner::Narrow,
-        };
-        let mut child = start
-            .command()
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()?;
-        let hold = Pid::new(child.id()).and_then(|pid| PidFd::open(pid).ok());
-        let pipes = child.stdin.take().zip(child.stdout.take());
-        let (input, output) = pipes.ok_or(io::ErrorKind::BrokenPipe)?;
-        never_wait(&input)?;
-        never_wait(&output)?;
+    fn begin(mut link: Link) -> Self {
         let now = Clock.now();
-        Ok(Self {
-            child,
-            hold,
-            input: Some(input),
-            output,
-            unsent: VecDeque::new(),
+        Self {
+            unsent: link.greeting().into(),
+            link,
             unread: Vec::new(),
             asked: BTreeSet::new(),
             shown: BTreeSet::new(),
             stirred: now,
             words: (0, now),
-            name: session.name.clone(),
-        })
+        }
     }
 
     fn go(&mut self, bag: &Bag, tell: &impl Fn(Tiding)) -> Result<(), Trouble> {
@@ -317,8 +266,10 @@ impl Round {
                 continue;
             }
             self.wait(bag, most.map(|most| most.saturating_sub(quiet)));
-            self.write()?;
+            let wrote = self.write();
+            // Who takes no more orders may have said why.
             self.read(tell)?;
+            wrote?;
         }
     }
 
@@ -347,20 +298,19 @@ impl Round {
     fn wait(&self, bag: &Bag, span: Option<Duration>) {
         let mut fds = Vec::with_capacity(3);
         fds.push(PollFd::from_borrowed_fd(bag.bell.as_fd(), PollFlags::IN));
-        fds.push(PollFd::from_borrowed_fd(self.output.as_fd(), PollFlags::IN));
-        let input = self.input.as_ref().filter(|_| !self.unsent.is_empty());
-        fds.extend(input.map(|it| PollFd::from_borrowed_fd(it.as_fd(), PollFlags::OUT)));
+        fds.push(PollFd::from_borrowed_fd(self.link.words(), PollFlags::IN));
+        if !self.unsent.is_empty() {
+            let orders = self.link.orders();
+            fds.push(PollFd::from_borrowed_fd(orders, PollFlags::OUT));
+        }
         let span = span.and_then(|span| Timespec::try_from(span).ok());
         // A poll that fails is one that ends early.
         let _ = poll(&mut fds, span.as_ref());
     }
 
     fn write(&mut self) -> Result<(), Trouble> {
-        let Some(input) = &mut self.input else {
-            return Ok(());
-        };
         while !self.unsent.is_empty() {
-            match input.write(self.unsent.make_contiguous()) {
+            match self.link.send(self.unsent.make_contiguous()) {
                 Ok(sent) => drop(self.unsent.drain(..sent)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -374,7 +324,7 @@ impl Round {
     fn read(&mut self, tell: &impl Fn(Tiding)) -> Result<(), Trouble> {
         let mut room = [0; 4 << 10];
         for _ in 0..16 {
-            match self.output.read(&mut room) {
+            match self.link.receive(&mut room) {
                 Ok(0) => return Err(Trouble::Ended),
                 Ok(length) => self.unread.extend(room.iter().take(length)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
@@ -420,7 +370,7 @@ impl Round {
             }
             Word::Answered { tag, mark, key } => {
                 if self.shown.remove(&tag) {
-                    let (reply, name) = (key.reply(), self.name.clone());
+                    let (reply, name) = (key.reply(), self.link.name());
                     tell(Tiding::Answered {
                         tag,
                         mark,
@@ -429,50 +379,10 @@ impl Round {
                     });
                 }
             }
+            Word::NoSession => return Err(Trouble::NoSession),
             Word::Failed { text, .. } => return Err(Trouble::Said(cut(&text, 300))),
         }
         Ok(())
-    }
-
-    /// Sends it home, and sees that it goes; how it ended, where it did so by itself.
-    fn dismiss(mut self) -> Option<ExitStatus> {
-        self.input = None;
-        // What it still says is of no use to anybody, and is not to hold it up.
-        drop(self.output);
-        let by = Clock.now().after(GOES);
-        if let Some(status) = until_dead(self.hold.as_ref(), &mut self.child, by) {
-            return Some(status);
-        }
-        end_own(&mut self.child);
-        let by = Clock.now().after(GOES);
-        if until_dead(self.hold.as_ref(), &mut self.child, by).is_none() {
-            // It does not go, and is waited for all the same.
-            let _ = self.child.wait();
-        }
-        None
-    }
-}
-
-fn until_dead(hold: Option<&PidFd>, child: &mut Child, by: Mono) -> Option<ExitStatus> {
-    loop {
-        let dead = hold.is_none_or(|hold| hold.life() == Life::Dead);
-        if dead && let Ok(Some(status)) = child.try_wait() {
-            return Some(status);
-        }
-        let left = by.since(Clock.now());
-        if left.is_zero() {
-            return None;
-        }
-        // Without a hold on it, it is looked at now and then.
-        let nap = match hold {
-            Some(_) => left,
-            None => left.min(Duration::from_millis(50)),
-        };
-        let mut fds: Vec<PollFd<'_>> = hold
-            .map(|hold| PollFd::from_borrowed_fd(hold.as_fd(), PollFlags::IN))
-            .into_iter()
-            .collect();
-        let _ = poll(&mut fds, Timespec::try_from(nap).ok().as_ref());
     }
 }
 

@@ -1,17 +1,22 @@
 //! The desktop: notifications in the sessions of those who are told, and what they answer.
 //!
 //! ```text
-//! the loop ──[ Desktop ]── a messenger (a thread) ──pipes── `beadle notify`, as that user ──bus── their notification server
+//! the loop ──[ Desktop ]── a messenger (a thread) ──[ link ]── `beadle notify`, as that user ──bus── their notification server
 //! ```
+//!
+//! The link is a pair of pipes to a child of ours or, for the machine's daemon, a connection to a [`porter`], who can become that
+//! user where the daemon's service cannot.
 //!
 //! **Invariants.** Nothing here waits: all that may wait is the messenger's, which is there for one user and only while something is
 //! to be shown. Who answers is known by whose notifier it is. Where something is broken it is left alone for a while, longer each
 //! time, and what is to be said then is said elsewhere.
 
 mod board;
+mod link;
 mod markup;
 pub mod messenger;
 pub mod notifier;
+pub mod porter;
 mod session;
 mod wire;
 
@@ -23,6 +28,7 @@ use std::time::Duration;
 
 pub use self::board::Bill;
 use self::board::Board;
+pub use self::link::has_porter;
 use self::messenger::{Messenger, Tiding};
 pub use self::session::{Own, logged_in};
 pub use self::wire::Server;
@@ -209,7 +215,7 @@ impl Desktop {
                 tiding,
             });
         };
-        let messenger = Messenger::send(move || own.session(whose), tell)?;
+        let messenger = Messenger::send(move || own.reach(whose), tell)?;
         let given = messenger.give(order);
         person.messenger = Some((round, messenger));
         given.map_or(Ok(()), |_| Err(io::ErrorKind::BrokenPipe.into()))
@@ -339,7 +345,7 @@ pub fn try_out(
         // Whoever waited has gone.
         let _ = send.send(tiding);
     };
-    let messenger = Messenger::send(move || own.session(whose), tell)
+    let messenger = Messenger::send(move || own.reach(whose), tell)
         .map_err(|error| format!("cannot send for a notifier: {error}"))?;
     if messenger.give(Order::Show(Show::of(1, card))).is_some() {
         return Err("cannot send for a notifier".to_owned());

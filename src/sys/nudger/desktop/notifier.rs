@@ -453,7 +453,7 @@ fn words(error: &notify_rust::error::Error) -> String {
 }
 
 /// Says a word. A daemon that does not read any more is gone, and the orders end with it.
-fn say(word: &Word) {
+pub(super) fn say(word: &Word) {
     // Our own types: nothing that can fail.
     let mut line = serde_json::to_string(word).unwrap_or_default();
     line.push('\n');

@@ -1,14 +1,18 @@
 //! Where a user's session bus is, and as whom it is to be reached.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use super::link::{Link, has_porter};
 use crate::engine::process::Uid;
 use crate::sys::users::Users;
 
 /// Where the service manager keeps a folder for each user who is logged in.
 const FOLDERS: &str = "/run/user";
+/// Where it notes them: for whoever is not let into the folders.
+const NOTES: &str = "/run/systemd/users";
 
 /// What we know of our own session from how we were started.
 #[derive(Clone, Debug)]
@@ -47,6 +51,22 @@ impl Own {
             return self.folder(whose).join("bus").exists();
         }
         self.user == Uid::ROOT && logged_in().any(|user| user == whose)
+    }
+
+    /// A notifier for a user; `None` where there is no session. May wait, for whoever knows the users.
+    ///
+    /// # Errors
+    /// Why there is none, for people.
+    pub(super) fn reach(&self, whose: Uid) -> Result<Option<Link>, String> {
+        // Whoever can do it without root's powers at hand is the one to do it.
+        if self.user == Uid::ROOT && whose != Uid::ROOT && has_porter() {
+            let name = Users::default().name_of(whose.0);
+            if let Some(link) = Link::call(whose, name)? {
+                return Ok(Some(link));
+            }
+        }
+        let session = self.session(whose)?;
+        session.map(|session| Link::start(&session)).transpose()
     }
 
     /// The session of a user; `None` where there is none. May wait, for whoever knows the users and for the folder, which is theirs.
@@ -94,10 +114,23 @@ impl Own {
     }
 }
 
-/// Who is logged in, as far as there is a folder for them.
+impl Session {
+    /// All that a notifier is to know of it.
+    pub(super) fn environment(&self) -> [(&'static str, String); 3] {
+        [
+            ("DBUS_SESSION_BUS_ADDRESS", self.address.clone()),
+            ("XDG_RUNTIME_DIR", self.runtime.display().to_string()),
+            ("HOME", self.home.display().to_string()),
+        ]
+    }
+}
+
+/// Who is logged in, as far as there is a folder for them, or a note.
 pub fn logged_in() -> impl Iterator<Item = Uid> {
-    let names = fs::read_dir(FOLDERS).into_iter().flatten().flatten();
-    names.filter_map(|entry| Some(Uid(entry.file_name().to_str()?.parse().ok()?)))
+    let listed = |folder| fs::read_dir(folder).into_iter().flatten().flatten();
+    let names = listed(FOLDERS).chain(listed(NOTES));
+    let users = names.filter_map(|entry| Some(Uid(entry.file_name().to_str()?.parse().ok()?)));
+    users.collect::<BTreeSet<Uid>>().into_iter()
 }
 
 /// The socket's path, where it is one and theirs. Addresses escape all but a few letters; a path with others is left alone.

@@ -1,6 +1,7 @@
 //! What the daemon and its notifier tell each other: one JSON object a line, on the notifier's standard input and output.
 //!
-//! **Invariants.** Both ends are one program, so these forms may change with it. The daemon believes nothing that it reads:
+//! **Invariants.** Both ends are one program, so these forms may change with it: who did not start the notifier itself says first
+//! of which version it is. The daemon believes nothing that it reads:
 //! the notifier runs as somebody else, who may have taken it over. Who answers is known by whose notifier it is, never by
 //! what it writes.
 
@@ -10,10 +11,23 @@ use std::hash::{BuildHasher, RandomState};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::answer::Reply;
+use crate::engine::process::Uid;
 use crate::sys::message::{Button, Card};
 
 /// The longest line that is read, in bytes.
 pub(super) const LONGEST: usize = 32 << 10;
+
+/// The longest [`Hello`], in bytes.
+pub(super) const LONGEST_HELLO: usize = 256;
+
+/// What the machine's daemon says first to a notifier that it did not start itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Hello {
+    /// Whose desktop it is about.
+    pub(super) whose: u32,
+    /// Of which version the daemon is.
+    pub(super) version: String,
+}
 
 /// What the notifier is to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,6 +94,8 @@ pub(super) enum Key {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "said", rename_all = "snake_case")]
 pub(super) enum Word {
+    /// There is no session bus to show anything on.
+    NoSession,
     /// It is on the screen, as far as the server says.
     Shown {
         /// Which.
@@ -128,6 +144,16 @@ pub struct Server {
 impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.name, self.version)
+    }
+}
+
+impl Hello {
+    /// Of our own version.
+    pub(super) fn of(whose: Uid) -> Self {
+        Self {
+            whose: whose.0,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
     }
 }
 

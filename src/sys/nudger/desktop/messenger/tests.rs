@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, channel};
 
 use tempfile::TempDir;
 
+use super::super::session::Session;
 use super::super::wire::{Choice, Key, Show};
 use super::*;
 
@@ -30,7 +31,8 @@ impl Strange {
         };
         let (send, tidings) = channel();
         let tell = move |tiding| send.send(tiding).unwrap();
-        let messenger = Messenger::send(move || Ok(Some(session)), tell).unwrap();
+        let find = move || Link::start(&session).map(Some);
+        let messenger = Messenger::send(find, tell).unwrap();
         assert_eq!(messenger.give(Order::Show(show(1))), None);
         Self {
             _folder: folder,
