@@ -33,6 +33,7 @@
 
 #[cfg(target_os = "linux")]
 mod changes;
+#[cfg(target_os = "linux")]
 mod consult;
 #[cfg(target_os = "linux")]
 mod ear;
