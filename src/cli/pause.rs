@@ -16,7 +16,8 @@ Examples:
   beadle pause 2h --rule pytest    one rule
   beadle pause                     until `beadle resume`
 
-What was about to be signalled is not, from the moment this returns.")]
+What was about to be signalled is not, from the moment this returns. Your own beadle and
+the machine's are both told, where both watch.")]
 pub(super) struct Args {
     /// For how long: 90s, 30m, 1h30m [default: until resumed]
     #[arg(value_name = "SPAN", value_parser = config::duration)]
@@ -39,18 +40,26 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<(), Failure> {
         }),
         rule: args.rule.clone(),
     };
-    tell(&args.reach.ask(&question, around)?, &args.reach, around)
+    tell(args.reach.ask_all(&question, around)?, &args.reach, around)
 }
 
 /// Says which pauses are in force now.
-pub(super) fn tell(answer: &Answer, reach: &Reach, around: &Surroundings) -> Result<(), Failure> {
-    let Answer::Pauses { pauses: found } = answer else {
-        return Err(astray());
-    };
+pub(super) fn tell(
+    answers: Vec<Answer>,
+    reach: &Reach,
+    around: &Surroundings,
+) -> Result<(), Failure> {
+    let mut found = Vec::new();
+    for answer in answers {
+        let Answer::Pauses { pauses } = answer else {
+            return Err(astray());
+        };
+        found.extend(pauses);
+    }
     if reach.json {
-        say(&json(found));
+        say(&json(&found));
     } else {
-        say(&pauses(found, around.out));
+        say(&pauses(&found, around.out));
     }
     Ok(())
 }

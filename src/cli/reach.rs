@@ -29,17 +29,55 @@ impl Reach {
         Ok(self.try_to_ask(question, around)?)
     }
 
-    /// The same, for whoever has another way where there is no daemon.
+    /// Asks about what may be an incident of this number, and whose: yours or the machine's.
+    pub(super) fn ask_whose(
+        &self,
+        incident: Option<u64>,
+        question: &Question,
+        around: &Surroundings,
+    ) -> Result<Answer, Failure> {
+        let open = |answer: &Answer| match answer {
+            Answer::Status(status) => {
+                let ids = status
+                    .incidents
+                    .iter()
+                    .filter_map(|it| it.incident.as_ref());
+                ids.map(|it| it.id).any(|id| Some(id) == incident)
+            }
+            _ => false,
+        };
+        let probe = (&Question::Status, open);
+        Ok(client::ask_whose(
+            &self.places(around),
+            around.uid,
+            probe,
+            question,
+        )?)
+    }
+
+    /// Asks every daemon that there is.
+    pub(super) fn ask_all(
+        &self,
+        question: &Question,
+        around: &Surroundings,
+    ) -> Result<Vec<Answer>, Failure> {
+        Ok(client::ask_all(&self.places(around), around.uid, question)?)
+    }
+
+    /// The same as [`Reach::ask`], for whoever has another way where there is no daemon.
     pub(super) fn try_to_ask(
         &self,
         question: &Question,
         around: &Surroundings,
     ) -> Result<Answer, AskError> {
-        let places = match &self.socket {
+        client::ask(&self.places(around), around.uid, question)
+    }
+
+    fn places(&self, around: &Surroundings) -> Vec<PathBuf> {
+        match &self.socket {
             Some(place) => vec![place.clone()],
             None => socket::candidates(around.uid, around.runtime.as_deref()),
-        };
-        client::ask(&places, around.uid, question)
+        }
     }
 
     /// Whether a place was named.

@@ -130,7 +130,8 @@ impl Meant {
     fn answer(&self, reply: ReplyWord, around: &Surroundings) -> Result<(), Failure> {
         let whom = self.whom();
         let question = Question::Reply { reply, whom };
-        let Answer::Replied(came) = self.reach.ask(&question, around)? else {
+        let incident = self.incident.or(self.number);
+        let Answer::Replied(came) = self.reach.ask_whose(incident, &question, around)? else {
             return Err(astray());
         };
         if self.reach.json {

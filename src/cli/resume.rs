@@ -24,5 +24,5 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<(), Failure> {
     let question = Question::Resume {
         rule: args.rule.clone(),
     };
-    tell(&args.reach.ask(&question, around)?, &args.reach, around)
+    tell(args.reach.ask_all(&question, around)?, &args.reach, around)
 }

@@ -12,7 +12,7 @@ use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, connect, socket};
 
-use super::protocol::{Answer, LONGEST_ANSWER, Question, Refusal, decode, encode};
+use super::protocol::{Answer, LONGEST_ANSWER, Question, Refusal, RefusalKind, decode, encode};
 use crate::engine::process::Uid;
 
 /// How long connecting, sending and each part of the answer may take. A little longer than the server's own
@@ -65,6 +65,23 @@ pub enum AskError {
     /// The daemon refuses.
     #[error("{0}")]
     Refused(Refusal),
+    /// What is meant is known in several places.
+    #[error(
+        "more than one beadle knows that number: say whose is meant with --socket {}",
+        alternatives(places)
+    )]
+    Several {
+        /// Where.
+        places: Vec<PathBuf>,
+    },
+}
+
+fn alternatives(places: &[PathBuf]) -> String {
+    let all: Vec<String> = places
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    all.join(" or --socket ")
 }
 
 fn places(tried: &[PathBuf]) -> String {
@@ -87,6 +104,65 @@ pub fn ask(places: &[PathBuf], me: Uid, question: &Question) -> Result<Answer, A
     Err(AskError::NoDaemon {
         tried: places.to_vec(),
     })
+}
+
+/// Asks the one daemon that knows what is meant, as `knows` finds in its answer to `probe`: a user's own and the machine's may both
+/// listen, and each counts incidents by itself. Where none knows it, each is asked in turn until one has an answer.
+pub fn ask_whose(
+    places: &[PathBuf],
+    me: Uid,
+    (probe, knows): (&Question, impl Fn(&Answer) -> bool),
+    question: &Question,
+) -> Result<Answer, AskError> {
+    let has = |place: &&PathBuf| {
+        let answer = ask(std::slice::from_ref(*place), me, probe);
+        answer.is_ok_and(|answer| knows(&answer))
+    };
+    let known: Vec<PathBuf> = match places {
+        [_] => places.to_vec(),
+        _ => places.iter().filter(has).cloned().collect(),
+    };
+    match known.as_slice() {
+        [_] => ask(&known, me, question),
+        [] => ask_in_turn(places, me, question),
+        [..] => Err(AskError::Several { places: known }),
+    }
+}
+
+fn ask_in_turn(places: &[PathBuf], me: Uid, question: &Question) -> Result<Answer, AskError> {
+    let nobody = AskError::NoDaemon {
+        tried: places.to_vec(),
+    };
+    let mut last = nobody;
+    for place in places {
+        match ask(std::slice::from_ref(place), me, question) {
+            Err(AskError::NoDaemon { .. }) => {}
+            Err(AskError::Refused(refusal)) if refusal.kind == RefusalKind::NotFound => {
+                last = AskError::Refused(refusal);
+            }
+            came => return came,
+        }
+    }
+    Err(last)
+}
+
+/// Asks every daemon that listens: what is answered. It fails where nobody answers, with what the first says who refuses.
+pub fn ask_all(places: &[PathBuf], me: Uid, question: &Question) -> Result<Vec<Answer>, AskError> {
+    let (mut answers, mut refused) = (Vec::new(), None);
+    for place in places {
+        match ask(std::slice::from_ref(place), me, question) {
+            Ok(answer) => answers.push(answer),
+            Err(AskError::NoDaemon { .. }) => {}
+            Err(error) => refused = refused.or(Some(error)),
+        }
+    }
+    match (answers.is_empty(), refused) {
+        (false, _) => Ok(answers),
+        (true, Some(error)) => Err(error),
+        (true, None) => Err(AskError::NoDaemon {
+            tried: places.to_vec(),
+        }),
+    }
 }
 
 impl AskError {

@@ -7,9 +7,9 @@
 //! | nobody is signalled after its progress was accepted | `heartbeats`: a receipt is given while an act is under way |
 //! | who has never sent a beat is left alone | `heartbeat`: a unit that was never heard is silent since its start |
 //! | who stands still is left alone | `heartbeats`: a pulse passes whatever stands |
-//! | nobody but a member of the same owner averts anything | `heartbeats`: whose user it is does not matter |
+//! | nobody but a member of the same owner averts anything | none yet here; `silent_stranger.scn` catches that the user does not matter |
 //! | whoever does not move is asked to leave | `heartbeat`: every beat moves |
-//! | every receipt is given in the end | `heartbeats`: who waits for an act is forgotten |
+//! | every receipt is given in the end | none yet |
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream as Plain;
 use std::path::PathBuf;
 use std::thread;
 
-use super::super::client::{AskError, ask};
+use super::super::client::{AskError, ask, ask_all, ask_whose};
 use super::super::socket::{Access, Claim};
 use super::super::wire::Pause;
 use super::*;
@@ -242,4 +242,61 @@ fn seats_are_few_and_some_are_roots() {
     assert_eq!(root, SEATS_WITH_ROOT - SEATS);
     seats.free(Uid(1));
     assert!(!seats.take(Uid(1)), "root's seats are root's");
+}
+
+/// A daemon that knows the number 1, and answers everything else that it may.
+fn knowing(ask: Ask) {
+    let answer = match ask.question {
+        Question::Why { pid: 1 } => Answer::Pauses { pauses: vec![] },
+        Question::Why { .. } => Refusal::new(RefusalKind::NotFound, "nobody").into(),
+        _ => Answer::Forgotten {
+            exceptions: vec![],
+            unkept: None,
+        },
+    };
+    let _ = ask.reply.send(answer);
+}
+
+/// One that knows nothing.
+fn ignorant(ask: Ask) {
+    let refusal = Refusal::new(RefusalKind::NotFound, "not here");
+    let _ = ask.reply.send(refusal.into());
+}
+
+#[test]
+fn the_one_is_asked_who_knows_what_is_meant() {
+    let (knows, also, ignores) = (
+        Served::with(knowing),
+        Served::with(knowing),
+        Served::with(ignorant),
+    );
+    let meant = |answer: &Answer| matches!(answer, Answer::Pauses { .. });
+    let asked = |places: &[&Served], number| {
+        let places: Vec<PathBuf> = places.iter().map(|it| it.place.clone()).collect();
+        let probe = Question::Why { pid: number };
+        ask_whose(&places, me(), (&probe, meant), &Question::Status)
+    };
+    let forgotten = |came| matches!(came, Ok(Answer::Forgotten { .. }));
+    assert!(forgotten(asked(&[&ignores, &knows], 1)));
+    // Nobody knows it: whoever has an answer gives it.
+    assert!(forgotten(asked(&[&ignores, &knows], 2)));
+    let Err(AskError::Several { places }) = asked(&[&knows, &also], 1) else {
+        panic!("both are meant");
+    };
+    assert_eq!(places, [knows.place.clone(), also.place.clone()]);
+    let nobody = asked(&[&ignores, &ignores], 1).unwrap_err();
+    assert_eq!(nobody.to_string(), "not here");
+    let gone = std::path::Path::new("/nonexistent/socket").to_owned();
+    let all = [
+        gone,
+        knows.place.clone(),
+        also.place.clone(),
+        ignores.place.clone(),
+    ];
+    let answers = ask_all(&all, me(), &Question::Status).unwrap();
+    assert_eq!(answers.len(), 2);
+    let refused = ask_all(&all[3..], me(), &Question::Status).unwrap_err();
+    assert_eq!(refused.to_string(), "not here");
+    let none = ask_all(&all[..1], me(), &Question::Status).unwrap_err();
+    assert!(matches!(none, AskError::NoDaemon { .. }), "{none}");
 }
