@@ -20,9 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 Examples:
   beadle beat --progress 567/1000 --status \"batch 9\"   how far it is, for the limit `silent`
   beadle beat                                          that it lives: progress, unless a counter was ever given
-  beadle beat --stopping                               that it winds up: its silence grows no more
+  beadle beat --stopping                               that it winds up: its silence grows no more, for an hour
 
-It goes to $NOTIFY_SOCKET where that is set, else to your daemon, else to the machine's, and counts for the tree that this
+It goes to $NOTIFY_SOCKET where that is set, else to your daemon and to the machine's, and counts for the tree that this
 script is part of. A counter that stands still is a sign of life and no progress; one that goes back begins a new run.")]
 pub(super) struct Args {
     /// How far it is: 567/1000, or 567 where the whole is not known
@@ -80,19 +80,24 @@ impl Args {
 
 pub(super) fn run(args: &Args, around: &Surroundings) -> Result<(), Failure> {
     let places = places(args, around);
-    let mut refused = Vec::new();
+    let (mut refused, mut taken, mut unanswered) = (Vec::new(), false, None);
+    // To all that listen: a user's own and the machine's may both judge by it.
     for place in &places {
         match send(place, &args.text(), PATIENCE) {
-            Ok(Sent::Taken) => return Ok(()),
-            Ok(Sent::Unanswered) => {
-                return Err(Failure::new(format!(
-                    "sent to {}, and nobody has taken it in for {} s: is whoever listens there stuck? It may still count",
-                    place.display(),
-                    PATIENCE.as_secs()
-                )));
-            }
+            Ok(Sent::Taken) => taken = true,
+            Ok(Sent::Unanswered) => unanswered = Some(place),
             Err(error) => refused.push(told(place, &error)),
         }
+    }
+    if let Some(place) = unanswered {
+        return Err(Failure::new(format!(
+            "sent to {}, and nobody has taken it in for {} s: is whoever listens there stuck? It may still count",
+            place.display(),
+            PATIENCE.as_secs()
+        )));
+    }
+    if taken {
+        return Ok(());
     }
     Err(Failure::new(format!(
         "no heartbeat could be sent: {}. Start `beadle watch`, or name its socket: export NOTIFY_SOCKET=/run/beadle/beat.sock",

@@ -287,7 +287,9 @@ impl Failure {
         let code = match &error {
             RunError::NotFound(_) => NOT_FOUND,
             RunError::NotRunnable { .. } => NOT_RUNNABLE,
-            RunError::Ours(_) | RunError::Start(_) => OURS,
+            RunError::Ours(_) | RunError::Start(_) | RunError::Parent { .. } | RunError::First => {
+                OURS
+            }
         };
         Self {
             code,

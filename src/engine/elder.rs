@@ -11,8 +11,8 @@
 //!    else is going to.
 //! 4. Both see a tree cross the same limit in the same second. So that the machine's is the one to speak, the user's waits for
 //!    [`SETTLES`] before it opens, where there is a machine's beadle at all.
-//! 5. Where nobody answers, nobody is waited for: a tree is never left to a beadle that is dead. What is answered is good for
-//!    [`GOOD_FOR`], and never for a stage that came due after it was asked.
+//! 5. Where nobody answers, nobody is waited for: a tree is never left to a beadle that is dead, or hangs. What is answered is good for
+//!    [`GOOD_FOR`] after it was asked, that nobody answers for as long after it was found out, and never for a stage that came due after it was asked.
 //!
 //! What a person bids of the user's beadle is done whatever the machine's minds.
 //!

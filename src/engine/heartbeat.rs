@@ -251,7 +251,7 @@ pub struct Pulse {
     pub count: Option<Count>,
     /// What was said last of how it stands.
     pub status: Option<Text>,
-    /// It winds up.
+    /// It winds up, by its own word.
     pub stopping: bool,
     /// It was given time until then.
     pub extended: Mono,
@@ -282,6 +282,12 @@ impl Pulse {
             Standing::Signalled => return Effect::Life,
             Standing::Free => {}
         }
+        let winds_up = words.stopping && !self.stopping;
+        let goes_on = self.stopping && !words.stopping && (words.ready || words.beats());
+        if goes_on {
+            // It needs no more time for its end.
+            self.extended = self.extended.min(now);
+        }
         self.stopping = words.stopping || (self.stopping && !words.ready && !words.beats());
         if moves {
             self.since = Some(now);
@@ -289,7 +295,9 @@ impl Pulse {
             self.granted = Duration::ZERO;
             self.extended = now;
         }
-        if let Some(asked) = words.extend {
+        // A hang at the end is a hang: it does not last for ever, either.
+        let asked = words.extend.or(winds_up.then_some(LONGEST_EXTENSION));
+        if let Some(asked) = asked {
             let asked = asked.min(LONGEST_EXTENSION);
             let more = asked.saturating_sub(self.granted);
             self.extended = self.extended.max(now).after(more);
@@ -326,7 +334,7 @@ impl Pulse {
     pub fn pass(&mut self, now: Mono, still: bool) {
         let from = self.seen.max(self.since.unwrap_or_default());
         self.seen = self.seen.max(now);
-        let excused = if still || self.still.is_some() || self.stopping {
+        let excused = if still || self.still.is_some() {
             now.since(from)
         } else {
             self.extended.min(now).since(from)
@@ -355,6 +363,9 @@ impl Pulse {
         self.skip(now.since(left));
         self.seen = now;
         self.still = None;
+        if self.since.is_some() {
+            self.extended = self.extended.max(now.after(WAKING));
+        }
     }
 
     /// Only those are remembered who are there still.
@@ -368,7 +379,6 @@ impl Pulse {
             None => Silence::Unheard,
             Some(_) if self.still.is_some() => Silence::Unknown,
             // Its clock stands there.
-            Some(since) if self.stopping => Silence::AtMost(self.seen.since(since)),
             Some(since) if now < self.extended => Silence::AtMost(self.seen.since(since)),
             Some(since) => Silence::For(now.since(since)),
         }

@@ -241,6 +241,19 @@ pub enum RunError {
         /// What the system said.
         source: io::Error,
     },
+    /// There are processes below us that are none of the command's.
+    #[error(
+        "beadle has taken the place of a program that had started others already, process {pid} among them, and could not tell them from the command's: start it without `exec`, or start them after `--`"
+    )]
+    Parent {
+        /// One of them.
+        pid: Pid,
+    },
+    /// All orphans would be ours.
+    #[error(
+        "beadle is the first process here, as the entry point of a container is, and gets the orphans of everybody who comes in: put an init above it (`docker run --init`, tini)"
+    )]
+    First,
     /// Beadle cannot.
     #[error("cannot guard a command: {0}")]
     Ours(io::Error),

@@ -56,6 +56,7 @@ pub(super) fn run(
 ) -> Result<(Account, Option<OwnedFd>), RunError> {
     let inherited = Inherited::look();
     heap::set_up();
+    hangs_from_nobody_else()?;
     let ear = Ear::open().map_err(RunError::Ours)?;
     launch::adopt_orphans().map_err(RunError::Ours)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -76,6 +77,20 @@ pub(super) fn run(
         }
         Ok((patrol.walk(inbox, tell).await, output))
     })
+}
+
+/// Whoever hangs from us later is the command's, or is taken for it: so nobody must now, and no stranger's orphans may.
+///
+/// # Why it matters
+/// `Xvfb & exec beadle run -- tests` makes us the parent of Xvfb. It would be ended as what the tests left behind.
+fn hangs_from_nobody_else() -> Result<(), RunError> {
+    if std::process::id() == Pid::INIT.number() {
+        return Err(RunError::First);
+    }
+    match children::descendants().1.first() {
+        Some(one) => Err(RunError::Parent { pid: one.pid }),
+        None => Ok(()),
+    }
 }
 
 /// Waits a moment until births are heard, or it is known that they are not: whoever is born before is never known for a child of
@@ -327,7 +342,7 @@ impl<'a> Patrol<'a> {
             self.reap();
         } else if let Some(sweep) = &mut self.sweep {
             // The command is gone; whoever still wants us gone does not want to wait.
-            if !caught.continues() {
+            if caught.presses() {
                 sweep.hurry(self.shells.now());
             }
         } else if caught.continues() {

@@ -212,8 +212,8 @@ impl Sweep {
                 if self.flying.is_some() {
                     return None;
                 }
-                let all = [left.going, left.unknown].concat();
-                self.warrant(&all, Act::End, now, seen)
+                // Of whom nobody knows whether it is to be kept is left alone.
+                self.warrant(&left.going, Act::End, now, seen)
             }
             Stage::Over => None,
         }

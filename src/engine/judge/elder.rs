@@ -17,6 +17,8 @@ use crate::engine::units::Mono;
 #[derive(Debug, Default)]
 pub(super) struct Counsel {
     word: Option<Word>,
+    /// When that came.
+    heard: Mono,
     /// Since when a question is under way.
     asked: Option<Mono>,
 }
@@ -25,6 +27,7 @@ impl Judge {
     /// Takes in an answer.
     pub(super) fn take_word(&mut self, word: Word) {
         self.counsel.asked = None;
+        self.counsel.heard = self.now;
         let before = self.counsel.word.replace(word);
         let same = before.map(|word| word.minds)
             == self.counsel.word.as_ref().map(|word| word.minds.clone());
@@ -48,13 +51,21 @@ impl Judge {
     pub fn minds(&self) -> Vec<(Option<crate::engine::process::Uid>, Minded)> {
         let minded = |unit: &Unit| {
             let incident = unit.incident.as_ref()?;
+            // What is only recorded is told to nobody: whoever has something to tell may.
+            if unit.rule.mode == Mode::Observe {
+                return None;
+            }
             let course = match (&unit.verdict, &incident.phase) {
                 (Verdict::Exempt(Exemption::Closed | Exemption::Minded { .. }), _)
                 | (_, Phase::Resting(_)) => Course::Tells,
                 (Verdict::Exempt(_), _) | (_, Phase::Preparing(_) | Phase::Acting(_)) => {
                     Course::GoesOn
                 }
-                (_, Phase::Climbing) if incident.due(&unit.rule).is_some() => Course::GoesOn,
+                (_, Phase::Climbing)
+                    if incident.may_act(unit.rule.mode) && incident.due(&unit.rule).is_some() =>
+                {
+                    Course::GoesOn
+                }
                 (_, Phase::Climbing) => Course::Tells,
             };
             let minded = Minded {
@@ -132,7 +143,12 @@ impl Judge {
                 Some(_) if opens => since.after(SETTLES),
                 Some(_) | None => since,
             };
-            word.asked >= settled && now.since(word.asked) <= GOOD_FOR
+            // That nobody answers takes its time to find out, and is news for as long.
+            let known = match &word.minds {
+                Some(_) => word.asked,
+                None => self.counsel.heard,
+            };
+            word.asked >= settled && now.since(known) <= GOOD_FOR
         });
         if !good {
             self.consult(since, out);

@@ -53,6 +53,14 @@ impl Caught {
         self.signal == CONTINUE
     }
 
+    /// Whether whoever sent it wants an end.
+    pub const fn presses(self) -> bool {
+        matches!(
+            self.signal,
+            libc::SIGINT | libc::SIGTERM | libc::SIGQUIT | libc::SIGHUP
+        )
+    }
+
     /// Whether the command is to get it from us. What the terminal sends it sends to both, and a stop is the command's to
     /// heed first.
     pub const fn passes_on(self) -> bool {

@@ -1,5 +1,7 @@
 //! What a command leaves behind is gone when `beadle run` is.
 
+use std::process::Command;
+
 use serde_json::Value;
 
 use super::{Ground, err, report};
@@ -197,4 +199,29 @@ fn is_proven(left: &Value) {
     assert_eq!(left["left"].as_array().unwrap().len(), 0, "{left}");
     let proof = if root() { "empty_cgroup" } else { "no_child" };
     assert_eq!(left["proof"], proof, "{left}");
+}
+
+/// An entry point that starts a server and then becomes beadle, which is its parent from then on.
+#[test]
+fn who_was_there_before_the_command_is_not_taken_for_its_child() {
+    let ground = Ground::new();
+    let beadle = ground.stage.beadle();
+    let script = format!(
+        "sleep 60 >/dev/null 2>&1 & echo $! >&2; exec {} run --processes 1 -- true",
+        beadle.display()
+    );
+    let mut command = Command::new("bash");
+    command.args(["-c", &script]);
+    ground.prepare(&mut command);
+    let output = command.output().unwrap();
+    let told = err(&output);
+    assert_eq!(output.status.code(), Some(125), "{told}");
+    let number = told.lines().next().unwrap();
+    assert!(
+        told.contains(&format!("process {number} among them")),
+        "{told}"
+    );
+    let before: u32 = number.parse().unwrap();
+    assert_eq!(ground.oracle.living(), [before].into(), "{told}");
+    // The oracle ends it.
 }

@@ -9,9 +9,11 @@ mod streams;
 use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::sync::Arc;
+use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::Value;
 
 use super::daemon::become_user;
@@ -26,6 +28,21 @@ struct Ground {
     oracle: Oracle,
     user: User,
 }
+
+/// Signals that a command heeds, or not, by what it was started with.
+const HEEDED: [i32; 11] = [
+    libc::SIGUSR1,
+    libc::SIGUSR2,
+    libc::SIGHUP,
+    libc::SIGINT,
+    libc::SIGQUIT,
+    libc::SIGTERM,
+    libc::SIGPIPE,
+    libc::SIGCHLD,
+    libc::SIGTSTP,
+    libc::SIGTTIN,
+    libc::SIGTTOU,
+];
 
 impl Ground {
     fn new() -> Self {
@@ -62,9 +79,14 @@ impl Ground {
             .current_dir("/")
             .env(TRUTH, self.oracle.mark());
         let door = self.oracle.door();
-        // SAFETY: a write of bytes that live for ever may be made between fork and exec.
+        // SAFETY: a write of bytes that live for ever, and a change of dispositions, may be made between fork and exec.
         unsafe {
             command.pre_exec(move || {
+                // As a shell at a terminal starts programs: whoever started the tests may ignore Ctrl-C, as what runs in the background
+                // does, or hang-ups, under `nohup`.
+                for signal in HEEDED {
+                    libc::signal(signal, libc::SIG_DFL);
+                }
                 if let Some(door) = &door {
                     libc::write(door.as_raw_fd(), c"0".as_ptr().cast(), 1);
                 }
@@ -109,7 +131,20 @@ fn line(child: &mut Child) -> String {
     let mut text = Vec::new();
     let out = child.stdout.as_mut().unwrap();
     let mut byte = [0];
-    while std::io::Read::read(out, &mut byte).unwrap() == 1 && byte != *b"\n" {
+    let patience = Timespec::try_from(Duration::from_secs(45)).unwrap();
+    let says = |out: &ChildStdout| {
+        let mut fds = [PollFd::new(out, PollFlags::IN)];
+        poll(&mut fds, Some(&patience)).is_ok_and(|ready| ready > 0)
+    };
+    loop {
+        assert!(
+            says(out),
+            "nothing more came after {:?}",
+            String::from_utf8_lossy(&text)
+        );
+        if std::io::Read::read(out, &mut byte).unwrap() == 0 || byte == *b"\n" {
+            break;
+        }
         let _ = text.write(&byte);
     }
     String::from_utf8(text).unwrap()
