@@ -360,7 +360,6 @@ impl fmt::Display for Declined {
                 f,
                 "no open incident is about process {pid}: `beadle ps` lists what is judged, `beadle why {pid}` says how it stands"
             ),
-            Self::Nothing(_) | Self::Either(_) | Self::WasOne(_) => self.about_a_number(f),
             Self::Several { pid, incidents } => {
                 write!(f, "process {pid} has a part in several incidents:")?;
                 for (place, (IncidentId(id), rule)) in incidents.iter().enumerate() {
@@ -409,13 +408,19 @@ impl fmt::Display for Declined {
                 f,
                 "whose incident {id} is, or in which folder it runs, is not known, so an exception would be for nobody: write `keep` or `protect` into the rules"
             ),
-            Self::TooMany | Self::NoException(_) | Self::NoneOf(_) => self.about_exceptions(f),
+            Self::Nothing(_)
+            | Self::Either(_)
+            | Self::WasOne(_)
+            | Self::TooMany
+            | Self::NoException(_)
+            | Self::NoneOf(_) => self.about_names(f),
         }
     }
 }
 
 impl Declined {
-    fn about_a_number(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// Where what was named is not what it was meant for.
+    fn about_names(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Nothing(number) => write!(
                 f,
@@ -429,24 +434,6 @@ impl Declined {
                 f,
                 "incident {number} is over, and {number} is also a process of an open one: say `--pid {number}` if that is meant"
             ),
-            Self::NoIncident(_)
-            | Self::NoCase(_)
-            | Self::Several { .. }
-            | Self::NotYours(_)
-            | Self::NotAllowed { .. }
-            | Self::Enough { .. }
-            | Self::Observes { .. }
-            | Self::Paused { .. }
-            | Self::Protected(_)
-            | Self::Unplaced(_)
-            | Self::TooMany
-            | Self::NoException(_)
-            | Self::NoneOf(_) => Ok(()),
-        }
-    }
-
-    fn about_exceptions(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
             Self::TooMany => write!(
                 f,
                 "there are {EXCEPTIONS} exceptions already: `beadle rules --exceptions` lists them, `beadle forget` makes room"
@@ -461,9 +448,6 @@ impl Declined {
             ),
             Self::NoIncident(_)
             | Self::NoCase(_)
-            | Self::Nothing(_)
-            | Self::Either(_)
-            | Self::WasOne(_)
             | Self::Several { .. }
             | Self::NotYours(_)
             | Self::NotAllowed { .. }

@@ -37,9 +37,8 @@ fn pulse(sender: ProcKey) -> Pulse {
     }
 }
 
-#[allow(clippy::too_many_lines, reason = "one of everything")]
-fn unit(root: ProcKey, member: ProcKey) -> Bequest {
-    let subject = Subject {
+fn subject(root: ProcKey) -> Subject {
+    Subject {
         key: root,
         program: Text::from("pytest"),
         command: Text::new(*b"pytest \xff"),
@@ -48,11 +47,14 @@ fn unit(root: ProcKey, member: ProcKey) -> Bequest {
         audience: None,
         tty: None,
         label: None,
-    };
+    }
+}
+
+fn unit(root: ProcKey, member: ProcKey) -> Bequest {
     Bequest {
         rule: "pytest".into(),
         unit: UnitKey::Tree(root),
-        subject,
+        subject: subject(root),
         starter: Some((Some(member), Text::from("sh"))),
         circle: Circle {
             realm: Some(Realm::Container(Text::from("c0ffee"))),
@@ -143,7 +145,6 @@ fn launcher(root: ProcKey) -> Starter {
 /// What a member may have used.
 const SPENT: Duration = Duration::from_millis(2500);
 
-#[allow(clippy::too_many_lines, reason = "one of everything")]
 fn legacy() -> Legacy {
     let root = key(10, Mark::Inode(1 << 40));
     let member = key(11, Mark::Ticks(77));

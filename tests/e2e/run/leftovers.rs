@@ -51,8 +51,9 @@ fn orphans_that_turn_a_deaf_ear_are_ended(tier: Tier) {
 
 fn orphans_that_go_on_forking_are_ended(tier: Tier) {
     let ground = Ground::new();
-    // At most 4000 forks, one after the other, each by another process; deaf, and each in a session of its own.
-    let comet = "n=$1; trap '' TERM; [ $n -lt 4000 ] && setsid sh \"$0\" $((n+1)) & exit 0";
+    // At most 40,000 forks, one after the other, each by another process; deaf, and each in a session of its own. That takes longer than
+    // anybody waits for it: only who is ended is gone.
+    let comet = "n=$1; trap '' TERM; [ $n -lt 40000 ] && setsid sh \"$0\" $((n+1)) & exit 0";
     let dir = ground.stage.folder("comet", ground.user);
     let script = dir.path().join("comet");
     std::fs::write(&script, comet).unwrap();
