@@ -35,7 +35,7 @@ use crate::sys::accounting::cgroup::Groups;
 use crate::sys::clients::Clients;
 use crate::sys::command::children::{self, Turn};
 use crate::sys::command::ear::{self, Caught, Ear};
-use crate::sys::command::enclosure::Enclosure;
+use crate::sys::command::enclosure::{Enclosure, Frozen};
 use crate::sys::command::inherited::Inherited;
 use crate::sys::command::launch::{self, Launch, Launched};
 use crate::sys::command::oom;
@@ -47,6 +47,8 @@ use crate::sys::signaller::{self, Signaller};
 
 /// How long it may take until it is known whether births are heard.
 const FIRST_WORD: Duration = Duration::from_millis(500);
+/// How long it may take until nobody in the command's group moves.
+const STANDSTILL: Duration = Duration::from_millis(250);
 /// How long the report of the last act is waited for.
 const LAST_REPORT: Duration = Duration::from_secs(3);
 
@@ -114,6 +116,8 @@ async fn hear_first(inbox: &mut Inbox, shells: &Shells) -> Vec<Mail> {
 struct Patrol<'a> {
     order: &'a Order,
     command: Launched,
+    /// While what is left of it is being ended. Before the group: whoever is in it goes on before it is left.
+    frozen: Option<Frozen>,
     enclosure: Option<Enclosure>,
     shells: Shells,
     judge: Judge,
@@ -163,6 +167,7 @@ impl<'a> Patrol<'a> {
         Ok((
             Self {
                 order,
+                frozen: None,
                 enclosure,
                 judge,
                 tally: Tally::default(),
@@ -189,6 +194,8 @@ impl<'a> Patrol<'a> {
             let due = self.due();
             let mail = inbox.wait(self.shells.clock, due).await;
             self.take(mail, &mut inbox, tell);
+            // Mail may come without end, of those who are to be swept up: it is no reason to wait.
+            self.sweep(tell);
         }
         self.account()
     }
@@ -221,7 +228,8 @@ impl<'a> Patrol<'a> {
                 }
                 self.look_who_is_left();
             }
-            Mail::Input(_) if self.ended.is_some() => self.sweep(tell),
+            // Nobody is judged any more.
+            Mail::Input(_) if self.ended.is_some() => {}
             Mail::Input(input) => self.step(input, inbox, tell),
             // Nobody sends these: there is neither socket nor store.
             Mail::Ask(_)
@@ -308,8 +316,6 @@ impl<'a> Patrol<'a> {
         let upto = self.upto;
         if self.ended.is_none() {
             self.step(input, inbox, tell);
-        } else {
-            self.look_who_is_left();
         }
         self.shells.pursuer.applied(upto);
     }
@@ -318,7 +324,8 @@ impl<'a> Patrol<'a> {
     fn reported(&mut self, report: &Report) {
         let _warrant = self.shells.settled(report.warrant);
         if let Some(sweep) = &mut self.sweep {
-            sweep.settled(report.warrant);
+            sweep.settled(report.warrant, self.shells.now());
+            self.frozen.take_if(|_| !sweep.is_ending());
         }
         let flights = &mut self.flights;
         let Some(at) = flights.iter().position(|(id, _)| *id == report.warrant) else {
@@ -389,19 +396,28 @@ impl<'a> Patrol<'a> {
     fn look_who_is_left(&mut self) {
         let Some(sweep) = &mut self.sweep else { return };
         let nobody = children::reap(|_, _| {}) == children::Left::Nobody;
-        let left = sweep.left();
-        let only_kept = left.going.is_empty() && left.unknown.is_empty() && !left.kept.is_empty();
-        if nobody || only_kept {
+        // That is the kernel's word; a reading of the table is only needed to tell apart who may stay.
+        if nobody || (!self.order.budget.keep.is_empty() && sweep.left().is_only_kept()) {
             sweep.stage = Stage::Over;
         }
     }
 
+    /// The next stage of the sweep, if it is time.
     fn sweep(&mut self, tell: &mut dyn FnMut(Word)) {
-        self.look_who_is_left();
         let (now, upto) = (self.shells.now(), self.upto);
-        let Some(sweep) = &mut self.sweep else { return };
-        if now < sweep.due || sweep.stage == Stage::Over {
+        if self.sweep.as_ref().is_none_or(|sweep| now < sweep.due) {
             return;
+        }
+        self.look_who_is_left();
+        let Some(sweep) = &mut self.sweep else { return };
+        if sweep.stage == Stage::Over {
+            self.frozen = None;
+            return;
+        }
+        // Whoever is to be found must not move on meanwhile.
+        if sweep.is_to_end_all() && self.frozen.is_none() {
+            let group = self.enclosure.as_ref();
+            self.frozen = group.and_then(|group| group.freeze(STANDSTILL));
         }
         let ask = self
             .order
@@ -411,6 +427,7 @@ impl<'a> Patrol<'a> {
             .copied()
             .unwrap_or(Signal::Term);
         let warrant = sweep.turn(now, ask, upto);
+        self.frozen.take_if(|_| !sweep.is_ending());
         let questions = sweep.questions();
         self.shells.learn(questions);
         if let Some(warrant) = warrant {
@@ -423,6 +440,7 @@ impl<'a> Patrol<'a> {
     }
 
     fn account(mut self) -> Account {
+        self.frozen = None;
         let (ended, at) = self.ended.unwrap_or((Ended::Exited(0), self.shells.now()));
         let nobody = children::reap(|_, _| {}) == children::Left::Nobody;
         let leftovers = self.leftovers(nobody);

@@ -26,7 +26,7 @@ use crate::engine::units::{Mono, Range, Tier};
 use crate::engine::warrant::{
     Epoch, EventCount, HardTie, Newborn, Order as Act, Spare, Target, Warrant, WarrantId,
 };
-use crate::sys::command::children::descendants;
+use crate::sys::command::children::{descendants, own};
 use crate::sys::glimpse::bearer;
 use crate::sys::ourselves;
 use crate::sys::pidfd::PidFd;
@@ -35,8 +35,10 @@ use crate::sys::pidfd::PidFd;
 const FIRST: u64 = 1 << 62;
 /// How long a warrant may wait for its turn, and take.
 const EXPIRES: Duration = Duration::from_secs(15);
-/// How often the end is tried again.
+/// How often the end is tried again on those who were there before.
 const AGAIN: Duration = Duration::from_millis(300);
+/// The same where somebody new was found, or nobody could be caught: they may be comets, which live for two milliseconds.
+const AT_ONCE: Duration = Duration::from_millis(3);
 /// So long after its time it is given up: whoever is left then cannot be ended by anybody.
 const GIVE_UP: Duration = Duration::from_secs(10);
 
@@ -68,8 +70,10 @@ pub(super) struct Sweep {
     variables: Arc<[String]>,
     facts: BTreeMap<Pid, Facts>,
     warrants: u64,
-    /// The act whose report is still to come.
+    /// The end whose report is still to come.
     flying: Option<WarrantId>,
+    /// How long after it the next one comes.
+    pause: Duration,
     subject: Subject,
 }
 
@@ -82,6 +86,13 @@ pub(super) struct Left {
     pub(super) kept: Vec<Glimpse>,
     /// Nobody knows yet.
     pub(super) unknown: Vec<Glimpse>,
+}
+
+impl Left {
+    /// Whether somebody is kept, and there is nobody else.
+    pub(super) fn is_only_kept(&self) -> bool {
+        self.going.is_empty() && self.unknown.is_empty() && !self.kept.is_empty()
+    }
 }
 
 impl Sweep {
@@ -105,6 +116,7 @@ impl Sweep {
             facts: BTreeMap::new(),
             warrants: FIRST,
             flying: None,
+            pause: AGAIN,
             subject: Subject {
                 key: command,
                 command: program.clone(),
@@ -200,7 +212,7 @@ impl Sweep {
                     .after(self.leftover.saturating_sub(fifth))
                     .max(now);
                 // Whoever may be one to be kept is not asked.
-                self.warrant(&left.going, Act::Ask(ask), now, seen)
+                self.warrant(&left, Act::Ask(ask), now, seen)
             }
             Stage::Asked | Stage::Ends if now >= end.after(GIVE_UP) => {
                 self.stage = Stage::Over;
@@ -213,15 +225,32 @@ impl Sweep {
                     return None;
                 }
                 // Of whom nobody knows whether it is to be kept is left alone.
-                self.warrant(&left.going, Act::End, now, seen)
+                let warrant = self.warrant(&left, Act::End, now, seen);
+                if warrant.is_none() && left.unknown.is_empty() {
+                    self.due = now.after(AT_ONCE);
+                }
+                warrant
             }
             Stage::Over => None,
         }
     }
 
+    /// Whether the next turn ends those who are left, whoever they are.
+    pub(super) fn is_to_end_all(&self) -> bool {
+        let ends = matches!(self.stage, Stage::Asked | Stage::Ends);
+        ends && self.keep.is_empty() && self.flying.is_none()
+    }
+
+    /// Whether an end is under way.
+    pub(super) const fn is_ending(&self) -> bool {
+        self.flying.is_some()
+    }
+
     /// An act is done, as far as it could be.
-    pub(super) fn settled(&mut self, warrant: WarrantId) {
-        self.flying.take_if(|flying| *flying == warrant);
+    pub(super) fn settled(&mut self, warrant: WarrantId, now: Mono) {
+        if self.flying.take_if(|flying| *flying == warrant).is_some() {
+            self.due = now.after(self.pause);
+        }
     }
 
     /// Somebody is in a hurry: the end comes now.
@@ -232,24 +261,34 @@ impl Sweep {
         }
     }
 
-    fn warrant(
-        &mut self,
-        whom: &[Glimpse],
-        order: Act,
-        now: Mono,
-        seen: EventCount,
-    ) -> Option<Warrant> {
+    fn warrant(&mut self, left: &Left, order: Act, now: Mono, seen: EventCount) -> Option<Warrant> {
         let ours = ourselves::pid();
         let reaper = PidFd::open(ours).ok()?;
         let start = bearer(ours).ok()?.0.start;
         let reaper = reaper.key(ours, start);
-        let targets: Vec<Target> = whom.iter().filter_map(|one| target(one, reaper)).collect();
+        let spare = spare(&left.kept, reaper);
+        let going = left.going.iter();
+        let mut targets: Vec<Target> = going.filter_map(|one| target(one, reaper)).collect();
+        // While the table was read a comet has gone, and left another: who is ours now comes last, so that it lives still.
+        if order == Act::End && self.keep.is_empty() {
+            let known: BTreeSet<Pid> = targets.iter().map(|target| target.key.pid()).collect();
+            let newest = own().into_iter().filter(|one| !known.contains(&one.pid));
+            let newest: Vec<Target> = newest.filter_map(|one| target(&one, reaper)).collect();
+            targets.splice(0..0, newest);
+        }
         if targets.is_empty() {
             return None;
         }
         let keys = targets.iter().map(|target| target.key);
         match order {
-            Act::End => self.ended.extend(keys),
+            Act::End => {
+                let before = self.ended.len();
+                self.ended.extend(keys);
+                self.pause = match self.ended.len() == before {
+                    true => AGAIN,
+                    false => AT_ONCE,
+                };
+            }
             Act::Ask(_) | Act::Hold | Act::Release => self.asked.extend(keys),
         }
         self.warrants = self.warrants.saturating_add(1);
@@ -266,7 +305,7 @@ impl Sweep {
                 Act::Ask(_) | Act::Hold | Act::Release => Newborn::Admit,
             },
             label: None,
-            spare: Arc::new(self.spare(reaper)),
+            spare: Arc::new(spare),
             evidence: Arc::new(self.evidence(&targets, now)),
             bidden: None,
             sampled: now,
@@ -275,16 +314,6 @@ impl Sweep {
             seen,
             targets,
         })
-    }
-
-    /// We, and whoever is kept.
-    fn spare(&self, reaper: ProcKey) -> Spare {
-        let kept = self.left().kept;
-        let key = |one: &Glimpse| target(one, reaper).map(|target| target.key);
-        Spare {
-            keys: vec![reaper],
-            bystanders: kept.iter().filter_map(key).collect(),
-        }
     }
 
     fn evidence(&self, targets: &[Target], now: Mono) -> Evidence {
@@ -308,6 +337,15 @@ impl Sweep {
             peers: None,
             progress: None,
         }
+    }
+}
+
+/// We, and whoever is kept.
+fn spare(kept: &[Glimpse], reaper: ProcKey) -> Spare {
+    let key = |one: &Glimpse| target(one, reaper).map(|target| target.key);
+    Spare {
+        keys: vec![reaper],
+        bystanders: kept.iter().filter_map(key).collect(),
     }
 }
 

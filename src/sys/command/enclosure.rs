@@ -2,16 +2,27 @@
 //! what was used and who is left. It is a help and no need: where none may be made, all goes on without.
 //!
 //! **Invariants.** It is made for one run and goes with it. Nobody is put into it but the command, and nobody is signalled
-//! because of it.
+//! because of it. Nobody in it stands still for longer than somebody has a [`Frozen`].
+//!
+//! # Why it is frozen for the end
+//! Whoever forks and exits every two milliseconds is gone before a look at the table is over, and has left another. While a
+//! group is frozen nobody in it forks, so one look finds them all. SIGKILL ends the frozen too (in version 2 it does).
+//!
+//! # When beadle is killed while it is frozen
+//! Nobody thaws it then: who is left in it stays frozen, uses no processor and starts nobody, but holds its memory. SIGKILL
+//! ends it; `echo 0 > …/beadle-run-…/cgroup.freeze` lets it go on. The act takes a few tens of milliseconds. Whoever was to go
+//! had been asked before, so what is left like that is what did not heed it.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{AtFlags, Mode, OFlags, mkdirat, openat, unlinkat};
 
 use crate::engine::process::{Pid, Text};
 use crate::engine::units::Bytes;
 use crate::sys::accounting::cgroup::mount;
+use crate::sys::clock::Clock;
 use crate::sys::procfs::{file_in, read_long};
 
 /// No file of it is longer than that, unless it holds a hundred thousand processes.
@@ -94,20 +105,35 @@ impl Enclosure {
         self.read("memory.peak")?.trim().parse().ok().map(Bytes)
     }
 
+    /// Everybody in it, and in what was made below it, stands still until what is given back is dropped. Returns when they
+    /// do, or after `patience`: whoever waits in the kernel for a disk comes to a stand only later. `None` where the kernel
+    /// cannot (before 5.2) or we may not; then nobody stands still.
+    pub fn freeze(&self, patience: Duration) -> Option<Frozen> {
+        let events = file_in(&self.folder, b"cgroup.events").ok()?;
+        let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+        let switch = openat(&self.folder, "cgroup.freeze", flags, Mode::empty()).ok()?;
+        // From here on every way out thaws it, also where the write failed half way.
+        let frozen = Frozen(switch);
+        rustix::io::pwrite(&frozen.0, b"1", 0).ok()?;
+        let until = Clock.now().after(patience);
+        loop {
+            let stands = content(&events).and_then(|text| figure(&text, "frozen"));
+            let rest = until.since(Clock.now());
+            if stands == Some(1) || rest.is_zero() {
+                return Some(frozen);
+            }
+            // It wakes when the file says something else than at the last reading.
+            let mut fds = [PollFd::new(&events, PollFlags::PRI)];
+            let _ = poll(&mut fds, Timespec::try_from(rest).ok().as_ref());
+        }
+    }
+
     fn figure(&self, file: &str, word: &str) -> Option<u64> {
-        let text = self.read(file)?;
-        let line = text.lines().find_map(|line| {
-            let (name, value) = line.split_once(' ')?;
-            (name == word).then(|| value.to_owned())
-        })?;
-        line.trim().parse().ok()
+        figure(&self.read(file)?, word)
     }
 
     fn read(&self, file: &str) -> Option<String> {
-        let file = file_in(&self.folder, file.as_bytes()).ok()?;
-        let mut text = Vec::new();
-        read_long(&file, &mut text, MOST).ok()?;
-        String::from_utf8(text).ok()
+        content(&file_in(&self.folder, file.as_bytes()).ok()?)
     }
 
     /// Lets whoever is still in it go back to where we are; for those who are kept.
@@ -128,6 +154,32 @@ impl Drop for Enclosure {
         // Where somebody is left in it, or made groups of their own, it stays.
         let _ = unlinkat(&self.above, self.name.as_str(), AtFlags::REMOVEDIR);
     }
+}
+
+/// A group in which nobody moves; when it is dropped they do again.
+#[derive(Debug)]
+pub struct Frozen(OwnedFd);
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        // It fails only where the group is gone, with all that were in it.
+        let _ = rustix::io::pwrite(&self.0, b"0", 0);
+    }
+}
+
+fn content(file: &OwnedFd) -> Option<String> {
+    let mut text = Vec::new();
+    read_long(file, &mut text, MOST).ok()?;
+    String::from_utf8(text).ok()
+}
+
+/// The number after a word that begins a line.
+fn figure(text: &str, word: &str) -> Option<u64> {
+    let value = text.lines().find_map(|line| {
+        let (name, value) = line.split_once(' ')?;
+        (name == word).then_some(value)
+    });
+    value?.trim().parse().ok()
 }
 
 fn path_of(file: &[u8]) -> Option<Text> {
