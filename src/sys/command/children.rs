@@ -8,6 +8,7 @@ use rustix::process::{WaitOptions, WaitStatus, wait};
 use crate::engine::process::{Pid, StartTicks};
 use crate::engine::pursuit::Glimpse;
 use crate::sys::glimpse::{bearer, everyone};
+use crate::sys::ourselves;
 
 /// What became of a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,4 +108,33 @@ pub fn own() -> Vec<Glimpse> {
         .map(|(seen, _)| seen)
         .filter(|seen| !matches!(seen.state, 'Z' | 'X' | 'x'))
         .collect()
+}
+
+/// Whether one hangs from us, however far below. Of the dead that are not waited for this is still known.
+pub fn hangs_from_us(pid: Pid) -> bool {
+    let ours = ourselves::pid();
+    let mut next = Some(pid);
+    // No honest chain is longer.
+    for _ in 0..64 {
+        match next {
+            Some(pid) if pid == ours => return true,
+            Some(pid) => next = bearer(pid).ok().and_then(|(seen, _)| seen.ppid),
+            None => return false,
+        }
+    }
+    false
+}
+
+/// Whether a process has a handler for a signal, or ignores it. A child that is dead and not waited for still tells.
+pub fn heeds(pid: Pid, signal: i32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let bit = u32::try_from(signal)
+        .ok()
+        .and_then(|signal| signal.checked_sub(1));
+    ["SigCgt:", "SigIgn:"].iter().any(|word| {
+        let line = status.lines().find_map(|line| line.strip_prefix(word));
+        let mask = line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+        mask.zip(bit)
+            .is_some_and(|(mask, bit)| mask.checked_shr(bit).is_some_and(|rest| rest & 1 == 1))
+    })
 }
