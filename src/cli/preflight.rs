@@ -142,7 +142,7 @@ fn why(sight: &Sight) -> String {
                 .to_owned()
         }
         (false, unknown) => format!(
-            "{} could not be read by this user, and may match; ask as root, or with `name` or `user`, which are always to be read",
+            "{} could not be read by this user, and may match; ask as root, or about one's own alone (`user: NAME`)",
             words::processes(unknown as u64)
         ),
     }

@@ -24,7 +24,7 @@ use crate::daemon::run::{self, Account, Ended, Order, Output, RunError};
 use crate::engine::matcher::Matcher;
 use crate::engine::rule::{Amount, Signal};
 use crate::engine::units::{Bytes, Millicores};
-use crate::sys::command::ending;
+use crate::sys::command::{ear, ending};
 use crate::sys::users::Users;
 
 mod asserts;
@@ -140,7 +140,7 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<(), Failure> {
         Err(error) => return Err(Failure::from_run(error)),
     };
     let over = args.asserts.held_against(&account);
-    let end = End::of(&account, &over);
+    let end = End::of(&account, &over).or_of_what_came();
     if let Some(sink) = &mut file {
         let text = report::json(&order, &account, &over, end.code());
         // What the command came to is worth more than our trouble with telling of it.
@@ -149,7 +149,7 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<(), Failure> {
         }
     }
     teller.close(&account, &over);
-    match end {
+    match end.or_of_what_came() {
         End::Signal(signal) => die(signal),
         End::Status(0) => Ok(()),
         End::Status(status) => Err(Failure::quietly(status)),
@@ -179,6 +179,13 @@ impl End {
             }
             (None, Ended::Killed(signal), None) => Self::Signal(signal),
         }
+    }
+
+    /// The same, unless a signal that wants an end has come since: it is held back still, and nobody is left to hear it.
+    fn or_of_what_came(self) -> Self {
+        ear::pressing()
+            .first()
+            .map_or(self, |signal| Self::Signal(*signal))
     }
 
     /// The status that a shell shows for it.

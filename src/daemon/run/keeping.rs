@@ -247,9 +247,11 @@ impl Keeping {
         if self.is_nobody() {
             return true;
         }
-        let kin = self.kin.get(&(one.pid, one.start));
-        let asked = kin.and_then(|kin| kin.asked.as_ref());
-        asked.is_some_and(|(image, _)| Image::of(one.pid).as_ref() == Some(image))
+        // Of whom nothing had to be asked, whatever he runs is to go.
+        self.kin.get(&(one.pid, one.start)).is_some_and(|kin| {
+            let asked = kin.asked.as_ref();
+            asked.is_none_or(|(image, _)| Image::of(one.pid).as_ref() == Some(image))
+        })
     }
 
     /// Whom it hangs from at first sight stays for ever what is told of it.

@@ -17,7 +17,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{AtFlags, Mode, OFlags, mkdirat, openat, unlinkat};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, mkdirat, openat, unlinkat};
 
 use crate::engine::process::{Pid, Text};
 use crate::engine::units::Bytes;
@@ -27,6 +27,9 @@ use crate::sys::procfs::{file_in, read_long};
 
 /// No file of it is longer than that, unless it holds a hundred thousand processes.
 const MOST: usize = 1 << 20;
+
+/// Groups below it are taken down no deeper than that.
+const DEEP: u32 = 8;
 
 /// The group.
 #[derive(Debug)]
@@ -151,8 +154,33 @@ impl Enclosure {
 
 impl Drop for Enclosure {
     fn drop(&mut self) {
-        // Where somebody is left in it, or made groups of their own, it stays.
+        // Groups that were made in it are nobody's any more: a run within this one may have been killed. Where somebody is left
+        // in one, it stays.
+        take_down(&self.folder, DEEP);
         let _ = unlinkat(&self.above, self.name.as_str(), AtFlags::REMOVEDIR);
+    }
+}
+
+/// Removes the empty groups below one, the deepest first.
+fn take_down(folder: &OwnedFd, deep: u32) {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let Ok(listed) = openat(folder, ".", flags, Mode::empty()) else {
+        return;
+    };
+    for entry in Dir::new(listed).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let dots = matches!(name.to_bytes(), b"." | b"..");
+        if dots || entry.file_type() != FileType::Directory {
+            continue;
+        }
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        if let (Ok(below), Some(deep)) = (
+            openat(folder, name, flags, Mode::empty()),
+            deep.checked_sub(1),
+        ) {
+            take_down(&below, deep);
+        }
+        let _ = unlinkat(folder, name, AtFlags::REMOVEDIR);
     }
 }
 
@@ -194,4 +222,31 @@ fn below(path: &Text) -> Option<&[u8]> {
     let below = path.bytes().strip_prefix(b"/")?;
     let out = below.split(|byte| *byte == b'/').any(|part| part == b"..");
     (!out).then_some(below)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::process::Command;
+
+    #[test]
+    fn who_is_in_a_frozen_group_stands_still_until_that_is_dropped() {
+        let mark = format!("test-{}", std::process::id());
+        let Some(group) = Enclosure::make(&mark) else {
+            return eprintln!("NOT SHOWN HERE: a frozen group: none may be made");
+        };
+        let mut child = Command::new("sleep").arg("20").spawn().unwrap();
+        let mut door = std::fs::File::from(group.door().try_clone_to_owned().unwrap());
+        write!(door, "{}", child.id()).unwrap();
+        let frozen = group.freeze(Duration::from_secs(5)).unwrap();
+        assert_eq!(group.figure("cgroup.events", "frozen"), Some(1));
+        drop(frozen);
+        assert_eq!(group.read("cgroup.freeze").as_deref(), Some("0\n"));
+        // SIGKILL ends the frozen.
+        let frozen = group.freeze(Duration::from_secs(5)).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        drop(frozen);
+    }
 }
