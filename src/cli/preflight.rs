@@ -39,8 +39,8 @@ Examples:
   beadle preflight --json '{ program: [node, deno], user: ci }'
 
 MATCHER is what a rule's `match` says, on one line; a single word means `program`. Who asks never counts, nor what it hangs
-from. Exits 0 when nothing runs, 1 when something does: who, since when, and in which folder; 3 when it cannot be told, as
-where other users' processes are hidden.")]
+from. Exits 0 when nothing runs, 1 when something does: who, since when, and in which folder; 3 when
+it cannot be told: processes of others are hidden, or closed to this user.")]
 pub(super) struct Args {
     /// Which processes are meant
     matcher: String,

@@ -167,17 +167,18 @@ enum End {
 
 impl End {
     fn of(account: &Account, over: &[Over]) -> Self {
-        match (&account.sentence, account.ended, account.parting) {
-            (_, _, Some(signal)) => Self::Signal(signal),
-            (Some(_), _, None) => Self::Status(ENDED),
-            (None, Ended::Exited(0), None) if !account.leftovers.left.is_empty() => {
-                Self::Status(LEFT)
-            }
-            (None, Ended::Exited(0), None) if !over.is_empty() => Self::Status(TOO_HEAVY),
-            (None, Ended::Exited(status), None) => {
+        if let Some(signal) = account.parting {
+            return Self::Signal(signal);
+        }
+        let somebody = !account.leftovers.left.is_empty();
+        match (&account.sentence, account.ended) {
+            (Some(_), _) => Self::Status(ENDED),
+            (None, Ended::Exited(0)) if somebody => Self::Status(LEFT),
+            (None, Ended::Exited(0)) if !over.is_empty() => Self::Status(TOO_HEAVY),
+            (None, Ended::Exited(status)) => {
                 Self::Status(u8::try_from(status & 0xff).unwrap_or(OURS))
             }
-            (None, Ended::Killed(signal), None) => Self::Signal(signal),
+            (None, Ended::Killed(signal)) => Self::Signal(signal),
         }
     }
 

@@ -46,14 +46,12 @@ impl Voice {
         if self.thread.is_none() {
             self.thread = Thread::start();
         }
-        match &self.thread {
-            Some(thread) => thread.lines.try_send(text).is_ok(),
-            // There is no thread to be had: then it is said here.
-            None => {
-                complain(&text);
-                true
-            }
+        if let Some(thread) = &self.thread {
+            return thread.lines.try_send(text).is_ok();
         }
+        // There is no thread to be had: then it is said here.
+        complain(&text);
+        true
     }
 
     /// No more is said. Whoever does not read now does not hold us up.

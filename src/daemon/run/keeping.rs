@@ -179,11 +179,16 @@ impl Keeping {
         left
     }
 
-    /// What is to be asked about those whose place is not known. Asked once for each image, and a few times more where the
-    /// answer was none.
+    /// What is to be asked: of everybody once for each image, as others may hang from him; of those whose place is not known a
+    /// few times more where the answer was none.
     pub(super) fn questions(&mut self, left: &Left) -> Vec<Question> {
         let mut questions = Vec::new();
-        for one in &left.unknown {
+        if self.is_nobody() {
+            return questions;
+        }
+        let known = left.going.iter().chain(&left.kept).map(|one| (one, 1));
+        let unknown = left.unknown.iter().map(|one| (one, TRIES));
+        for (one, most) in known.chain(unknown) {
             let ident = (one.pid, one.start);
             let Some(kin) = self.kin.get_mut(&ident) else {
                 continue;
@@ -196,7 +201,7 @@ impl Keeping {
                 Some(_) | None => 0,
             };
             // Before the first answer it is not asked again.
-            if tries > 0 && (kin.facts.is_none() || tries >= TRIES) {
+            if tries > 0 && (kin.facts.is_none() || tries >= most) {
                 continue;
             }
             kin.asked = Some((image, tries.saturating_add(1)));
@@ -204,7 +209,7 @@ impl Keeping {
             questions.push(question(ident, kin.question, &self.variables));
         }
         for (ident, facts) in &self.above {
-            if facts.is_none() && !left.unknown.is_empty() {
+            if facts.is_none() {
                 questions.push(question(*ident, ExecGen(0), &self.variables));
             }
         }

@@ -162,6 +162,7 @@ impl<'a> Patrol<'a> {
     }
 
     async fn walk(mut self, mut inbox: Inbox, tell: &mut dyn FnMut(Word)) -> Account {
+        self.look_who_stays();
         // It may have ended before anybody listened.
         self.reap();
         while !self.is_over() {

@@ -231,6 +231,7 @@ mod tests {
     use std::process::Command;
 
     #[test]
+    #[expect(clippy::print_stderr, reason = "what cannot be shown here is said")]
     fn who_is_in_a_frozen_group_stands_still_until_that_is_dropped() {
         let mark = format!("test-{}", std::process::id());
         let Some(group) = Enclosure::make(&mark) else {

@@ -12,6 +12,7 @@ use crate::engine::process::{Pid, ProcKey, StartTicks};
 use crate::sys::glimpse::bearer;
 use crate::sys::ourselves;
 use crate::sys::pidfd::PidFd;
+use crate::sys::signaller;
 
 /// The variable that all of a run carry, each run with a value of its own.
 pub const MARK: &str = "BEADLE_RUN";
@@ -99,8 +100,7 @@ impl Launch<'_> {
         let held = Pid::new(child.id()).and_then(|pid| Some((pid, PidFd::open(pid).ok()?)));
         let Some((pid, hold)) = held else {
             // Nobody would watch it. It has only just begun, and is not waited for: the number is its own.
-            let _ = child.kill();
-            let _ = child.wait();
+            signaller::end_unheld(&mut child);
             return Err(no_hold());
         };
         // It is not waited for yet, so somebody bears the number.
