@@ -200,6 +200,7 @@ impl Shells {
                 }
                 // Nobody measures here: what lies between the bounds stays unknown.
                 Decision::Measure(_)
+                | Decision::Inspect(_)
                 | Decision::Accept(_)
                 | Decision::Tell(_)
                 | Decision::Consult

@@ -279,6 +279,7 @@ impl Judge {
         self.meet_company(id, groups);
         self.review_frozen(id, out);
         self.survey(id, out);
+        self.inspect(id, out);
         self.escalate(id, out);
         self.plan(id);
     }
@@ -433,6 +434,9 @@ impl Judge {
                 tier,
             )),
             silent: self.silence_of(unit, counts),
+            activity: unit.watch.interval().cloned(),
+            watched: self.watched(unit),
+            now: self.now,
             instances: self.ranks(unit),
             since_root: self.now.since(unit.since),
         }
@@ -519,6 +523,7 @@ impl Judge {
             pids: pids.take(NAMED).collect(),
             peers: self.peers(unit),
             progress: unit.pulse.progress(self.now),
+            manner: Self::manner(unit),
         }
     }
 

@@ -166,6 +166,7 @@ impl Judge {
                 readings: unit.readings.clone(),
                 peers: self.peers(unit).map(Box::new),
                 progress: unit.pulse.progress(self.now).map(Box::new),
+                manner: Self::manner(unit),
                 soonest: self.soonest(unit),
                 incident: unit
                     .incident
