@@ -48,12 +48,12 @@ pub struct Inspection {
     /// Whom to look at.
     pub whom: Vec<Holder>,
     /// Whether to look which files they read.
-    pub depth: Depth,
+    pub scrutiny: Scrutiny,
 }
 
 /// How much trouble an inspection is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Depth {
+pub enum Scrutiny {
     /// Counters and waits.
     Plain,
     /// The files that are open too, several times within a moment.
@@ -237,6 +237,10 @@ struct Last {
 
 /// What became of counters in an interval, over all members.
 #[derive(Clone, Copy, Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is so of some member or of none, whatever the others are"
+)]
 struct Sum {
     used: Duration,
     read: u64,
@@ -260,11 +264,11 @@ impl Activity {
     }
 
     /// How closely the next inspection has to look.
-    pub fn depth(&self) -> Depth {
+    pub fn scrutiny(&self) -> Scrutiny {
         let busy = |it: &Interval| it.cores > HOUSEKEEPING && it.manner.read > 0;
         match &self.interval {
-            Some(interval) if busy(interval) => Depth::Close,
-            Some(_) | None => Depth::Plain,
+            Some(interval) if busy(interval) => Scrutiny::Close,
+            Some(_) | None => Scrutiny::Plain,
         }
     }
 

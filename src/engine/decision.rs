@@ -454,7 +454,7 @@ pub enum Relation {
         /// How far it is, by its own word.
         progress: Option<Box<Progress>>,
         /// In which manner nothing happens in it, or nothing comes of it.
-        manner: Option<Manner>,
+        manner: Option<Box<Manner>>,
         /// When the soonest limit would be over at this pace, as far as it can be told.
         soonest: Option<Mono>,
         /// The open incident.

@@ -400,6 +400,7 @@ impl Gauge {
             Metric::Orphaned | Metric::Leftover if now.is_zero() => Mono::NEVER,
             Metric::Age | Metric::Orphaned | Metric::Leftover | Metric::Silent => at.after(left),
             // Each look has it inspected, where it is time.
+            Metric::Stalled | Metric::Spinning if self.is_near(measures) => return None,
             Metric::Stalled | Metric::Spinning => at.after(left.min(tenth)),
             Metric::Cpu
             | Metric::Memory

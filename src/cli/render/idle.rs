@@ -133,7 +133,7 @@ mod tests {
         assert_eq!(manner(&busy(0, 0, 0)), "it computes, and calls for nothing");
         assert_eq!(
             manner(&busy(3500, 14 << 20, 3)),
-            "it reads the same 3 files again and again, 14 MiB a second"
+            "it reads the same 3 files again and again, 14.0 MiB a second"
         );
     }
 }

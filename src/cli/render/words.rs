@@ -248,9 +248,13 @@ pub fn evidence(evidence: &Evidence) -> String {
         words.push_str(&progress);
     }
     let idle = |reading: &Reading| idle::is_idle(reading.metric.as_str());
-    if let Some(manner) = evidence.manner.filter(|_| sustained(evidence).any(idle)) {
+    if let Some(manner) = evidence
+        .manner
+        .as_deref()
+        .filter(|_| sustained(evidence).any(idle))
+    {
         words.push_str(": ");
-        words.push_str(&idle::manner(&manner));
+        words.push_str(&idle::manner(manner));
     }
     match of_all {
         Some(of_all) => format!("{words}, and {of_all}"),

@@ -116,7 +116,7 @@ pub struct Evidence {
     pub progress: Option<Progress>,
     /// In which manner nothing happens in it, or nothing comes of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub manner: Option<Manner>,
+    pub manner: Option<Box<Manner>>,
 }
 
 /// All roots of a rule that are instances of one thing.

@@ -115,7 +115,10 @@ impl From<&evidence::Evidence> for Evidence {
             readings: evidence.readings.iter().map(Reading::from).collect(),
             peers: evidence.peers.as_ref().map(Peers::from),
             progress: evidence.progress.as_ref().map(Progress::from),
-            manner: evidence.manner.as_ref().map(Manner::from),
+            manner: evidence
+                .manner
+                .as_ref()
+                .map(|it| Box::new(Manner::from(it))),
         }
     }
 }
@@ -509,7 +512,7 @@ impl RuleWhy {
                 readings: readings.iter().map(Reading::from).collect(),
                 peers: peers.as_deref().map(|peers| Box::new(Peers::from(peers))),
                 progress: progress.as_deref().map(|it| Box::new(Progress::from(it))),
-                manner: manner.as_ref().map(Manner::from),
+                manner: manner.as_deref().map(|it| Box::new(Manner::from(it))),
                 soonest: soonest.map(|at| seconds(at.since(now))),
                 incident: incident
                     .as_ref()

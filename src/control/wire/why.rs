@@ -89,7 +89,7 @@ pub enum Relation {
         progress: Option<Box<Progress>>,
         /// In which manner nothing happens in it, or nothing comes of it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        manner: Option<Manner>,
+        manner: Option<Box<Manner>>,
         /// In how many seconds the soonest limit would be over at this pace.
         #[serde(skip_serializing_if = "Option::is_none")]
         soonest: Option<f64>,

@@ -34,13 +34,13 @@ impl Two {
             (key(1), self.each[0].clone()),
             (key(2), self.each[1].clone()),
         ];
-        self.find(each.to_vec(), Some([key(1), key(2)].into()))
+        self.find(each.to_vec(), Some(&[key(1), key(2)].into()))
     }
 
     fn find(
         &mut self,
         each: Vec<(ProcKey, Doing)>,
-        members: Option<BTreeSet<ProcKey>>,
+        members: Option<&BTreeSet<ProcKey>>,
     ) -> Interval {
         self.at = self.at.after(SECOND);
         self.count += 1;
@@ -49,7 +49,7 @@ impl Two {
             at: self.at,
             each,
         };
-        self.activity.take(found, members.as_ref(), self.born);
+        self.activity.take(found, members, self.born);
         let none = Interval {
             id: InspectionId(0),
             from: self.at,
@@ -106,7 +106,7 @@ fn births_and_deaths_are_movement() {
     assert_eq!(two.inspect().still, Sure::No);
     assert_eq!(two.inspect().still, Sure::Yes);
     let left = vec![(key(1), asleep())];
-    assert_eq!(two.find(left, Some([key(1)].into())).still, Sure::No);
+    assert_eq!(two.find(left, Some(&[key(1)].into())).still, Sure::No);
 }
 
 #[test]
@@ -114,12 +114,12 @@ fn whoever_is_not_read_leaves_it_unknown_unless_another_moved() {
     let mut two = Two::new();
     let both: BTreeSet<ProcKey> = [key(1), key(2)].into();
     let one = || vec![(key(1), asleep())];
-    two.find(one(), Some(both.clone()));
-    assert_eq!(two.find(one(), Some(both.clone())).still, Sure::Unknown);
+    two.find(one(), Some(&both));
+    assert_eq!(two.find(one(), Some(&both)).still, Sure::Unknown);
     assert_eq!(two.find(one(), None).still, Sure::Unknown);
     let mut moved = asleep();
     moved.written = 5;
-    assert_eq!(two.find(vec![(key(1), moved)], Some(both)).still, Sure::No);
+    assert_eq!(two.find(vec![(key(1), moved)], Some(&both)).still, Sure::No);
 }
 
 #[test]
@@ -217,8 +217,8 @@ fn reading_that_is_not_seen_is_no_repetition() {
         doing.read += 1;
     });
     assert_eq!(
-        (blind.barren, two.activity.depth()),
-        (Sure::Unknown, Depth::Close)
+        (blind.barren, two.activity.scrutiny()),
+        (Sure::Unknown, Scrutiny::Close)
     );
     two.after(reads(&[(7, 100, 0)]));
     // It read, and not while it was looked at.

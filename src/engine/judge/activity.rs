@@ -88,7 +88,7 @@ impl Judge {
         let whom: Vec<Holder> = whom.collect();
         self.last_inspection = self.last_inspection.saturating_add(1);
         let number = InspectionId(self.last_inspection);
-        let depth = unit.watch.activity.depth();
+        let scrutiny = unit.watch.activity.scrutiny();
         let now = self.now;
         if let Some(unit) = self.units.get_mut(&id) {
             unit.watch.asked = Some((number, now));
@@ -97,7 +97,7 @@ impl Judge {
         out.push(Decision::Inspect(Inspection {
             id: number,
             whom,
-            depth,
+            scrutiny,
         }));
     }
 

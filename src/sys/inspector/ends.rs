@@ -117,7 +117,7 @@ pub(super) fn closely(proc: &Procfs, pid: Pid) -> Result<Close, Missing> {
             known.length = known.length.max(place.length);
             known.at = known.at.max(place.at);
         }
-        thread::sleep(PAUSE);
+        thread::park_timeout(PAUSE);
     }
     Ok(Close {
         reads: has_read(proc, pid)? > before,

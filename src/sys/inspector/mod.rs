@@ -29,7 +29,7 @@ use self::doing::doing;
 use self::ends::Networks;
 use super::clock::Clock;
 use super::procfs::Procfs;
-use crate::engine::activity::{Depth, Inspected, Inspection};
+use crate::engine::activity::{Inspected, Inspection, Scrutiny};
 use crate::engine::units::Mono;
 
 /// Who has not come back for so long is given up.
@@ -134,7 +134,7 @@ fn inspect(proc: &Procfs, inspection: &Inspection) -> Inspected {
     let mut networks = Networks::default();
     let each = inspection.whom.iter().filter_map(|holder| {
         let mut found = doing(proc, holder, &mut networks).ok()?;
-        if inspection.depth == Depth::Close {
+        if inspection.scrutiny == Scrutiny::Close {
             found.close = Some(ends::closely(proc, holder.key.pid()).ok()?);
         }
         Some((holder.key, found))

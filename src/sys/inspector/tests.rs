@@ -12,6 +12,7 @@ use crate::engine::process::Pid;
 use crate::engine::survey::Holder;
 use crate::sys::procfs::{Entry, STAT_LINE, read_short};
 use crate::sys::stat::Stat;
+use crate::sys::villain::wait_until;
 
 /// A child that ends with the test.
 struct Pet(Child);
@@ -52,12 +53,12 @@ fn holder(number: u32) -> Holder {
     }
 }
 
-fn look(holder: Holder, depth: Depth) -> Option<Doing> {
+fn look(holder: Holder, scrutiny: Scrutiny) -> Option<Doing> {
     let proc = Procfs::open(Path::new("/proc")).unwrap();
     let inspection = Inspection {
         id: InspectionId(1),
         whom: vec![holder],
-        depth,
+        scrutiny,
     };
     inspect(&proc, &inspection)
         .each
@@ -66,35 +67,30 @@ fn look(holder: Holder, depth: Depth) -> Option<Doing> {
 }
 
 #[track_caller]
-fn wait_for(holder: Holder, depth: Depth, so: impl Fn(&Doing) -> bool) -> Doing {
-    let mut last = None;
-    for _ in 0..200 {
-        if let Some(doing) = look(holder, depth) {
-            if so(&doing) {
-                return doing;
-            }
-            last = Some(doing);
-        }
-        thread::sleep(Duration::from_millis(50));
-    }
-    panic!("waited in vain; the last look: {last:?}");
+fn wait_for(holder: Holder, scrutiny: Scrutiny, so: impl Fn(&Doing) -> bool) -> Doing {
+    let mut seen = None;
+    wait_until("a look that shows it", || {
+        seen = look(holder, scrutiny).filter(|doing| so(doing));
+        seen.is_some()
+    });
+    seen.unwrap()
 }
 
 #[test]
 fn what_somebody_waits_for_is_told() {
     let sleeper = Pet::new(Command::new("sleep").arg("30"));
-    wait_for(sleeper.holder(), Depth::Plain, |it| it.waits.time == 1);
+    wait_for(sleeper.holder(), Scrutiny::Plain, |it| it.waits.time == 1);
     let parent = Pet::shell("sleep 30; true");
-    wait_for(parent.holder(), Depth::Plain, |it| it.waits.child == 1);
+    wait_for(parent.holder(), Scrutiny::Plain, |it| it.waits.child == 1);
     let reader = Pet::new(
         Command::new("cat")
             .stdin(Stdio::piped())
             .stdout(Stdio::null()),
     );
-    let doing = wait_for(reader.holder(), Depth::Plain, |it| it.waits.pipe == 1);
+    let doing = wait_for(reader.holder(), Scrutiny::Plain, |it| it.waits.pipe == 1);
     assert!(doing.ends.hears && !doing.ends.talks, "{doing:?}");
     let burner = Pet::shell("while :; do :; done");
-    wait_for(burner.holder(), Depth::Plain, |it| it.waits.run == 1);
+    wait_for(burner.holder(), Scrutiny::Plain, |it| it.waits.run == 1);
 }
 
 #[test]
@@ -104,14 +100,14 @@ fn who_waits_for_a_lock_waits_for_a_lock() {
     let file = File::create(&path).unwrap();
     file.lock().unwrap();
     let waiter = Pet::new(Command::new("flock").arg(&path).arg("true"));
-    wait_for(waiter.holder(), Depth::Plain, |it| it.waits.lock == 1);
+    wait_for(waiter.holder(), Scrutiny::Plain, |it| it.waits.lock == 1);
 }
 
 #[test]
 fn a_child_that_nobody_waits_for_is_counted() {
     // What is exec'd knows nothing of the child that the shell had.
     let lazy = Pet::shell("true & exec sleep 30");
-    wait_for(lazy.holder(), Depth::Plain, |it| it.unwaited == 1);
+    wait_for(lazy.holder(), Scrutiny::Plain, |it| it.unwaited == 1);
 }
 
 #[test]
@@ -122,8 +118,8 @@ fn counters_grow_by_what_is_read_and_written() {
         "while :; do echo 12345; done > {}",
         path.display()
     ));
-    let before = look(writer.holder(), Depth::Plain).unwrap();
-    wait_for(writer.holder(), Depth::Plain, |it| {
+    let before = look(writer.holder(), Scrutiny::Plain).unwrap();
+    wait_for(writer.holder(), Scrutiny::Plain, |it| {
         it.written >= before.written + 600 && it.calls > before.calls && it.used > Duration::ZERO
     });
 }
@@ -162,7 +158,7 @@ fn what_is_read_again_and_again_is_seen_and_how_far_it_was_read() {
         path.display()
     );
     let reader = Pet::shell(&again);
-    let seen = wait_for(reader.holder(), Depth::Close, |it| {
+    let seen = wait_for(reader.holder(), Scrutiny::Close, |it| {
         it.close
             .as_ref()
             .is_some_and(|close| !close.places.is_empty())
@@ -183,21 +179,11 @@ fn whoever_is_gone_or_another_is_missing() {
     let holder = sleeper.holder();
     let mut another = holder;
     another.start.0 += 1;
-    assert!(look(another, Depth::Plain).is_none());
-    assert!(look(holder, Depth::Plain).is_some());
+    assert!(look(another, Scrutiny::Plain).is_none());
+    assert!(look(holder, Scrutiny::Plain).is_some());
     sleeper.0.kill().unwrap();
     // A zombie has nothing to show.
-    wait_for_none(holder);
-}
-
-fn wait_for_none(holder: Holder) {
-    for _ in 0..200 {
-        if look(holder, Depth::Plain).is_none() {
-            return;
-        }
-        thread::sleep(Duration::from_millis(50));
-    }
-    panic!("it is still there");
+    wait_until("its end", || look(holder, Scrutiny::Plain).is_none());
 }
 
 #[test]
@@ -216,7 +202,7 @@ fn answers_come_back_by_number() {
         inspector.ask(Inspection {
             id: InspectionId(number),
             whom: vec![sleeper.holder()],
-            depth: Depth::Plain,
+            scrutiny: Scrutiny::Plain,
         });
         let found = inbox.recv_timeout(Duration::from_secs(20)).unwrap();
         assert_eq!((found.id, found.each.len()), (InspectionId(number), 1));

@@ -27,7 +27,10 @@ pub(super) fn wait(line: &[u8], around: &Around<'_>) -> Waits {
         return Waits { run: 1, ..none };
     }
     let mut words = line.split(' ');
-    let Some(call) = words.next().and_then(|word| word.parse::<i64>().ok()) else {
+    let Some(call) = words
+        .next()
+        .and_then(|word| word.parse::<libc::c_long>().ok())
+    else {
         return Waits { unknown: 1, ..none };
     };
     let mut argument = || {
@@ -39,13 +42,14 @@ pub(super) fn wait(line: &[u8], around: &Around<'_>) -> Waits {
     of_call(call, first, second, around)
 }
 
-#[expect(
-    clippy::cognitive_complexity,
-    reason = "a table of calls, one line each"
-)]
-fn of_call(call: i64, first: Option<u64>, second: Option<u64>, around: &Around<'_>) -> Waits {
+fn of_call(
+    call: libc::c_long,
+    first: Option<u64>,
+    second: Option<u64>,
+    around: &Around<'_>,
+) -> Waits {
     let none = Waits::default();
-    let is = |known: libc::c_long| i64::from(known) == call;
+    let is = |known: libc::c_long| known == call;
     let open = first.and_then(|fd| around.files.get(&u32::try_from(fd).ok()?));
     if is(libc::SYS_futex) {
         return Waits { thread: 1, ..none };
@@ -104,7 +108,7 @@ fn of_call(call: i64, first: Option<u64>, second: Option<u64>, around: &Around<'
 }
 
 /// Calls that wait for any of several things.
-fn for_any(call: i64) -> bool {
+fn for_any(call: libc::c_long) -> bool {
     let calls = [
         libc::SYS_accept,
         libc::SYS_accept4,
@@ -119,5 +123,5 @@ fn for_any(call: i64) -> bool {
     #[cfg(not(target_arch = "x86_64"))]
     let older = [];
     let mut all = calls.into_iter().chain(older);
-    all.any(|known| i64::from(known) == call)
+    all.any(|known| known == call)
 }
