@@ -358,7 +358,12 @@ impl Answer {
                 Self::Exceptions { exceptions }
             }
             Self::Minds { mut minds } => {
-                minds.retain(|minded| yours(minded.owner));
+                // Whoever has a process in a tree must know who goes first there, whosever the tree is.
+                let part = |minded: &Minded| minded.others.iter().any(|it| yours(Some(*it)));
+                minds.retain(|minded| yours(minded.owner) || part(minded));
+                for minded in minds.iter_mut().filter(|_| !sees_all) {
+                    minded.others.retain(|other| *other == peer.0);
+                }
                 Self::Minds { minds }
             }
             Self::History(mut history) => {

@@ -325,6 +325,7 @@ impl Watchman {
                 | Decision::Measure(_)
                 | Decision::Prepare(_)
                 | Decision::Accept(_)
+                | Decision::Refuse(_)
                 | Decision::Consult
                 | Decision::Reply(_)
                 | Decision::Keep(_) => {}

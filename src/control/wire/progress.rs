@@ -25,6 +25,9 @@ pub struct Progress {
     /// How many seconds ago something advanced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moved: Option<f64>,
+    /// Why its silence is not known: `still`, `deaf` or `lost`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubt: Option<Safe>,
 }
 
 impl From<&heartbeat::Progress> for Progress {
@@ -36,6 +39,7 @@ impl From<&heartbeat::Progress> for Progress {
             percent: count.and_then(heartbeat::Count::percent),
             status: progress.status.as_ref().map(Safe::from),
             moved: progress.moved.map(seconds),
+            doubt: progress.doubt.map(|doubt| Safe::word(doubt.word())),
         }
     }
 }
@@ -54,6 +58,9 @@ pub struct Heartbeats {
     pub strangers: u64,
     /// What could not be read, or came from nobody in particular.
     pub unreadable: u64,
+    /// Dropped: too many of one user's waited for their senders to become known.
+    #[serde(default)]
+    pub dropped: u64,
     /// Units that have spoken, the first of them that whoever asks may see.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub units: Vec<Spoken>,
@@ -80,6 +87,7 @@ impl Heartbeats {
             taken,
             strangers,
             others,
+            dropped,
         } = view.beats;
         let mut units: Vec<Spoken> = Vec::new();
         for unit in &view.units {
@@ -102,6 +110,7 @@ impl Heartbeats {
             refused: others,
             strangers,
             unreadable: 0,
+            dropped,
             units,
         }
     }

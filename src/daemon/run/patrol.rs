@@ -226,6 +226,7 @@ impl<'a> Patrol<'a> {
             // Nobody sends these: there is neither socket nor store.
             Mail::Ask(_)
             | Mail::Beats
+            | Mail::Hears(_)
             | Mail::Elder(_)
             | Mail::Reserved(_)
             | Mail::Desktop(_)
