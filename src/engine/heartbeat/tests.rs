@@ -1,3 +1,4 @@
+use super::words::STATUS;
 use super::*;
 use crate::engine::process::{Mark, Pid};
 
@@ -310,7 +311,11 @@ fn counters_that_stand_still_and_alternate_are_no_progress() {
         let from = u32::try_from(n * 2).unwrap() + 1000;
         let one = say(&mut pulse, n, from, "X_BEADLE_PROGRESS=5/9");
         let other = say(&mut pulse, n, from + 1, "X_BEADLE_PROGRESS=8/20");
-        let expected = if n == 0 { Effect::Progress } else { Effect::Life };
+        let expected = if n == 0 {
+            Effect::Progress
+        } else {
+            Effect::Life
+        };
         assert_eq!([one, other], [expected, expected], "{n}");
     }
     // In a new shell each time.
@@ -319,7 +324,11 @@ fn counters_that_stand_still_and_alternate_are_no_progress() {
         let from = u32::try_from(n * 2).unwrap() + 1000;
         let above = [from + 1, PARENT];
         let effect = say_below(&mut pulse, n, from, &above, "X_BEADLE_PROGRESS=5/9");
-        let expected = if n == 0 { Effect::Progress } else { Effect::Life };
+        let expected = if n == 0 {
+            Effect::Progress
+        } else {
+            Effect::Life
+        };
         assert_eq!(effect, expected, "{n}");
         pulse.keep(|it| it == key(PARENT));
     }

@@ -20,14 +20,15 @@ use super::looks::ask;
 use super::unit::{Unit, UnitId};
 use crate::engine::decision::{Decision, Hearing};
 use crate::engine::evidence::{Finding, Quantity, Verdict};
+use crate::engine::facts::Read;
 use crate::engine::forest::Serial;
 use crate::engine::heartbeat::{
     Beat, Effect, Heard, Hears, Loss, Proof, Silence, Standing, Voice, Work,
 };
 use crate::engine::incident::{Incident, Phase};
-use crate::engine::process::{ProcKey, Uid};
+use crate::engine::process::{Pid, ProcKey, Text, Uid};
 use crate::engine::rule::Metric;
-use crate::engine::snapshot::{RunState, Want};
+use crate::engine::snapshot::{Group, RunState, Want};
 use crate::engine::units::{Mono, Range};
 use crate::engine::verdict::verdict;
 use crate::engine::warrant::WarrantId;
@@ -359,13 +360,17 @@ impl Judge {
     }
 
     /// Time went by for the pulse of a unit. It stands while everybody does, or all of those who speak.
-    pub(super) fn pass_time(&mut self, id: UnitId) {
+    pub(super) fn pass_time(&mut self, id: UnitId, groups: &[Group]) {
         let Some(unit) = self.units.get(&id) else {
             return;
         };
+        let frozen = groups.iter().filter(|group| group.frozen);
+        let frozen: BTreeSet<Pid> = frozen.flat_map(|group| &group.members).copied().collect();
         let stopped = |serial: &Serial| {
+            let node = self.forest.node(*serial);
             let state = self.dossiers.get(serial).and_then(|it| it.latest().state);
             matches!(state, Some(RunState::Stopped | RunState::Traced))
+                || node.is_some_and(|node| frozen.contains(&node.pid))
         };
         // Whoever has not run since it was read may have been stopped since.
         let read = |serial: &Serial| Some(self.dossiers.get(serial)?.latest().read);
@@ -393,6 +398,29 @@ impl Judge {
                 unit.pulse.deafen(now);
             }
             unit.pulse.pass(now, work);
+        }
+    }
+
+    /// The group that a look at this unit should bring, because its kernel may have frozen it: nothing else tells that from sleep.
+    pub(super) fn freezer(&self, unit: &Unit) -> Option<Text> {
+        let limit = unit
+            .readings
+            .iter()
+            .find(|it| it.metric == Metric::Silent)?;
+        let silence = match unit.pulse.silence(self.now) {
+            Silence::For(span) => Some(Quantity::Time(span)),
+            // It may be thawed by now.
+            Silence::Unknown => None,
+            Silence::Unheard | Silence::AtMost(_) => return None,
+        };
+        let near =
+            |silence: Quantity| silence.magnitude().saturating_mul(2) >= limit.limit.magnitude();
+        if !silence.is_none_or(near) {
+            return None;
+        }
+        match &self.dossiers.get(&unit.root)?.facts()?.cgroup {
+            Read::Known(path) => Some(path.clone()),
+            Read::Denied | Read::Gone | Read::Late | Read::NotAsked => None,
         }
     }
 

@@ -48,6 +48,8 @@ struct Kept {
     folder: OwnedFd,
     members: OwnedFd,
     stat: OwnedFd,
+    /// The root of all has none, and is never frozen.
+    events: Option<OwnedFd>,
     asked: Mono,
     /// The kernel's numbers for the file that newcomers are written into, and for the folder.
     watches: [i32; 2],
@@ -117,6 +119,7 @@ impl Groups {
             members,
             depth,
             entered,
+            frozen: kept.is_frozen(&mut self.text),
             at: listed,
             used: Duration::ZERO,
         })
@@ -192,6 +195,7 @@ impl Kept {
             path: path.clone(),
             members,
             stat: file_in(&folder, b"cpu.stat").ok()?,
+            events: file_in(&folder, b"cgroup.events").ok(),
             folder,
             asked,
             watches,
@@ -216,6 +220,12 @@ impl Kept {
 
     fn id(&self) -> Option<CgroupId> {
         Some(CgroupId(fstat(&self.folder).ok()?.st_ino))
+    }
+
+    /// Whether the kernel has frozen it, or all above it: so a container is paused, and a unit frozen by systemd.
+    fn is_frozen(&self, text: &mut Vec<u8>) -> bool {
+        let events = self.events.as_ref().and_then(|events| read(events, text));
+        events.is_some_and(|events| events.lines().any(|line| line == "frozen 1"))
     }
 
     /// CPU time used in it and below it since it was made.

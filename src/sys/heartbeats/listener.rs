@@ -8,7 +8,9 @@ use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError, channel, sync_channel};
+use std::sync::mpsc::{
+    Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError, channel, sync_channel,
+};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -248,7 +250,11 @@ impl Thread {
         let now = Clock.now();
         let full = lock(&self.shared).rung;
         let pausing = !full && self.next > now;
-        let until = if pausing { self.check.min(self.next) } else { self.check };
+        let until = if pausing {
+            self.check.min(self.next)
+        } else {
+            self.check
+        };
         let span = Timespec::try_from(until.since(now)).unwrap_or_default();
         let bell = PollFd::new(&*self.bell, PollFlags::IN);
         let socket = self.ear.as_ref().filter(|_| !full && !pausing);
@@ -332,7 +338,10 @@ impl Thread {
                     shared.basket.beats.push(beat);
                 }
                 Heard::Lost(user) => {
-                    shared.basket.lost.insert(user.map_or(Loss::Anybodys, Loss::Of));
+                    shared
+                        .basket
+                        .lost
+                        .insert(user.map_or(Loss::Anybodys, Loss::Of));
                 }
                 Heard::Unreadable => {
                     shared.basket.unreadable = shared.basket.unreadable.saturating_add(1);

@@ -171,7 +171,11 @@ impl Ear {
             None
         };
         for fd in fds {
-            let parting = if asks { Parting::Refused } else { Parting::Silent };
+            let parting = if asks {
+                Parting::Refused
+            } else {
+                Parting::Silent
+            };
             self.part_with(user, fd, parting);
         }
         let who = raw.sender.and_then(|(pid, _)| Pid::new(pid));

@@ -81,7 +81,7 @@ fn who_sent_and_died_is_known_where_the_kernel_holds_it() {
                 crate::engine::process::Mark::Inode(_)
             ));
         }
-        None => panic!("nothing came"),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -224,7 +224,11 @@ fn lingering(span: Duration) -> (OwnedFd, std::net::TcpListener) {
 
 #[test]
 fn who_gives_us_what_is_slow_to_close_holds_up_nobody() {
-    for (text, count) in [(&b"WATCHDOG=1"[..], 1), (b"BARRIER=1", 1), (b"WATCHDOG=1", 200)] {
+    for (text, count) in [
+        (&b"WATCHDOG=1"[..], 1),
+        (b"BARRIER=1", 1),
+        (b"WATCHDOG=1", 200),
+    ] {
         let mut place = place();
         let door = door(&place);
         let (slow, _taken) = lingering(Duration::from_secs(60));
@@ -234,7 +238,11 @@ fn who_gives_us_what_is_slow_to_close_holds_up_nobody() {
         let (tell, told) = std::sync::mpsc::channel();
         std::thread::spawn(move || {
             let first = place.ear.hear();
-            if let Some(Heard::Beat(Beat { receipt: Some(receipt), .. })) = first {
+            if let Some(Heard::Beat(Beat {
+                receipt: Some(receipt),
+                ..
+            })) = first
+            {
                 place.ear.accept(receipt);
             }
             let _ = tell.send(beat(place.ear.hear()));
@@ -263,7 +271,10 @@ fn where_what_came_along_cannot_be_closed_no_more_is_let_in_and_beats_are_heard_
     }
     assert_eq!(place.ear.breathe(), Ok(()));
     let (_ours, theirs) = rustix::pipe::pipe().unwrap();
-    assert_eq!(try_pass(&door, b"WATCHDOG=1", &theirs, 1), Err(rustix::io::Errno::PERM));
+    assert_eq!(
+        try_pass(&door, b"WATCHDOG=1", &theirs, 1),
+        Err(rustix::io::Errno::PERM)
+    );
     door.send(b"X_BEADLE_PROGRESS=7").unwrap();
     assert!(beat(place.ear.hear()).words.progress.is_some());
 }
@@ -285,9 +296,16 @@ fn a_barrier_too_many_is_refused_and_its_sender_told() {
     let me = Uid(rustix::process::geteuid().as_raw());
     assert_eq!(place.ear.hear(), Some(Heard::Lost(Some(me))));
     assert!(is_closed(&ours));
-    assert_eq!(rustix::io::read(&ours, &mut [0; 8]), Ok(1), "nobody was told");
+    assert_eq!(
+        rustix::io::read(&ours, &mut [0; 8]),
+        Ok(1),
+        "nobody was told"
+    );
     let waits = |end: &OwnedFd| {
-        let mut fds = [rustix::event::PollFd::new(end, rustix::event::PollFlags::IN)];
+        let mut fds = [rustix::event::PollFd::new(
+            end,
+            rustix::event::PollFlags::IN,
+        )];
         let now = rustix::event::Timespec::default();
         rustix::event::poll(&mut fds, Some(&now)).unwrap() == 0
     };

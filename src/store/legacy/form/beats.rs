@@ -81,7 +81,9 @@ impl Beats {
             .collect();
         let lines = self.lines.into_iter();
         let lines: BTreeMap<_, Vec<Count>> = lines
-            .filter_map(|(text, line)| Some((key(&text)?, line.into_iter().map(Far::read).collect())))
+            .filter_map(|(text, line)| {
+                Some((key(&text)?, line.into_iter().map(Far::read).collect()))
+            })
             .collect();
         Pulse {
             since: self.since.map(Mono::from_nanos),
