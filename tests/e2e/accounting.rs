@@ -64,40 +64,40 @@ const SOURCES: [Source; 5] = [
 
 #[test]
 fn children_of_half_a_millisecond_to_twenty() {
-    storm("storm_mixed", "children of 0.5 to 20 ms");
+    storm("storm_mixed", ("-", "children of 0.5 to 20 ms"));
 }
 
 #[test]
 fn children_that_nobody_waits_for() {
-    storm("storm_ignored", "SIGCHLD ignored");
+    storm("storm_ignored", ("8", "SIGCHLD ignored"));
 }
 
 #[test]
 fn children_half_of_them_orphaned() {
-    storm("storm_orphaned", "half orphaned");
+    storm("storm_orphaned", ("7", "half orphaned"));
 }
 
 #[test]
 fn children_that_are_waited_for() {
-    storm("storm_waited", "waited for");
+    storm("storm_waited", ("8", "waited for"));
 }
 
 #[test]
 fn threads_of_a_process_that_lives_on() {
-    storm("storm_threads", "threads of 12 ms");
+    storm("storm_threads", ("9", "threads of 12 ms"));
 }
 
 #[test]
 fn grandchildren_under_a_subreaper() {
-    storm("storm_subreaper", "under a subreaper");
+    storm("storm_subreaper", ("-", "under a subreaper"));
 }
 
 #[test]
 fn chains_of_execs() {
-    storm("storm_execs", "exec chains");
+    storm("storm_execs", ("-", "exec chains"));
 }
 
-fn storm(manner: &str, story: &'static str) {
+fn storm(manner: &str, (number, story): (&'static str, &'static str)) {
     if !root() {
         return cannot_show(story, "only root can count with a control group of its own");
     }
@@ -128,6 +128,7 @@ fn storm(manner: &str, story: &'static str) {
     let account = |(source, range): (&Source, &Value)| {
         let at = |bound: &str| range[bound].as_f64().map(Duration::from_secs_f64);
         let account = Account {
+            number,
             story,
             source: source.name,
             truth: before,

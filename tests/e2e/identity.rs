@@ -31,7 +31,7 @@ pub(crate) fn heir(case: &mut Case, order: impl Fn() -> Order, number: u32) -> S
     heir
 }
 
-/// A pair of which one member exits once TERM was sent, its number free for an [`heir`].
+/// A tree of which one member exits once TERM was sent, its number free for an [`heir`].
 pub(crate) struct Parted {
     pub(crate) case: Case,
     pub(crate) program: PathBuf,
@@ -43,13 +43,19 @@ pub(crate) struct Parted {
 }
 
 impl Parted {
+    /// A pair.
     pub(crate) fn new(name: &'static str, tier: Tier) -> Self {
+        Self::of(name, "pair", tier)
+    }
+
+    /// One that lives in this manner: it names the member that leaves, and when, as a pair does.
+    pub(crate) fn of(name: &'static str, manner: &str, tier: Tier) -> Self {
         let mut case = Case::new(name, tier);
         let program = case.program(name);
         case.canaries(&program);
         let daemon = case.watch().rules(&rules(&program)).start();
         let sign = case.path("leave");
-        let villain = case.start(Order::new(&program, "pair").file(&sign));
+        let villain = case.start(Order::new(&program, manner).file(&sign));
         let member = case.number_in("leave.pid");
         daemon.log.signal(villain.pid, "TERM");
         fs::write(&sign, "").unwrap();

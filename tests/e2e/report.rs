@@ -123,6 +123,8 @@ impl Row {
 /// What one source of figures said a storm had used, and what it truly had.
 #[derive(Debug)]
 pub(crate) struct Account {
+    /// Its number in the list of hostile scenarios, or `-`.
+    pub(crate) number: &'static str,
     /// The storm.
     pub(crate) story: &'static str,
     /// The source.
@@ -143,6 +145,7 @@ impl Account {
         let millis = |span: Duration| format!("{:.1}", span.as_secs_f64() * 1000.0);
         let width = self.at_most.map(|most| most.saturating_sub(self.at_least));
         let line = [
+            self.number.to_owned(),
             self.story.to_owned(),
             self.source.to_owned(),
             self.tier.clone(),

@@ -15,6 +15,7 @@
 //! | [`births`] | 5, 11, 28, 29, 30, C2 |
 //! | [`siege`] | 885 processes of all sorts; 2,500 attacked while they grow |
 //! | [`identity`] | 3, 17, C4 |
+//! | [`locks`] | 47 |
 //! | [`stands`] | 14, 15, 24, 25, 26, 27, C1 |
 //! | [`realms`] | 21, 22, 23, 40, 44, 45 |
 //! | [`memory`] | 37, 38, 39 |
@@ -25,8 +26,8 @@
 //! | [`reuse`] | a thousand rounds of reuse before a signal, and between a fork and the hold (C3) |
 //! | [`flood`] | 42 |
 //!
-//! Not played here: 7 to 9, the CPU time of the dead, have no survivors to count, and are in [`crate::e2e`] (`accounting`);
-//! 47 (who holds a lock) comes with locks.
+//! 7 to 9, the CPU time of the dead, have no survivors to count: they are in [`crate::e2e`] (`accounting`), with a table of their
+//! own, which `tests/escape/table` prints below the first.
 
 mod answers;
 mod between;
@@ -34,6 +35,7 @@ mod births;
 mod children;
 mod flood;
 mod identity;
+mod locks;
 mod memory;
 mod realms;
 mod restart;

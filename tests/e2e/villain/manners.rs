@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use super::bounds::{Forked, burn, exit, fork, linger, nap, number, over};
 use super::{
-    BURN, FILE, MANNER, NUMBER, OTHER, births, desktop, jobs, launcher, memory, realms, stands,
-    storms, terminal,
+    BURN, FILE, MANNER, NUMBER, OTHER, births, desktop, jobs, launcher, locks, memory, realms,
+    stands, storms, terminal,
 };
 
 /// Memory that the leaderless one holds: 64 MiB.
@@ -60,6 +60,7 @@ pub(super) fn live(manner: &str) -> ! {
         other => {
             births::live(other);
             jobs::live(other);
+            locks::live(other);
             stands::live(other);
             realms::live(other);
             memory::live(other);

@@ -9,6 +9,7 @@ mod bounds;
 mod desktop;
 mod jobs;
 mod launcher;
+mod locks;
 mod manners;
 mod memory;
 mod realms;
