@@ -419,7 +419,8 @@ impl Judge {
             return None;
         }
         match &self.dossiers.get(&unit.root)?.facts()?.cgroup {
-            Read::Known(path) => Some(path.clone()),
+            // The root of all is never frozen.
+            Read::Known(path) => Some(path.clone()).filter(|path| path.bytes() != b"/"),
             Read::Denied | Read::Gone | Read::Late | Read::NotAsked => None,
         }
     }

@@ -316,6 +316,28 @@ mod tests {
     }
 
     #[test]
+    fn a_group_that_somebody_froze_is_told_from_one_that_sleeps() {
+        // Only root may make one, and only where there is a hierarchy.
+        let Some(own) = Own::new("beadle-frozen") else {
+            return;
+        };
+        let mut groups = Groups::open();
+        let enter = format!("echo $$ > {}/cgroup.procs; exec sleep 60", own.0.display());
+        let mut child = std::process::Command::new("sh")
+            .args(["-c", &enter])
+            .spawn()
+            .unwrap();
+        let mut frozen = || look(&mut groups, &own.path()).first().map(|it| it.frozen);
+        assert_eq!(frozen(), Some(false));
+        fs::write(own.0.join("cgroup.freeze"), "1").unwrap();
+        crate::sys::villain::wait_until("it to stand", || frozen() == Some(true));
+        fs::write(own.0.join("cgroup.freeze"), "0").unwrap();
+        crate::sys::villain::wait_until("it to go on", || frozen() == Some(false));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    #[test]
     fn a_group_shows_who_is_in_it_and_what_they_used() {
         // Only root may make one, and only where there is a hierarchy.
         let Some(own) = Own::new("beadle-unit") else {
