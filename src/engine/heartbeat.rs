@@ -140,17 +140,6 @@ pub enum Doubt {
     Lost,
 }
 
-impl Doubt {
-    /// The word in records and messages.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Still => "still",
-            Self::Deaf => "deaf",
-            Self::Lost => "lost",
-        }
-    }
-}
-
 /// What a beat comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {

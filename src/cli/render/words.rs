@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use crate::control::wire::{
-    Act, Bidden, Elsewhere, Evidence, Exception, Figure, Finding, Gate, Incident, Next, Peers,
-    Person, Progress, Reading, Rest, Safe, Snooze, Subject, Unit,
+    Act, Bidden, Doubt, Elsewhere, Evidence, Exception, Figure, Finding, Gate, Incident, Next,
+    Peers, Person, Progress, Reading, Rest, Safe, Snooze, Subject, Unit,
 };
 use crate::engine::evidence::{self, Quantity};
 use crate::engine::gate::{self, Stands};
-use crate::engine::heartbeat::Doubt;
 use crate::engine::rule::{Metric, Rule, Stage, StageAct, To};
 use crate::engine::units::{Bytes, Millicores, PerSecond, Span};
 
@@ -268,23 +267,20 @@ pub fn progress(progress: &Progress) -> Option<String> {
             .status
             .as_ref()
             .map(|status| format!("says: {status}")),
-        progress.doubt.as_ref().map(doubt),
+        progress.doubt.map(|it| doubt(it).to_owned()),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
 /// Why its silence is not known.
-fn doubt(doubt: &Safe) -> String {
-    let known = |it: Doubt| doubt.as_str() == it.word();
-    if known(Doubt::Still) {
-        "stands still, which is no silence".to_owned()
-    } else if known(Doubt::Deaf) {
-        "heartbeats are not heard now: `beadle status` says why".to_owned()
-    } else if known(Doubt::Lost) {
-        "some of its heartbeats may have been lost, for more came than there is room for".to_owned()
-    } else {
-        format!("its silence is not known: {doubt}")
+const fn doubt(doubt: Doubt) -> &'static str {
+    match doubt {
+        Doubt::Still => "stands still, which is no silence",
+        Doubt::Deaf => "heartbeats are not heard now: `beadle status` says why",
+        Doubt::Lost => {
+            "some of its heartbeats may have been lost, for more came than there is room for"
+        }
     }
 }
 

@@ -25,9 +25,31 @@ pub struct Progress {
     /// How many seconds ago something advanced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moved: Option<f64>,
-    /// Why its silence is not known: `still`, `deaf` or `lost`.
+    /// Why its silence is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub doubt: Option<Safe>,
+    pub doubt: Option<Doubt>,
+}
+
+/// Why the silence of a unit is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Doubt {
+    /// It stands still: stopped, or frozen.
+    Still,
+    /// Heartbeats are not heard.
+    Deaf,
+    /// Some may have been lost.
+    Lost,
+}
+
+impl From<heartbeat::Doubt> for Doubt {
+    fn from(doubt: heartbeat::Doubt) -> Self {
+        match doubt {
+            heartbeat::Doubt::Still => Self::Still,
+            heartbeat::Doubt::Deaf => Self::Deaf,
+            heartbeat::Doubt::Lost => Self::Lost,
+        }
+    }
 }
 
 impl From<&heartbeat::Progress> for Progress {
@@ -39,7 +61,7 @@ impl From<&heartbeat::Progress> for Progress {
             percent: count.and_then(heartbeat::Count::percent),
             status: progress.status.as_ref().map(Safe::from),
             moved: progress.moved.map(seconds),
-            doubt: progress.doubt.map(|doubt| Safe::word(doubt.word())),
+            doubt: progress.doubt.map(Doubt::from),
         }
     }
 }

@@ -286,7 +286,7 @@ impl<'a> Patrol<'a> {
         tell(Word::Signal {
             signal: *signal,
             targets: targets.len(),
-            evidence,
+            evidence: Box::new(evidence),
         });
     }
 

@@ -355,7 +355,8 @@ impl Judge {
             Silence::AtMost(_) | Silence::For(_) if self.heartbeats.hears != Hears::Well => {
                 Silence::Unknown
             }
-            known => known,
+            known
+            @ (Silence::Unheard | Silence::Unknown | Silence::AtMost(_) | Silence::For(_)) => known,
         }
     }
 
