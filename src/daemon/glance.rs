@@ -83,6 +83,7 @@ pub(crate) fn glance(rules: Arc<RuleSet>, span: Duration) -> Result<View, StartE
                 | Decision::Run(_)
                 | Decision::Recall(_)
                 | Decision::Accept(_)
+                | Decision::Refuse(_)
                 | Decision::Consult
                 | Decision::Reply(_)
                 | Decision::Keep(_)

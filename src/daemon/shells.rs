@@ -34,7 +34,7 @@ pub(super) struct Shells {
     measurer: Measurer,
     inspector: Inspector,
     errands: Errands,
-    /// `None` where heartbeats cannot be heard.
+    /// `None` where there is no thread to hear heartbeats.
     pub(super) ear: Option<Ear>,
     /// The machine's beadle, for a user's.
     elder: Option<Elder>,
@@ -163,8 +163,13 @@ impl Shells {
             Decision::Run(errand) => self.errands.run(&errand, self.clock.now()),
             Decision::Recall(id) => self.pursuer.recall(id),
             Decision::Accept(receipt) => {
-                if let Some(ear) = &mut self.ear {
+                if let Some(ear) = &self.ear {
                     ear.accept(receipt);
+                }
+            }
+            Decision::Refuse(receipt) => {
+                if let Some(ear) = &self.ear {
+                    ear.refuse(receipt);
                 }
             }
             Decision::Consult => {

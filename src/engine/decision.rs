@@ -13,7 +13,7 @@ use super::event::Event;
 use super::evidence::{Evidence, IncidentId, Peers, Reading, UnitKey, Verdict};
 use super::facts::{Facts, Question};
 use super::gate::{GateReading, Vital};
-use super::heartbeat::{Beat, Heard, Progress, Receipt};
+use super::heartbeat::{Beat, Heard, Hears, Loss, Progress, Receipt};
 use super::legacy::Legacy;
 use super::process::{Pid, ProcKey, Text, Uid};
 use super::rule::{Mode, Origin, RuleName, RuleSet, Scope, Signal, StageAct};
@@ -57,6 +57,10 @@ pub enum Input {
     Ran(Ran),
     /// What processes said of themselves, in its order.
     Beats(Vec<Beat>),
+    /// Whether heartbeats are heard from now on.
+    Hears(Hears),
+    /// What may have been said and was not heard.
+    Lost(Loss),
     /// Everything that was accepted before this moment has been delivered: sign or let go.
     LastCall(WarrantId),
     /// New rules, all of them.
@@ -122,6 +126,8 @@ pub enum Decision {
     Recall(WarrantId),
     /// Everything that was said before this receipt was asked for is taken in.
     Accept(Receipt),
+    /// Something that was said before this receipt was asked for was dropped.
+    Refuse(Receipt),
     /// Tell people, and the log.
     Tell(Notice),
     /// Tell whoever answered what came of it: one for each [`Input::Answer`], in the same step.

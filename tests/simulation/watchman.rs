@@ -326,6 +326,7 @@ impl Watchman {
                 | Decision::Inspect(_)
                 | Decision::Prepare(_)
                 | Decision::Accept(_)
+                | Decision::Refuse(_)
                 | Decision::Consult
                 | Decision::Reply(_)
                 | Decision::Keep(_) => {}

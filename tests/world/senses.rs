@@ -134,6 +134,7 @@ fn group(machine: &Machine, asked: &Text, entered: Entered) -> Group {
         members: inside.map(|body| body.pid).collect(),
         depth: Depth::Flat,
         entered,
+        frozen: machine.frozen.contains(name),
         at: machine.now,
         used: Duration::from_micros(u64::try_from(micros).unwrap()),
     }

@@ -207,6 +207,7 @@ impl Shells {
                 // Nobody measures here: what lies between the bounds stays unknown.
                 Decision::Measure(_)
                 | Decision::Accept(_)
+                | Decision::Refuse(_)
                 | Decision::Tell(_)
                 | Decision::Consult
                 | Decision::Reply(_)

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::idle;
 use crate::control::wire::{
-    Act, Bidden, Elsewhere, Evidence, Exception, Figure, Finding, Gate, Incident, Next, Peers,
-    Person, Progress, Reading, Rest, Safe, Snooze, Subject, Unit,
+    Act, Bidden, Doubt, Elsewhere, Evidence, Exception, Figure, Finding, Gate, Incident, Next,
+    Peers, Person, Progress, Reading, Rest, Safe, Snooze, Subject, Unit,
 };
 use crate::engine::evidence::{self, Quantity};
 use crate::engine::gate::{self, Stands};
@@ -277,9 +277,21 @@ pub fn progress(progress: &Progress) -> Option<String> {
             .status
             .as_ref()
             .map(|status| format!("says: {status}")),
+        progress.doubt.map(|it| doubt(it).to_owned()),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+/// Why its silence is not known.
+const fn doubt(doubt: Doubt) -> &'static str {
+    match doubt {
+        Doubt::Still => "stands still, which is no silence",
+        Doubt::Deaf => "heartbeats are not heard now: `beadle status` says why",
+        Doubt::Lost => {
+            "some of its heartbeats may have been lost, for more came than there is room for"
+        }
+    }
 }
 
 fn is_silence(reading: &Reading) -> bool {

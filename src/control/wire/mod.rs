@@ -22,7 +22,7 @@ pub use elder::{Elder, Elsewhere, Minded};
 pub use entry::{Case, Edge, Entry, Event, Fate, Left, Reloaded, Start, StartRule};
 pub use history::{Certificate, Doomed, History, Kept, Lost, Part, Reach, Spared, State, Story};
 pub use manner::{Manner, Waits};
-pub use progress::{Heartbeats, Progress, Spoken};
+pub use progress::{Doubt, Heartbeats, Progress, Spoken};
 pub use safe::Safe;
 pub use seen::{moment, pauses, seconds};
 pub use why::{Above, Relation, RuleWhy, Why};

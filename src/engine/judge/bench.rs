@@ -77,7 +77,7 @@ impl Judge {
             self.silence.end(self.now);
         }
         for id in answered {
-            self.pass_time(id);
+            self.pass_time(id, &snapshot.groups);
             self.judge(id, &snapshot.groups, out);
         }
     }

@@ -318,6 +318,8 @@ impl Judge {
             Input::Report(report) => self.take_report(&report, &mut out),
             Input::Ran(ran) => self.take_back(ran, &mut out),
             Input::Beats(beats) => self.take_beats(beats, &mut out),
+            Input::Hears(hears) => self.take_hearing(hears),
+            Input::Lost(loss) => self.lose(loss),
             Input::LastCall(warrant) => self.last_call(warrant, &mut out),
             Input::Rules(rules) => self.take_rules(rules, &mut out),
             Input::Answer(answer) => self.take_answer(answer, &mut out),

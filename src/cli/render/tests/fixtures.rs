@@ -110,6 +110,7 @@ pub(super) fn progress() -> Progress {
         }),
         status: Some(Text::from("batch 9\u{1b}[31m")),
         moved: Some(secs(240)),
+        doubt: None,
     }
 }
 
