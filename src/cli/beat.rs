@@ -80,11 +80,13 @@ impl Args {
 
 pub(super) fn run(args: &Args, around: &Surroundings) -> Result<(), Failure> {
     let places = places(args, around);
-    let (mut refused, mut taken, mut unanswered) = (Vec::new(), false, None);
+    let (mut refused, mut taken) = (Vec::new(), false);
+    let (mut unanswered, mut dropped) = (None, None);
     // To all that listen: a user's own and the machine's may both judge by it.
     for place in &places {
         match send(place, &args.text(), PATIENCE) {
             Ok(Sent::Taken) => taken = true,
+            Ok(Sent::Dropped) => dropped = Some(place),
             Ok(Sent::Unanswered) => unanswered = Some(place),
             Err(error) => refused.push(told(place, &error)),
         }
@@ -94,6 +96,12 @@ pub(super) fn run(args: &Args, around: &Surroundings) -> Result<(), Failure> {
             "sent to {}, and nobody has taken it in for {} s: is whoever listens there stuck? It may still count",
             place.display(),
             PATIENCE.as_secs()
+        )));
+    }
+    if let Some(place) = dropped {
+        return Err(Failure::new(format!(
+            "sent to {}, and dropped there: too many heartbeats came at once. Nobody is held silent for that; send it again in a moment",
+            place.display()
         )));
     }
     if taken {

@@ -283,6 +283,15 @@ impl fmt::Display for Refusal {
     }
 }
 
+/// Whether an incident is any of a peer's business, for the tree is, or somebody in it: whoever has a process in a tree must know who
+/// goes first there. Of others who have, it is not told.
+fn is_part(minded: &mut Minded, peer: Uid, sees_all: bool) -> bool {
+    if !sees_all {
+        minded.others.retain(|other| *other == peer.0);
+    }
+    sees_all || minded.owner == Some(peer.0) || !minded.others.is_empty()
+}
+
 impl From<Refusal> for Answer {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)
@@ -358,7 +367,7 @@ impl Answer {
                 Self::Exceptions { exceptions }
             }
             Self::Minds { mut minds } => {
-                minds.retain(|minded| yours(minded.owner));
+                minds.retain_mut(|minded| is_part(minded, peer, sees_all));
                 Self::Minds { minds }
             }
             Self::History(mut history) => {

@@ -27,14 +27,24 @@ pub(super) struct Elder {
 impl Elder {
     /// Asks, on a thread of its own; what comes of it is mail.
     pub(super) fn ask(&self, post: &Post) {
-        let (elder, post) = (self.clone(), post.clone());
+        let (elder, post) = (self.clone(), post);
         let asked = Clock.now();
-        tokio::task::spawn_blocking(move || {
-            let (minds, trouble) = elder.minds();
-            // The loop is gone: nobody needs it any more.
-            let _ = post.send(Mail::Elder(trouble));
+        let answers = post.clone();
+        // Not one of the runtime's threads: those are waited for when we stop, and whoever is asked may hang.
+        let begun = std::thread::Builder::new()
+            .name("consult".to_owned())
+            .spawn(move || {
+                let (minds, trouble) = elder.minds();
+                // The loop is gone: nobody needs it any more.
+                let _ = answers.send(Mail::Elder(trouble));
+                let _ = answers.send(Mail::Input(Input::Elder(Word { asked, minds })));
+            });
+        if let Err(error) = begun {
+            let trouble = unheard(&format!("no thread can be had to ask it: {error}"));
+            let _ = post.send(Mail::Elder(Err(trouble)));
+            let minds = None;
             let _ = post.send(Mail::Input(Input::Elder(Word { asked, minds })));
-        });
+        }
     }
 
     /// What it minds, and what is wrong with it.

@@ -77,11 +77,13 @@ pub(crate) fn glance(rules: Arc<RuleSet>, span: Duration) -> Result<View, StartE
                 Decision::Flush
                 | Decision::Account(_)
                 | Decision::Measure(_)
+                | Decision::Inspect(_)
                 | Decision::Prepare(_)
                 | Decision::Carry(_)
                 | Decision::Run(_)
                 | Decision::Recall(_)
                 | Decision::Accept(_)
+                | Decision::Refuse(_)
                 | Decision::Consult
                 | Decision::Reply(_)
                 | Decision::Keep(_)

@@ -9,6 +9,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::control::server::Ask;
 use crate::engine::decision::Input;
+use crate::engine::heartbeat::Hears;
 use crate::engine::process::Uid;
 use crate::engine::units::Mono;
 use crate::store::numbers::Block;
@@ -25,8 +26,10 @@ pub(super) enum Mail {
     Input(Input),
     /// From the event thread.
     Heard(pursue::Heard),
-    /// Heartbeats are there to be read.
+    /// Heartbeats were heard.
     Beats,
+    /// Whether they are heard from now on.
+    Hears(Hears),
     /// From the control socket.
     Ask(Ask),
     /// Whether more incident numbers could be reserved.

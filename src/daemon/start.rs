@@ -13,6 +13,7 @@ use crate::control::socket::{self, Access, Claim};
 use crate::engine::account::Accounting;
 use crate::engine::decision::{Hearing, Input};
 use crate::engine::elder::Rank;
+use crate::engine::heartbeat::Hears;
 use crate::engine::judge::{Judge, Settings};
 use crate::engine::process::{Pid, ProcKey, StartTicks, Uid};
 use crate::engine::steward::Managers;
@@ -44,7 +45,7 @@ use super::service::Service;
 use super::shells::Shells;
 use super::unfinished::Unfinished;
 use super::voice::Voice;
-use super::watch::{Records, Standing, Watch};
+use super::watch::{Records, Standing, Watch, deafness};
 
 /// Watches until told to stop.
 pub fn watch(options: &Options) -> Result<(), StartError> {
@@ -109,7 +110,7 @@ fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
     let judge = Judge::new(settings, loaded.rules.clone());
     serve(listener, user, &post)?;
     let mut faults = faults;
-    faults.extend(listen(&mut shells, claim.path(), user, &post));
+    faults.extend(listen(&mut shells, &mut inbox, claim.path(), user, &post));
     hear_signals(&post)?;
     let standing = Standing {
         user,
@@ -128,14 +129,24 @@ fn prepare(options: &Options) -> Result<(Watch, Inbox), StartError> {
     Ok((watch, inbox))
 }
 
-/// Begins to hear heartbeats, or says why not: the watch goes on without.
-fn listen(shells: &mut Shells, socket: &Path, user: Uid, post: &Post) -> Option<(Part, String)> {
+/// Begins to hear heartbeats. Whether that works comes as mail; without a thread for it the watch goes on.
+fn listen(
+    shells: &mut Shells,
+    inbox: &mut Inbox,
+    socket: &Path,
+    user: Uid,
+    post: &Post,
+) -> Option<(Part, String)> {
     match Ear::open(socket, hearers(user), post) {
         Ok(ear) => {
             shells.ear = Some(ear);
             None
         }
-        Err(error) => Some((Part::Heartbeats, deafness(socket, &error))),
+        Err(error) => {
+            let why = format!("no thread can be had for it: {error}");
+            inbox.defer(Input::Hears(Hears::Deaf(why.as_str().into())));
+            Some((Part::Heartbeats, deafness(socket, &why)))
+        }
     }
 }
 
@@ -145,13 +156,6 @@ const fn hearers(user: Uid) -> heartbeats::Access {
         Access::Everyone => heartbeats::Access::Everyone,
         Access::Owner => heartbeats::Access::Owner,
     }
-}
-
-fn deafness(socket: &Path, error: &std::io::Error) -> String {
-    format!(
-        "cannot hear heartbeats at {}: {error}; `silent` stays unknown until beadle is started anew",
-        heartbeats::beside(socket).display()
-    )
 }
 
 /// We ourselves and all above us.
@@ -274,26 +278,50 @@ fn start_pursuer(
     })
 }
 
+/// Serves whoever asks, on a thread of its own: a client may pass what is slow to close, and the close holds up whoever reads.
 fn serve(
     listener: std::os::unix::net::UnixListener,
     user: Uid,
     post: &Post,
 ) -> Result<(), StartError> {
-    let listener = tokio::net::UnixListener::from_std(listener)
+    // Older kernels (before Linux 6.16) cannot refuse what is passed along; it holds up nobody but those who ask, then.
+    let _ = heartbeats::refuse_descriptors(&listener);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
         .map_err(|source| StartError::Loop { source })?;
+    let listener = {
+        let _within = runtime.enter();
+        tokio::net::UnixListener::from_std(listener)
+    };
+    let listener = listener.map_err(|source| StartError::Loop { source })?;
+    let post = post.clone();
+    std::thread::Builder::new()
+        .name("desk".to_owned())
+        .spawn(move || runtime.block_on(attend(listener, user, post)))
+        .map_err(|source| StartError::Thread {
+            what: "the control socket",
+            source,
+        })?;
+    Ok(())
+}
+
+/// Passes on what is asked, until the loop is gone.
+async fn attend(listener: tokio::net::UnixListener, user: Uid, post: Post) {
     let (asks, mut asked) = tokio::sync::mpsc::channel(64);
     tokio::spawn(server::serve(listener, user, asks));
-    let post = post.clone();
-    tokio::spawn(async move {
-        while let Some(ask) = asked.recv().await {
-            if let Question::Reply { .. } = ask.question {
-                tokio::spawn(introduce(ask, post.clone()));
-            } else if post.send(Mail::Ask(ask)).is_err() {
-                return;
-            }
+    loop {
+        let ask = tokio::select! {
+            () = post.closed() => return,
+            ask = asked.recv() => ask,
+        };
+        let Some(ask) = ask else { return };
+        if let Question::Reply { .. } = ask.question {
+            tokio::spawn(introduce(ask, post.clone()));
+        } else if post.send(Mail::Ask(ask)).is_err() {
+            return;
         }
-    });
-    Ok(())
+    }
 }
 
 /// How long it may take to learn what somebody is called: a directory may be far away.

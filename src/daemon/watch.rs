@@ -1,6 +1,6 @@
 //! The loop: wait, step, carry out, publish.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::control::socket::Claim;
 use crate::control::wire::Safe;
 use crate::engine::answer::{Declined, Granted};
 use crate::engine::decision::{Decision, Hearing, Input, Notice, What};
-use crate::engine::heartbeat::Beat;
+use crate::engine::heartbeat::Hears;
 use crate::engine::judge::Judge;
 use crate::engine::legacy::Legacy;
 use crate::engine::process::{Pid, Uid};
@@ -18,6 +18,7 @@ use crate::engine::units::Mono;
 use crate::engine::warrant::{Order, Outcome, Report, Warrant};
 use crate::store::numbers::Block;
 use crate::sys::events::Deafness;
+use crate::sys::heartbeats;
 use crate::sys::users::Users;
 
 use super::changes::Changes;
@@ -66,6 +67,14 @@ pub(super) struct Records {
 
 /// What came of a person's answer.
 type Came = Result<Granted, Declined>;
+
+/// Where heartbeats are not heard, and what follows.
+pub(super) fn deafness(socket: &Path, why: &str) -> String {
+    format!(
+        "cannot hear heartbeats at {}: {why}; until it can, `silent` is unknown, and it is tried again every 10 s",
+        heartbeats::beside(socket).display()
+    )
+}
 
 /// Whether to go on.
 enum Next {
@@ -185,15 +194,17 @@ impl Watch {
         match mail {
             Mail::Input(Input::LastCall(id)) => {
                 // Nothing comes between what was sent by now and the decision.
-                let beats = self.shells.ear.as_mut().map(Ear::drain);
-                self.hear_beats(beats.unwrap_or_default(), inbox);
+                if self.judge.hangs_on_silence(id)
+                    && let Some(hears) = self.shells.ear.as_ref().map(Ear::drain)
+                {
+                    self.note_hearing(hears, inbox);
+                }
+                self.hear_beats(inbox);
                 self.step(Input::LastCall(id), inbox);
             }
             Mail::Input(input) => self.step(input, inbox),
-            Mail::Beats => {
-                let beats = self.shells.ear.as_mut().map(Ear::turn);
-                self.hear_beats(beats.unwrap_or_default(), inbox);
-            }
+            Mail::Beats => self.hear_beats(inbox),
+            Mail::Hears(hears) => self.note_hearing(hears, inbox),
             Mail::Heard(heard) => self.hear(heard, inbox),
             Mail::Ask(ask) => self.answer(ask, inbox),
             Mail::Person(uid, name) => self.voice.meet(uid, name),
@@ -215,10 +226,25 @@ impl Watch {
         Next::On
     }
 
-    fn hear_beats(&mut self, beats: Vec<Beat>, inbox: &mut Inbox) {
-        if !beats.is_empty() {
-            self.step(Input::Beats(beats), inbox);
+    fn hear_beats(&mut self, inbox: &mut Inbox) {
+        let inputs = self.shells.ear.as_mut().map(Ear::take);
+        for input in inputs.unwrap_or_default() {
+            self.step(input, inbox);
         }
+    }
+
+    /// Whether heartbeats are heard: where not, no silence is known.
+    fn note_hearing(&mut self, hears: Hears, inbox: &mut Inbox) {
+        let socket = self.standing.claim.path();
+        match &hears {
+            Hears::Well => self.works(Part::Heartbeats),
+            Hears::Late => {}
+            Hears::Deaf(why) => {
+                let text = deafness(socket, why);
+                self.fault(Part::Heartbeats, &text);
+            }
+        }
+        self.step(Input::Hears(hears), inbox);
     }
 
     fn step(&mut self, input: Input, inbox: &mut Inbox) {
@@ -489,10 +515,12 @@ fn carried(decision: &Decision) -> Option<Arc<Warrant>> {
         | Decision::Sample { .. }
         | Decision::Learn(_)
         | Decision::Measure(_)
+        | Decision::Inspect(_)
         | Decision::Prepare(_)
         | Decision::Run(_)
         | Decision::Recall(_)
         | Decision::Accept(_)
+        | Decision::Refuse(_)
         | Decision::Consult
         | Decision::Reply(_)
         | Decision::Keep(_)

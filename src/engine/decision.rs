@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::account::{Accounting, Accounts};
+use super::activity::{Inspected, Inspection, Manner};
 use super::answer::{Answer, Bidding, Declined, Effect, Exception, Granted, Snooze};
 use super::elder::Word;
 use super::errand::{Came, Errand, ErrandId, Occasion, Ran, Task};
@@ -12,7 +13,7 @@ use super::event::Event;
 use super::evidence::{Evidence, IncidentId, Peers, Reading, UnitKey, Verdict};
 use super::facts::{Facts, Question};
 use super::gate::{GateReading, Vital};
-use super::heartbeat::{Beat, Heard, Progress, Receipt};
+use super::heartbeat::{Beat, Heard, Hears, Loss, Progress, Receipt};
 use super::legacy::Legacy;
 use super::process::{Pid, ProcKey, Text, Uid};
 use super::rule::{Mode, Origin, RuleName, RuleSet, Scope, Signal, StageAct};
@@ -48,12 +49,18 @@ pub enum Input {
     Facts(Vec<Facts>),
     /// What a survey of memory found.
     Measured(Findings),
+    /// What an inspection of what a unit does found.
+    Inspected(Inspected),
     /// What came of a warrant.
     Report(Report),
     /// What an errand came to.
     Ran(Ran),
     /// What processes said of themselves, in its order.
     Beats(Vec<Beat>),
+    /// Whether heartbeats are heard from now on.
+    Hears(Hears),
+    /// What may have been said and was not heard.
+    Lost(Loss),
     /// Everything that was accepted before this moment has been delivered: sign or let go.
     LastCall(WarrantId),
     /// New rules, all of them.
@@ -105,6 +112,8 @@ pub enum Decision {
     Learn(Vec<Question>),
     /// Survey memory, off the loop.
     Measure(Survey),
+    /// Inspect what a unit does, off the loop.
+    Inspect(Inspection),
     /// Drain heartbeats and answers, then give the last call for this warrant.
     Prepare(WarrantId),
     /// Carry out a warrant.
@@ -117,6 +126,8 @@ pub enum Decision {
     Recall(WarrantId),
     /// Everything that was said before this receipt was asked for is taken in.
     Accept(Receipt),
+    /// Something that was said before this receipt was asked for was dropped.
+    Refuse(Receipt),
     /// Tell people, and the log.
     Tell(Notice),
     /// Tell whoever answered what came of it: one for each [`Input::Answer`], in the same step.
@@ -448,6 +459,8 @@ pub enum Relation {
         peers: Option<Box<Peers>>,
         /// How far it is, by its own word.
         progress: Option<Box<Progress>>,
+        /// In which manner nothing happens in it, or nothing comes of it.
+        manner: Option<Box<Manner>>,
         /// When the soonest limit would be over at this pace, as far as it can be told.
         soonest: Option<Mono>,
         /// The open incident.

@@ -1,7 +1,7 @@
 //! Heartbeats: what programs say of themselves, in the words of `sd_notify`.
 //!
-//! **Invariants.** Whoever has sent no beat is never silent. Time in which a tree cannot work is no silence: its clock stands
-//! then, and nothing is known. Nothing but [`Effect::Progress`] sets the clock back.
+//! **Invariants.** Whoever has sent no beat is never silent. Time in which a tree cannot work, or nobody hears it, is no silence: its
+//! clock stands then, and nothing is known. Nothing but [`Effect::Progress`] sets the clock back.
 //!
 //! | word | means |
 //! |---|---|
@@ -20,175 +20,74 @@
 //!
 //! # What is progress
 //! Of a sender that gives a counter, another figure than before: more of it, or less, which begins a new run. Of one that never
-//! gave any, each beat, for it is all there is. A sender that is met for the first time goes on where the last one of its tree
-//! was: a script beats by programs that live for a moment, and a counter that stands still must not look new each time.
+//! gave any, each beat, for it is all there is; unless somebody above it gives a counter: it is part of what that one counts. A sender
+//! that is met for the first time goes on where the last one below the same parent was: a script beats by programs that live for a
+//! moment, and a counter that stands still must not look new each time. Two counters below one parent are told apart by their
+//! totals. Who lives on beside others that count, and never counts itself, has its own beats.
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::process::{ProcKey, Text, Uid};
-use super::redact;
 use super::units::Mono;
 
-/// A datagram of more bytes is not read.
-pub const LONGEST: usize = 4096;
-/// So much of a status is kept.
-const STATUS: usize = 160;
+mod words;
+
+pub use words::{Count, LONGEST, Unreadable, Words};
+
 /// So much time can be asked for at once.
 pub const LONGEST_EXTENSION: Duration = Duration::from_secs(3600);
-/// Who stood still for so long is given as long to show progress once it goes on.
+/// Who stood still for so long is given as long to show progress once it goes on; so is who may have spoken unheard.
 const WAKING: Duration = Duration::from_secs(60);
 /// Of so many senders of one unit counters are kept apart.
 const SENDERS: usize = 1024;
-
-/// How far something is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Count {
-    /// So much is done.
-    pub done: u64,
-    /// Of so much, where that is known; never zero.
-    pub total: Option<u64>,
-}
-
-impl Count {
-    /// `567/1000` or `567`: decimal digits and nothing else.
-    pub fn read(text: &str) -> Option<Self> {
-        let (done, total) = match text.split_once('/') {
-            Some((done, total)) => (number(done)?, Some(number(total)?)),
-            None => (number(text)?, None),
-        };
-        (total != Some(0)).then_some(Self { done, total })
-    }
-
-    /// In percent of the whole, rounded down; `None` where that is not known, or more than all is done.
-    pub fn percent(self) -> Option<u64> {
-        let total = self.total.filter(|total| self.done <= *total)?;
-        let hundredfold = u128::from(self.done).saturating_mul(100);
-        u64::try_from(hundredfold.checked_div(u128::from(total))?).ok()
-    }
-}
-
-impl fmt::Display for Count {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.total {
-            Some(total) => write!(f, "{}/{total}", self.done),
-            None => self.done.fmt(f),
-        }
-    }
-}
-
-/// Digits alone: no sign, no space.
-fn number(text: &str) -> Option<u64> {
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|_| digits)
-}
-
-/// What one datagram says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each word can be there or not, whatever the others are"
-)]
-pub struct Words {
-    /// `READY=1`
-    pub ready: bool,
-    /// `WATCHDOG=1`
-    pub watchdog: bool,
-    /// `STOPPING=1`
-    pub stopping: bool,
-    /// `BARRIER=1`, and then nothing else.
-    pub barrier: bool,
-    /// `X_BEADLE_PROGRESS=`
-    pub progress: Option<Count>,
-    /// `STATUS=`, cut short, secrets removed.
-    pub status: Option<Text>,
-    /// `EXTEND_TIMEOUT_USEC=`
-    pub extend: Option<Duration>,
-}
-
-/// Why a datagram is not taken in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unreadable {
-    /// Nothing, or more than [`LONGEST`] bytes.
-    Size,
-    /// A word that we know with a value that it cannot have.
-    Value,
-    /// `BARRIER=1` stands alone.
-    Barrier,
-}
-
-impl Words {
-    /// Reads a datagram: lines of `NAME=value`. Names that we do not know are passed over, whatever their bytes.
-    pub fn read(datagram: &[u8]) -> Result<Self, Unreadable> {
-        if datagram.is_empty() || datagram.len() > LONGEST {
-            return Err(Unreadable::Size);
-        }
-        let mut words = Self::default();
-        for line in datagram.split(|byte| *byte == b'\n') {
-            let mut parts = line.splitn(2, |byte| *byte == b'=');
-            if let (Some(name), Some(value)) = (parts.next(), parts.next()) {
-                words.take(name, value)?;
-            }
-        }
-        let alone = Self {
-            barrier: true,
-            ..Self::default()
-        };
-        if words.barrier && words != alone {
-            return Err(Unreadable::Barrier);
-        }
-        words.find_counter();
-        Ok(words)
-    }
-
-    fn take(&mut self, name: &[u8], value: &[u8]) -> Result<(), Unreadable> {
-        let text = || std::str::from_utf8(value).map_err(|_| Unreadable::Value);
-        let micros = || number(text()?).ok_or(Unreadable::Value);
-        match name {
-            b"READY" => self.ready |= value == b"1",
-            // `trigger` is for whoever would act on it.
-            b"WATCHDOG" => self.watchdog |= value == b"1",
-            b"STOPPING" => self.stopping |= value == b"1",
-            b"BARRIER" => self.barrier |= value == b"1",
-            b"X_BEADLE_PROGRESS" => {
-                self.progress = Some(Count::read(text()?).ok_or(Unreadable::Value)?);
-            }
-            b"STATUS" => {
-                self.status = Some(redact::command_line(&[Text::new(value)], STATUS));
-            }
-            b"EXTEND_TIMEOUT_USEC" => self.extend = Some(Duration::from_micros(micros()?)),
-            b"WATCHDOG_USEC" => drop(micros()?),
-            _ => {}
-        }
-        Ok(())
-    }
-
-    /// Programs that know nothing of us give their counter as their status.
-    fn find_counter(&mut self) {
-        let status = self.status.as_ref().map(Text::bytes);
-        let count = status.and_then(|status| Count::read(std::str::from_utf8(status).ok()?));
-        if let Some(count) = count.filter(|count| count.total.is_some()) {
-            self.progress.get_or_insert(count);
-            self.status = None;
-        }
-    }
-
-    /// Whether it is a beat: what says no more than how it stands is a sign of life, and binds to nothing.
-    const fn beats(&self) -> bool {
-        self.watchdog || self.progress.is_some()
-    }
-}
+/// So many counters of those below one parent are kept apart.
+const LINES: usize = 4;
 
 /// The number of a descriptor that is to be closed once everything before it is taken in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Receipt(pub u64);
+
+/// How certain it is who sent something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// The kernel held the sender as it sent.
+    Held,
+    /// Whoever had its number when it was read.
+    Number,
+}
+
+/// Whether heartbeats are heard.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Hears {
+    /// They are.
+    #[default]
+    Well,
+    /// Not in time, just now; none is lost.
+    Late,
+    /// They are not, and why.
+    Deaf(Arc<str>),
+}
+
+/// What may have been said and was not heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Loss {
+    /// Something that this user sent.
+    Of(Uid),
+    /// What others wanted to send: of this user came more than there is room for.
+    OfOthersThan(Uid),
+    /// Nobody knows whose.
+    Anybodys,
+}
 
 /// What one process said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Beat {
     /// Who, as the kernel vouches for it.
     pub sender: ProcKey,
+    /// How certain that is.
+    pub proof: Proof,
     /// As which user.
     pub user: Uid,
     /// What.
@@ -204,8 +103,41 @@ pub struct Heard {
     pub taken: u64,
     /// Sent by nobody who is judged.
     pub strangers: u64,
-    /// Sent as a user who is neither the unit's owner nor root: refused.
+    /// Sent as a user who is neither the unit's owner nor root, by who may not be the member that it looks like: refused.
     pub others: u64,
+    /// Not taken in, for too many waited for their senders to become known.
+    pub dropped: u64,
+}
+
+/// Somebody who speaks.
+#[derive(Clone, Copy, Debug)]
+pub struct Voice<'a> {
+    /// Who.
+    pub from: ProcKey,
+    /// Who of its unit is above it, nearest first.
+    pub above: &'a [ProcKey],
+}
+
+/// Whether those who speak can work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// Some were seen to.
+    Runs,
+    /// None has run since that moment, which may be its own doing or not.
+    Rests(Mono),
+    /// They stand still.
+    Stands,
+}
+
+/// Why silence is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doubt {
+    /// It stands still: stopped, or frozen.
+    Still,
+    /// Heartbeats are not heard.
+    Deaf,
+    /// Some may have been lost.
+    Lost,
 }
 
 /// What a beat comes to.
@@ -259,23 +191,37 @@ pub struct Pulse {
     pub granted: Duration,
     /// The last counter of each; of some none was ever given.
     pub senders: BTreeMap<ProcKey, Option<Count>>,
+    /// The last counters of those below each, newest first, one of each total.
+    pub lines: BTreeMap<ProcKey, Vec<Count>>,
     /// Up to when time has been reckoned.
     pub seen: Mono,
+    /// When it was last known to be able to work.
+    pub sure: Mono,
     /// Since when it stands still.
     pub still: Option<Mono>,
+    /// Since when it is not heard.
+    pub deaf: Option<Mono>,
+    /// Until then nothing is known, for some of what it said may have been lost.
+    pub lost: Mono,
 }
 
 impl Pulse {
     /// Takes in what somebody said.
-    pub fn take(&mut self, now: Mono, from: ProcKey, words: &Words, standing: Standing) -> Effect {
+    pub fn take(
+        &mut self,
+        now: Mono,
+        voice: Voice<'_>,
+        words: &Words,
+        standing: Standing,
+    ) -> Effect {
         // Who speaks does not stand still.
-        self.pass(now, false);
+        self.pass(now, Work::Runs);
         if let Some(status) = &words.status {
             self.status = Some(status.clone()).filter(|status| !status.bytes().is_empty());
         }
-        let moves = words.beats() && self.moves(from, words.progress);
+        let moves = words.beats() && self.moves(voice, words.progress);
         if words.beats() {
-            self.note(from, words.progress);
+            self.note(voice, words.progress);
         }
         match standing {
             // A request to stop is answered with `STOPPING=1` by those who hang on it, too.
@@ -311,35 +257,61 @@ impl Pulse {
     }
 
     /// Whether a beat shows progress.
-    fn moves(&self, from: ProcKey, told: Option<Count>) -> bool {
-        let before = self.senders.get(&from).copied().unwrap_or(self.count);
-        match (before, told) {
+    fn moves(&self, voice: Voice<'_>, told: Option<Count>) -> bool {
+        match (self.before(voice, told), told) {
             (Some(before), Some(told)) => before.done != told.done,
             (Some(_), None) => false,
             (None, Some(_) | None) => true,
         }
     }
 
-    fn note(&mut self, from: ProcKey, told: Option<Count>) {
-        let room = self.senders.len() < SENDERS;
-        let before = self.senders.get(&from).copied();
-        if room || before.is_some() {
-            let last = told.or_else(|| before.unwrap_or(self.count));
-            self.senders.insert(from, last);
+    /// Where a sender was before: by its own word, by that of the nearest above it that counts, or, where it is new, by that of
+    /// whoever spoke last below the same parent.
+    fn before(&self, voice: Voice<'_>, told: Option<Count>) -> Option<Count> {
+        let own = self.senders.get(&voice.from).copied();
+        let mut above = voice.above.iter();
+        let counts = || above.find_map(|key| self.senders.get(key).copied().flatten());
+        own.flatten().or_else(counts).or_else(|| {
+            let new = own.is_none();
+            let mut above = voice.above.iter().filter(|_| new);
+            let line = above.find_map(|key| self.lines.get(key))?;
+            let same = |count: &&Count| told.is_some_and(|told| told.total == count.total);
+            line.iter().find(same).or_else(|| line.first()).copied()
+        })
+    }
+
+    fn note(&mut self, voice: Voice<'_>, told: Option<Count>) {
+        let before = self.senders.get(&voice.from).copied();
+        if self.senders.len() < SENDERS || before.is_some() {
+            self.senders
+                .insert(voice.from, told.or_else(|| before.flatten()));
+        }
+        if let Some(told) = told {
+            for key in voice.above {
+                if self.lines.len() < SENDERS || self.lines.contains_key(key) {
+                    let line = self.lines.entry(*key).or_default();
+                    line.retain(|count| count.total != told.total);
+                    line.insert(0, told);
+                    line.truncate(LINES);
+                }
+            }
         }
         self.count = told.or(self.count);
     }
 
-    /// Time goes by; `still` where it may not work now.
-    pub fn pass(&mut self, now: Mono, still: bool) {
-        let from = self.seen.max(self.since.unwrap_or_default());
-        self.seen = self.seen.max(now);
-        let excused = if still || self.still.is_some() {
-            now.since(from)
-        } else {
-            self.extended.min(now).since(from)
-        };
-        self.since = self.since.map(|since| since.after(excused));
+    /// Time goes by.
+    pub fn pass(&mut self, now: Mono, work: Work) {
+        let still = work == Work::Stands;
+        if still && self.still.is_none() {
+            // It may have stood since it was last seen to work.
+            self.seen = self.seen.min(self.sure.max(self.since.unwrap_or_default()));
+        }
+        self.reckon(now, still);
+        match work {
+            Work::Runs => self.sure = now,
+            Work::Rests(since) => self.sure = self.sure.max(since.min(now)),
+            Work::Stands => {}
+        }
         match (self.still, still) {
             (None, true) => self.still = Some(now),
             (Some(since), false) => {
@@ -352,6 +324,43 @@ impl Pulse {
         }
     }
 
+    /// Reckons what went by since this was last done; none of it counts where it does not for other reasons.
+    fn reckon(&mut self, now: Mono, excused: bool) {
+        let from = self.seen.max(self.since.unwrap_or_default());
+        self.seen = self.seen.max(now);
+        let excused = if excused || self.still.is_some() || self.deaf.is_some() {
+            now.since(from)
+        } else {
+            self.extended.max(self.lost).min(now).since(from)
+        };
+        self.since = self.since.map(|since| since.after(excused).min(now));
+    }
+
+    /// From now on it is not heard.
+    pub fn deafen(&mut self, now: Mono) {
+        if self.deaf.is_none() {
+            self.reckon(now, false);
+            self.deaf = Some(now);
+        }
+    }
+
+    /// It is heard again. Where something may have been said meanwhile, it has time to say more.
+    pub fn hear_again(&mut self, now: Mono, lost: bool) {
+        if self.deaf.is_some() {
+            self.reckon(now, true);
+            self.deaf = None;
+            if lost && self.since.is_some() {
+                self.extended = self.extended.max(now.after(WAKING));
+            }
+        }
+    }
+
+    /// Some of what it said just now may have been lost.
+    pub fn lose(&mut self, now: Mono) {
+        self.reckon(now, false);
+        self.lost = now.after(WAKING);
+    }
+
     /// So much time went by in which nothing could run.
     pub fn skip(&mut self, span: Duration) {
         self.since = self.since.map(|since| since.after(span));
@@ -362,6 +371,7 @@ impl Pulse {
     pub fn take_up(&mut self, left: Mono, now: Mono) {
         self.skip(now.since(left));
         self.seen = now;
+        self.sure = now;
         self.still = None;
         if self.since.is_some() {
             self.extended = self.extended.max(now.after(WAKING));
@@ -371,17 +381,26 @@ impl Pulse {
     /// Only those are remembered who are there still.
     pub fn keep(&mut self, lives: impl Fn(ProcKey) -> bool) {
         self.senders.retain(|key, _| lives(*key));
+        self.lines.retain(|key, _| lives(*key));
     }
 
     /// For how long nothing has advanced.
     pub fn silence(&self, now: Mono) -> Silence {
         match self.since {
             None => Silence::Unheard,
-            Some(_) if self.still.is_some() => Silence::Unknown,
+            Some(_) if self.doubt(now).is_some() => Silence::Unknown,
             // Its clock stands there.
             Some(since) if now < self.extended => Silence::AtMost(self.seen.since(since)),
             Some(since) => Silence::For(now.since(since)),
         }
+    }
+
+    /// Why its silence is not known.
+    pub fn doubt(&self, now: Mono) -> Option<Doubt> {
+        let still = self.still.map(|_| Doubt::Still);
+        let deaf = self.deaf.map(|_| Doubt::Deaf);
+        let lost = (now < self.lost).then_some(Doubt::Lost);
+        still.or(deaf).or(lost).filter(|_| self.since.is_some())
     }
 
     /// Whether nothing was ever said.
@@ -395,6 +414,7 @@ impl Pulse {
             count: self.count,
             status: self.status.clone(),
             moved: self.moved.map(|moved| now.since(moved)),
+            doubt: self.doubt(now),
         })
     }
 }
@@ -408,6 +428,8 @@ pub struct Progress {
     pub status: Option<Text>,
     /// How long ago something advanced.
     pub moved: Option<Duration>,
+    /// Why its silence is not known.
+    pub doubt: Option<Doubt>,
 }
 
 #[cfg(test)]

@@ -117,6 +117,8 @@ pub struct Group {
     pub depth: Depth,
     /// Whether anybody came in from elsewhere since it was last looked at.
     pub entered: Entered,
+    /// The kernel has frozen all that is in it (`cgroup.events`).
+    pub frozen: bool,
     /// When its CPU time was read: after every sample of the look.
     pub at: Mono,
     /// All the CPU time that was ever used in it, to the microsecond; what runs just then, as of the last tick.

@@ -17,6 +17,8 @@ use super::wait::{wait_for, wait_until};
 in_both_tiers!(whose_counter_stands_still_is_ended_and_who_moves_is_not);
 in_both_tiers!(a_script_beats_by_programs_that_live_for_a_moment);
 in_both_tiers!(who_is_no_member_averts_nothing);
+in_both_tiers!(what_is_slow_to_close_holds_up_nothing);
+in_both_tiers!(a_socket_that_vanishes_is_no_silence_and_is_made_anew);
 in_both_tiers!(progress_that_was_sent_before_the_decision_averts_the_signal);
 
 /// Longer than any of these tests.
@@ -37,6 +39,13 @@ fn order(script: &Path, arguments: &[&str]) -> Order {
     let mut words = vec![script.to_str().unwrap()];
     words.extend(arguments);
     Order::command(Path::new("/usr/bin/python3"), &words).life(LIFE)
+}
+
+/// Whether the kernel gives a hold on whoever sends: pidfds with an identity, Linux 6.9.
+fn holds_senders() -> bool {
+    let own = rustix::process::getpid();
+    let hold = rustix::process::pidfd_open(own, rustix::process::PidfdFlags::empty()).unwrap();
+    rustix::fs::fstatfs(&hold).unwrap().f_type == 0x5049_4446
 }
 
 /// Where the daemon of a case hears heartbeats.
@@ -179,11 +188,11 @@ fn who_is_no_member_averts_nothing(tier: Tier) {
     let heard = heard.unwrap();
     assert!(heard["taken"].as_u64().unwrap() > 0, "{heard}");
     assert_eq!(heard["unreadable"], 1, "{heard}");
-    others_are_refused(&mut case, tier);
+    a_member_that_became_another_users_speaks_for_its_tree(&mut case, tier);
 }
 
-/// The machine's daemon hears everybody; a member that is another user's speaks for nobody but itself.
-fn others_are_refused(case: &mut Case, tier: Tier) {
+/// The machine's daemon hears everybody; a member that has become another user's is a member still, where the kernel holds senders.
+fn a_member_that_became_another_users_speaks_for_its_tree(case: &mut Case, tier: Tier) {
     if !root() {
         return cannot_show(
             "another user's heartbeats",
@@ -211,14 +220,76 @@ time.sleep(60)",
     // Its daemon is root's: everybody may send.
     let order = order(&child, &[]);
     let started = case.start(order.variable("NOTIFY_SOCKET", place.to_str().unwrap()));
-    let refused = wait_for("the refusal", Duration::from_secs(30), || {
+    // By its number alone nobody knows who it was.
+    let (heard, not) = match holds_senders() {
+        true => ("taken", "refused"),
+        false => ("refused", "taken"),
+    };
+    let counted = wait_for("its beats", Duration::from_secs(30), || {
         let status = daemon.ask_json(&["status"]);
-        let heard = &status["heartbeats"];
-        (heard["refused"].as_u64()? > 2).then(|| heard.clone())
+        let counts = &status["heartbeats"];
+        (counts[heard].as_u64()? > 2).then(|| counts.clone())
     });
-    let refused = refused.unwrap_or_else(|vain| panic!("{vain}: {}", daemon.ask_json(&["status"])));
-    assert_eq!(refused["taken"], 0, "{refused}");
+    let counted = counted.unwrap_or_else(|vain| panic!("{vain}: {}", daemon.ask_json(&["status"])));
+    assert_eq!(counted[not], 0, "{counted}");
     assert!(started.lives());
+}
+
+/// Somebody passes what is slow to close to both sockets, again and again: the daemon goes on looking, hearing and answering.
+fn what_is_slow_to_close_holds_up_nothing(tier: Tier) {
+    let mut case = Case::new("linger", tier);
+    let script = python(&case, "worker");
+    let limits = "limits: { silent: 4s }";
+    let daemon = case.watch().rules(&rules(&script, limits, "1s")).start();
+    let place = socket(&case);
+    let lingerer = python(&case, "linger");
+    let control = case.path("control/socket");
+    let words = [&place, &control].map(|path| path.to_str().unwrap().to_owned());
+    let told = case.path("sent");
+    let order_it = order(&lingerer, &[&words[0], &words[1], told.to_str().unwrap()]);
+    let _lives = case.start(order_it);
+    // They lie in the queue before anything that is stuck has even begun.
+    wait_until("it to have been passed", || told.exists());
+    let start = |case: &mut Case, manner: &str| {
+        let order = order(&script, &[manner]);
+        case.start(order.variable("NOTIFY_SOCKET", place.to_str().unwrap()))
+    };
+    let (healthy, fake) = (start(&mut case, "healthy"), start(&mut case, "fake"));
+    daemon.log.signal(fake.pid, "TERM");
+    let close = daemon.log.about(fake.pid, "close");
+    assert_eq!(close.says["how"], "ended", "{}", close.text);
+    assert!(healthy.lives(), "{}", daemon.log.text());
+    let status = daemon.ask_json(&["status"]);
+    assert!(
+        status["heartbeats"]["taken"].as_u64().unwrap() > 0,
+        "{status}"
+    );
+}
+
+/// The socket vanishes while the daemon runs: nobody is signalled on silence that may not be, and it is made anew.
+fn a_socket_that_vanishes_is_no_silence_and_is_made_anew(tier: Tier) {
+    let mut case = Case::new("gone", tier);
+    let script = python(&case, "worker");
+    let limits = "limits: { silent: 4s }";
+    let daemon = case.watch().rules(&rules(&script, limits, "1s")).start();
+    let place = socket(&case);
+    let order = order(&script, &["healthy"]);
+    let healthy = case.start(order.variable("NOTIFY_SOCKET", place.to_str().unwrap()));
+    let taken = || daemon.ask_json(&["status"])["heartbeats"]["taken"].as_u64();
+    wait_until("it to be heard", || taken() > Some(0));
+    fs::remove_file(&place).unwrap();
+    // It does not survive that its words find nobody; another that beats on does.
+    wait_until("the socket to be there again", || place.exists());
+    let fault = daemon.log.wait("the fault", |line| {
+        line["event"] == "fault" && line["part"] == "heartbeats"
+    });
+    assert!(fault.text.contains("vanished"), "{}", fault.text);
+    assert!(daemon.log.all("signal").is_empty(), "{}", daemon.log.text());
+    drop(healthy);
+    let before = taken();
+    let order = self::order(&script, &["healthy"]);
+    let _lives = case.start(order.variable("NOTIFY_SOCKET", place.to_str().unwrap()));
+    wait_until("it to be heard", || taken() > before);
 }
 
 /// How many processes show progress at the moment of the decision: `BEADLE_AIM=1000` for more than in the usual run.

@@ -10,6 +10,7 @@ use beadle::config::{self, Names, Request};
 use beadle::engine::answer::{Answer, Exception, Reply, Which, Whom, Wish};
 use beadle::engine::decision::{Decision, Hearing, Input, Notice};
 use beadle::engine::evidence::IncidentId;
+use beadle::engine::heartbeat::{Hears, Loss};
 use beadle::engine::judge::{Judge, Settings};
 use beadle::engine::process::Uid;
 use beadle::engine::rule::RuleSet;
@@ -375,6 +376,16 @@ impl Theater {
             // call.
             "say" => self.say(&words, line)?,
             "aim" => self.last_words = Some((self.id(whom)?, said(line))),
+            // `deaf`, `late`, `hear`: whether heartbeats are heard from now on. `lost 1000`: of that user's some were not;
+            // `crowded 1000`: of that user's came so many that others' found no room.
+            // `freeze-group /job`, `thaw-group /job`: its kernel does, by the word of somebody else.
+            "freeze-group" => drop(self.machine.frozen.insert(whom.to_owned())),
+            "thaw-group" => drop(self.machine.frozen.remove(whom)),
+            "deaf" => self.step(Input::Hears(Hears::Deaf("its socket vanished".into()))),
+            "late" => self.step(Input::Hears(Hears::Late)),
+            "hear" => self.step(Input::Hears(Hears::Well)),
+            "lost" => self.step(Input::Lost(Loss::Of(Uid(number(whom)?)))),
+            "crowded" => self.step(Input::Lost(Loss::OfOthersThan(Uid(number(whom)?)))),
             "own" => self.deed(whom, Deed::Own(number(words.word(2)?)?))?,
             "pause" | "interrupt" => {
                 let answer = Answer {

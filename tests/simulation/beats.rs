@@ -7,7 +7,10 @@
 //! | nobody is signalled after its progress was accepted | `heartbeats`: a receipt is given while an act is under way |
 //! | who has never sent a beat is left alone | `heartbeat`: a unit that was never heard is silent since its start |
 //! | who stands still is left alone | `heartbeats`: a pulse passes whatever stands |
-//! | nobody but a member of the same owner averts anything | none yet here; `silent_stranger.scn` catches that the user does not matter |
+//! | nobody but a member of the same owner averts anything, where the kernel holds no sender | none yet here |
+//! | a member that the kernel holds averts, whatever user it has become | `heartbeats`: the user must fit, too |
+//! | while nothing is heard, and where something was lost, nobody is asked to leave | `heartbeats`: `take_hearing` and `lose` do nothing |
+//! | whoever is known is heard, however many wait | `heartbeats`: all wait in one queue; a receipt is given for what was dropped |
 //! | whoever does not move is asked to leave | `heartbeat`: every beat moves |
 //! | every receipt is given in the end | none yet |
 
@@ -16,7 +19,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use beadle::engine::decision::{Decision, Hearing, Input};
+use beadle::engine::heartbeat::{Beat, Hears, Proof, Receipt, Words};
 use beadle::engine::judge::{Judge, Settings};
+use beadle::engine::process::{Mark, Pid, ProcKey, Uid};
 use beadle::engine::rule::{Bound, RuleSet, Signal};
 use beadle::engine::steward::Managers;
 use beadle::engine::units::Mono;
@@ -50,6 +55,8 @@ enum Manner {
     Aims,
     /// It is stopped soon, by somebody, and stays so.
     Stopped,
+    /// A child of its own that has become another user's moves; itself it stands still.
+    Delegates,
 }
 
 /// What is known of a worker.
@@ -81,7 +88,38 @@ struct World {
     aimed: u64,
     late: u64,
     asked: u64,
+    /// What goes wrong with hearing, when, and until when.
+    trouble: Trouble,
+    from: Mono,
+    until: Mono,
+    begun: bool,
+    over: bool,
+    /// Until then something that was lost may have been any worker's.
+    lost: Mono,
+    /// Receipts of a flood that were given, and that were refused.
+    given: u64,
+    refused: u64,
 }
+
+/// What goes wrong with hearing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trouble {
+    None,
+    /// Nothing is heard, and what is sent is lost.
+    Deaf,
+    /// Nothing is heard in time; it is heard afterwards.
+    Late,
+    /// Of this user come more beats than there is room for, of processes that nobody knows.
+    Flood(u32),
+}
+
+/// Receipts from here on are of a flood,
+const FLOOD: u64 = 1 << 40;
+/// which has so many beats, of which so many may wait.
+const FLOODED: u64 = 400;
+const WAITING_EACH: u64 = 256;
+/// So long nothing is known after something was lost.
+const WAKING: Duration = Duration::from_secs(60);
 
 fn rules_of() -> RuleSet {
     let clauses = vec![rules::limit(Bound::Silent(SILENT), None)];
@@ -111,6 +149,11 @@ impl World {
         shell.owner = Some(1000);
         let shell = machine.start(Machine::INIT, &shell).unwrap();
         let stranger = machine.start(shell, &Plan::of("perl")).unwrap();
+        // Without a hold on it, a child that has become another user speaks for nobody.
+        let delegates = match machine.make.marks {
+            Marks::Inodes => Manner::Delegates,
+            Marks::Ticks => Manner::Stuck,
+        };
         let mut workers = BTreeMap::new();
         for _ in 0..chance.within(3, 6) {
             let mut plan = Plan::of("worker");
@@ -125,6 +168,7 @@ impl World {
                     Manner::Aims,
                     Manner::Aims,
                     Manner::Stopped,
+                    delegates,
                 ]),
                 counter: 1,
                 moved: None,
@@ -149,7 +193,30 @@ impl World {
             rank: beadle::engine::elder::Rank::First,
             first_incident: 1,
         };
+        let none = Trouble::None;
+        let trouble = chance.one_of(&[
+            none,
+            none,
+            none,
+            none,
+            Trouble::Deaf,
+            Trouble::Late,
+            Trouble::Flood(1000),
+            Trouble::Flood(2000),
+        ]);
+        let from = machine
+            .now
+            .after(Duration::from_millis(chance.within(4000, 30_000)));
+        let until = from.after(Duration::from_millis(chance.within(500, 12_000)));
         Self {
+            trouble,
+            from,
+            until,
+            begun: false,
+            over: false,
+            lost: Mono::BOOT,
+            given: 0,
+            refused: 0,
             machine,
             shells: Shells::new(ways, seed),
             judge: Judge::new(settings, Arc::new(rules_of())),
@@ -173,9 +240,12 @@ impl World {
                 self.machine.next(),
                 self.shells.next(),
                 self.judge.next_deadline(),
+                (!self.begun).then_some(self.from),
+                (!self.over).then_some(self.until),
             ];
             let next = next.into_iter().flatten().min().unwrap_or(end);
             self.machine.advance(next.max(self.machine.now));
+            self.make_trouble()?;
             self.hear()?;
             while self.shells.next().is_some_and(|at| at <= self.machine.now) {
                 let Some(input) = self.shells.turn(&mut self.machine) else {
@@ -194,6 +264,57 @@ impl World {
             }
         }
         self.over()
+    }
+
+    /// Hearing goes wrong, and works again.
+    fn make_trouble(&mut self) -> Result<(), String> {
+        let now = self.machine.now;
+        if !self.begun && now >= self.from {
+            self.hear()?;
+            self.begun = true;
+            match self.trouble {
+                Trouble::None => {}
+                Trouble::Deaf => self.step(Input::Hears(Hears::Deaf("vanished".into())))?,
+                Trouble::Late => self.step(Input::Hears(Hears::Late))?,
+                Trouble::Flood(user) => self.flood(user)?,
+            }
+        }
+        if !self.over && now >= self.until {
+            self.over = true;
+            match self.trouble {
+                Trouble::Deaf => {
+                    self.machine.letters.clear();
+                    self.lost = now.after(WAKING);
+                    self.step(Input::Hears(Hears::Well))?;
+                }
+                Trouble::Late => self.step(Input::Hears(Hears::Well))?,
+                Trouble::None | Trouble::Flood(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether nothing is heard now.
+    fn is_deaf(&self) -> bool {
+        self.begun && !self.over && matches!(self.trouble, Trouble::Deaf | Trouble::Late)
+    }
+
+    fn flood(&mut self, user: u32) -> Result<(), String> {
+        let beat = |n: u64| Beat {
+            sender: ProcKey::new(
+                Pid::new(u32::try_from(600 + n).unwrap()).unwrap(),
+                Mark::Inode(1_000_000 + n),
+            ),
+            proof: Proof::Held,
+            user: Uid(user),
+            words: Words::read(b"WATCHDOG=1").unwrap(),
+            receipt: Some(Receipt(FLOOD + n)),
+        };
+        if user == 1000 {
+            // Some of what was dropped may have been theirs.
+            self.lost = self.machine.now.after(WAKING);
+        }
+        self.step(Input::Beats((0..FLOODED).map(beat).collect()))
     }
 
     /// The last call, with what some say just before and just after it.
@@ -239,6 +360,12 @@ impl World {
     }
 
     fn hear(&mut self) -> Result<(), String> {
+        if self.is_deaf() {
+            return match self.shells.hear(&mut self.machine) {
+                Some(input) => self.step(input),
+                None => Ok(()),
+            };
+        }
         if let Some(input) = self.shells.hear(&mut self.machine) {
             self.step(input)?;
         }
@@ -258,6 +385,14 @@ impl World {
         self.told
             .extend(letter.receipt.map(|receipt| (receipt, now)));
         let owner = letter.user == 1000 || letter.user == 0;
+        let parent = self.machine.kin[letter.from.0].parent;
+        let delegates = |id: &Id| {
+            let worker = self.workers.get(id);
+            worker.is_some_and(|worker| worker.manner == Manner::Delegates)
+        };
+        if let Some(worker) = parent.filter(delegates) {
+            self.workers.get_mut(&worker).unwrap().moved = Some(letter.at);
+        }
         let Some(worker) = self.workers.get_mut(&letter.from).filter(|_| owner) else {
             return;
         };
@@ -289,6 +424,8 @@ impl World {
                     self.acting.remove(id);
                 }
                 Decision::Accept(receipt) => self.accept(receipt.0)?,
+                Decision::Refuse(receipt) if receipt.0 >= FLOOD => self.refused += 1,
+                Decision::Refuse(_) => return Err("a known one's receipt is refused".to_owned()),
                 _ => {}
             }
         }
@@ -301,6 +438,14 @@ impl World {
         self.asked += 1;
         let worker = self.workers.get(&id).ok_or("no worker is asked to leave")?;
         let said = format!("{:?} is asked to leave", worker.manner);
+        if self.is_deaf() {
+            return Err(format!("{said} while nothing is heard"));
+        }
+        // Whoever has been heard since has lost nothing.
+        let before = |moved: Mono| moved.after(WAKING) <= self.lost;
+        if now < self.lost && worker.moved.is_some_and(before) {
+            return Err(format!("{said} though some of what it said may be lost"));
+        }
         match worker.moved {
             None => return Err(format!("{said} and was never heard")),
             Some(moved) if now.since(moved) <= SILENT => {
@@ -316,6 +461,13 @@ impl World {
     }
 
     fn accept(&mut self, receipt: u64) -> Result<(), String> {
+        if receipt >= FLOOD {
+            self.given += 1;
+            if self.given > WAITING_EACH {
+                return Err("a receipt for what was dropped".to_owned());
+            }
+            return Ok(());
+        }
         if !self.told.contains_key(&receipt) {
             return Err("a receipt for what was not read".to_owned());
         }
@@ -348,7 +500,9 @@ impl World {
     fn over(&self) -> Result<(), String> {
         let now = self.machine.now;
         for worker in self.workers.values() {
-            let patient = now.since(worker.began) < Duration::from_secs(40);
+            let patient = now.since(worker.began) < Duration::from_secs(40)
+                || self.lost > Mono::BOOT
+                || self.trouble == Trouble::Late;
             if worker.manner == Manner::Stuck && !worker.signalled && !patient {
                 return Err("nobody asked who is stuck".to_owned());
             }
@@ -388,13 +542,19 @@ fn plan_of(machine: &mut Machine, chance: &mut Chance, id: Id, manner: Manner, s
                 let words = format!("X_BEADLE_PROGRESS={n}");
                 say(machine, stranger, first + n * 900, words);
             }
-            // A child of its own that has become another user's.
-            let other = Plan::of("sh").then(Duration::from_millis(500), Deed::Own(1001));
-            let other = (0..58).fold(other, |plan, n| {
-                let words = format!("X_BEADLE_PROGRESS={}", 100 + n);
-                plan.then(Duration::from_secs(n + 2), Deed::Say(words))
-            });
-            machine.enter(start, id, Deed::Start(Box::new(other)));
+            // Where the kernel holds no sender, who has become another user speaks for nobody.
+            if machine.make.marks == Marks::Ticks {
+                machine.enter(start, id, Deed::Start(Box::new(another_users())));
+            }
+        }
+        Manner::Delegates => {
+            say(
+                machine,
+                id,
+                first.min(2000),
+                "X_BEADLE_PROGRESS=7/9".to_owned(),
+            );
+            machine.enter(start, id, Deed::Start(Box::new(another_users())));
         }
         Manner::Moves => {
             let mut at = first;
@@ -411,9 +571,18 @@ fn plan_of(machine: &mut Machine, chance: &mut Chance, id: Id, manner: Manner, s
     }
 }
 
+/// Somebody who becomes another user, and counts.
+fn another_users() -> Plan {
+    let other = Plan::of("sh").then(Duration::from_millis(500), Deed::Own(1001));
+    (0..58).fold(other, |plan, n| {
+        let words = format!("X_BEADLE_PROGRESS={}", 100 + n);
+        plan.then(Duration::from_secs(n + 2), Deed::Say(words))
+    })
+}
+
 #[test]
 fn progress_and_decisions_never_race() {
-    let (mut aimed, mut late, mut asked) = (0, 0, 0);
+    let (mut aimed, mut late, mut asked, mut refused) = (0, 0, 0, 0);
     let mut failures = Vec::new();
     for seed in 0..SEEDS {
         let mut world = World::new(seed);
@@ -423,6 +592,7 @@ fn progress_and_decisions_never_race() {
         aimed += world.aimed;
         late += world.late;
         asked += world.asked;
+        refused += world.refused;
     }
     let few: Vec<_> = failures.iter().take(10).collect();
     assert!(failures.is_empty(), "{} seeds: {few:#?}", failures.len());
@@ -431,4 +601,5 @@ fn progress_and_decisions_never_race() {
         "{aimed} before and {late} after"
     );
     assert!(asked >= 1000, "{asked} were asked to leave");
+    assert!(refused >= 1000, "{refused} receipts were refused");
 }

@@ -323,8 +323,10 @@ impl Watchman {
                 | Decision::Account(_)
                 | Decision::Learn(_)
                 | Decision::Measure(_)
+                | Decision::Inspect(_)
                 | Decision::Prepare(_)
                 | Decision::Accept(_)
+                | Decision::Refuse(_)
                 | Decision::Consult
                 | Decision::Reply(_)
                 | Decision::Keep(_) => {}

@@ -1,12 +1,12 @@
 //! What processes say of themselves: the socket's queue, as the kernel keeps it.
 
 use beadle::engine::decision::Input;
-use beadle::engine::heartbeat::{Beat, Receipt, Words};
+use beadle::engine::heartbeat::{Beat, Proof, Receipt, Words};
 use beadle::engine::process::{ProcKey, Uid};
 use beadle::engine::units::Mono;
 
 use super::body::Id;
-use super::machine::Machine;
+use super::machine::{Machine, Marks};
 
 /// A datagram that was sent and not read yet.
 #[derive(Clone, Debug)]
@@ -44,6 +44,10 @@ impl Machine {
             .filter_map(|letter| {
                 Some(Beat {
                     sender: letter.key,
+                    proof: match self.make.marks {
+                        Marks::Inodes => Proof::Held,
+                        Marks::Ticks => Proof::Number,
+                    },
                     user: Uid(letter.user),
                     words: Words::read(letter.words.as_bytes()).ok()?,
                     receipt: letter.receipt.map(Receipt),

@@ -1,6 +1,6 @@
 //! The fake kernel: numbers that are reused, births, images, deaths, signals, and what a look can see of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use beadle::engine::account::{Account, Threads};
@@ -31,6 +31,8 @@ pub struct Machine {
     pub records: Vec<Account>,
     /// What was said and not read yet.
     pub letters: Vec<Letter>,
+    /// The groups that are frozen.
+    pub frozen: BTreeSet<String>,
     /// Who was moved where and when: the groups.
     pub entries: Vec<(Mono, String)>,
     /// How many processors it has. Nobody waits for one here: there must be enough.
@@ -73,6 +75,7 @@ impl Machine {
             kin: Vec::new(),
             events: Vec::new(),
             letters: Vec::new(),
+            frozen: BTreeSet::new(),
             records: Vec::new(),
             entries: Vec::new(),
             cores: 4,

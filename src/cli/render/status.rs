@@ -153,6 +153,10 @@ fn hears(heartbeats: &Heartbeats, page: &mut Page) {
         (heartbeats.refused, "refused (another user's)"),
         (heartbeats.strangers, "from processes that no rule judges"),
         (heartbeats.unreadable, "unreadable"),
+        (
+            heartbeats.dropped,
+            "dropped (too many waited for their senders to become known)",
+        ),
     ];
     let some = all.iter().filter(|(count, _)| *count > 0);
     let some: Vec<String> = some

@@ -360,6 +360,7 @@ fn what_is_minded_of_others_is_theirs() {
         incident: 7,
         rule: Safe::word("pytest"),
         owner: Some(owner.0),
+        others: Vec::new(),
         goes_on: true,
         members: vec![Safe::word("10:20"), Safe::word("11~21"), Safe::word("what")],
     };
@@ -370,6 +371,19 @@ fn what_is_minded_of_others_is_theirs() {
         other => panic!("{other:?}"),
     };
     assert_eq!(seen(ANN), vec![minded(ANN)]);
+    // In a tree of root's there are processes of others.
+    let shared = |others: &[Uid]| Minded {
+        others: others.iter().map(|user| user.0).collect(),
+        ..minded(Uid::ROOT)
+    };
+    let answer = Answer::Minds {
+        minds: vec![shared(&[ANN, BOB]), shared(&[BOB])],
+    };
+    let seen_of = |peer| match answer.clone().for_peer(peer, Uid::ROOT) {
+        Answer::Minds { minds } => minds,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(seen_of(ANN), vec![shared(&[ANN])]);
     assert_eq!(seen(Uid::ROOT).len(), 2);
     // What is read of it are identities, and nothing else.
     let members = minded(ANN).read().members;

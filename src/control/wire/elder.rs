@@ -1,5 +1,7 @@
 //! What the machine's beadle and a user's tell each other, and people, of the order they go in.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::Safe;
@@ -17,6 +19,9 @@ pub struct Minded {
     /// Whose tree it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<u32>,
+    /// Who else has processes in it: they are told of it too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<u32>,
     /// Whether more is to come of it than was told.
     pub goes_on: bool,
     /// The identities of whom it is about.
@@ -41,11 +46,13 @@ pub struct Elsewhere {
 
 impl Minded {
     /// One of ours.
-    pub fn seen(owner: Option<Uid>, minded: &elder::Minded) -> Self {
+    pub fn seen(owner: Option<Uid>, members: &BTreeSet<Uid>, minded: &elder::Minded) -> Self {
+        let others = members.iter().filter(|user| Some(**user) != owner);
         Self {
             incident: minded.incident.0,
             rule: Safe::word(&minded.rule),
             owner: owner.map(|owner| owner.0),
+            others: others.map(|user| user.0).collect(),
             goes_on: minded.course == Course::GoesOn,
             members: minded
                 .members

@@ -25,6 +25,31 @@ pub struct Progress {
     /// How many seconds ago something advanced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moved: Option<f64>,
+    /// Why its silence is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubt: Option<Doubt>,
+}
+
+/// Why the silence of a unit is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Doubt {
+    /// It stands still: stopped, or frozen.
+    Still,
+    /// Heartbeats are not heard.
+    Deaf,
+    /// Some may have been lost.
+    Lost,
+}
+
+impl From<heartbeat::Doubt> for Doubt {
+    fn from(doubt: heartbeat::Doubt) -> Self {
+        match doubt {
+            heartbeat::Doubt::Still => Self::Still,
+            heartbeat::Doubt::Deaf => Self::Deaf,
+            heartbeat::Doubt::Lost => Self::Lost,
+        }
+    }
 }
 
 impl From<&heartbeat::Progress> for Progress {
@@ -36,6 +61,7 @@ impl From<&heartbeat::Progress> for Progress {
             percent: count.and_then(heartbeat::Count::percent),
             status: progress.status.as_ref().map(Safe::from),
             moved: progress.moved.map(seconds),
+            doubt: progress.doubt.map(Doubt::from),
         }
     }
 }
@@ -54,6 +80,9 @@ pub struct Heartbeats {
     pub strangers: u64,
     /// What could not be read, or came from nobody in particular.
     pub unreadable: u64,
+    /// Dropped: too many of one user's waited for their senders to become known.
+    #[serde(default)]
+    pub dropped: u64,
     /// Units that have spoken, the first of them that whoever asks may see.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub units: Vec<Spoken>,
@@ -80,6 +109,7 @@ impl Heartbeats {
             taken,
             strangers,
             others,
+            dropped,
         } = view.beats;
         let mut units: Vec<Spoken> = Vec::new();
         for unit in &view.units {
@@ -102,6 +132,7 @@ impl Heartbeats {
             refused: others,
             strangers,
             unreadable: 0,
+            dropped,
             units,
         }
     }

@@ -82,7 +82,7 @@ pub enum Word {
         /// To how many.
         targets: usize,
         /// The figures.
-        evidence: Evidence,
+        evidence: Box<Evidence>,
     },
     /// What it left behind is asked to go, or ended.
     Leftover {

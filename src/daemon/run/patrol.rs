@@ -204,6 +204,7 @@ impl<'a> Patrol<'a> {
             // Nobody sends these: there is neither socket nor store.
             Mail::Ask(_)
             | Mail::Beats
+            | Mail::Hears(_)
             | Mail::Elder(_)
             | Mail::Reserved(_)
             | Mail::Desktop(_)
@@ -297,7 +298,7 @@ impl<'a> Patrol<'a> {
         tell(Word::Signal {
             signal: *signal,
             targets: targets.len(),
-            evidence,
+            evidence: Box::new(evidence),
         });
     }
 

@@ -260,6 +260,7 @@ impl Sweep {
             pids: targets.iter().map(|target| target.key.pid()).collect(),
             peers: None,
             progress: None,
+            manner: None,
         }
     }
 }

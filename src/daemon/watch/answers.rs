@@ -63,7 +63,7 @@ impl Watch {
                     .judge
                     .minds()
                     .iter()
-                    .map(|(owner, minded)| wire::Minded::seen(*owner, minded))
+                    .map(|(owner, members, minded)| wire::Minded::seen(*owner, members, minded))
                     .collect(),
             },
             Question::Exceptions => protocol::Answer::Exceptions {

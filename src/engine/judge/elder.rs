@@ -3,13 +3,15 @@
 //! **Invariants.** Nothing opens and no stage is carried out on an answer that was asked for before it was due, or is older than
 //! [`GOOD_FOR`]. At most one question is under way.
 
+use std::collections::BTreeSet;
+
 use super::Judge;
 use super::unit::{Unit, UnitId};
 use crate::engine::decision::{Decision, Rest};
 use crate::engine::elder::{Course, GOOD_FOR, LOST, Minded, Rank, SETTLES, Word};
 use crate::engine::evidence::{Exemption, Verdict};
 use crate::engine::incident::{Incident, Phase};
-use crate::engine::process::ProcKey;
+use crate::engine::process::{ProcKey, Uid};
 use crate::engine::rule::Mode;
 use crate::engine::units::Mono;
 
@@ -48,7 +50,8 @@ impl Judge {
     }
 
     /// What we mind ourselves, for those who go after us.
-    pub fn minds(&self) -> Vec<(Option<crate::engine::process::Uid>, Minded)> {
+    /// With whose tree it is, and who else has members in it.
+    pub fn minds(&self) -> Vec<(Option<Uid>, BTreeSet<Uid>, Minded)> {
         let minded = |unit: &Unit| {
             let incident = unit.incident.as_ref()?;
             // What is only recorded is told to nobody: whoever has something to tell may.
@@ -74,7 +77,9 @@ impl Judge {
                 course,
                 members: self.keys_of(unit).collect(),
             };
-            Some((unit.subject.owner, minded))
+            let members = unit.members.iter();
+            let owners = members.filter_map(|serial| self.forest.node(*serial)?.owner);
+            Some((unit.subject.owner, owners.collect(), minded))
         };
         self.units.values().filter_map(minded).collect()
     }

@@ -290,6 +290,7 @@ mod tests {
             members: Vec::new(),
             depth: Depth::Flat,
             entered: Entered::Nobody,
+            frozen: false,
             at: Mono::BOOT,
             used: ms(used),
         }

@@ -211,7 +211,7 @@ impl Judge {
             let by = now.after(patience);
             let looked = looked.iter().filter_map(|id| self.units.get(id));
             let groups: BTreeSet<Text> = looked
-                .flat_map(|unit| [self.group(unit), self.premises(unit)])
+                .flat_map(|unit| [self.group(unit), self.premises(unit), self.freezer(unit)])
                 .flatten()
                 .collect();
             out.push(Decision::Sample {

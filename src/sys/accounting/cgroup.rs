@@ -48,6 +48,8 @@ struct Kept {
     folder: OwnedFd,
     members: OwnedFd,
     stat: OwnedFd,
+    /// The root of all has none, and is never frozen.
+    events: Option<OwnedFd>,
     asked: Mono,
     /// The kernel's numbers for the file that newcomers are written into, and for the folder.
     watches: [i32; 2],
@@ -117,6 +119,7 @@ impl Groups {
             members,
             depth,
             entered,
+            frozen: kept.is_frozen(&mut self.text),
             at: listed,
             used: Duration::ZERO,
         })
@@ -192,6 +195,7 @@ impl Kept {
             path: path.clone(),
             members,
             stat: file_in(&folder, b"cpu.stat").ok()?,
+            events: file_in(&folder, b"cgroup.events").ok(),
             folder,
             asked,
             watches,
@@ -216,6 +220,12 @@ impl Kept {
 
     fn id(&self) -> Option<CgroupId> {
         Some(CgroupId(fstat(&self.folder).ok()?.st_ino))
+    }
+
+    /// Whether the kernel has frozen it, or all above it: so a container is paused, and a unit frozen by systemd.
+    fn is_frozen(&self, text: &mut Vec<u8>) -> bool {
+        let events = self.events.as_ref().and_then(|events| read(events, text));
+        events.is_some_and(|events| events.lines().any(|line| line == "frozen 1"))
     }
 
     /// CPU time used in it and below it since it was made.
@@ -303,6 +313,28 @@ mod tests {
     fn look(groups: &mut Groups, path: &Text) -> Vec<Group> {
         let listed = groups.list(std::slice::from_ref(path), Clock);
         groups.measure(listed, Clock)
+    }
+
+    #[test]
+    fn a_group_that_somebody_froze_is_told_from_one_that_sleeps() {
+        // Only root may make one, and only where there is a hierarchy.
+        let Some(own) = Own::new("beadle-frozen") else {
+            return;
+        };
+        let mut groups = Groups::open();
+        let enter = format!("echo $$ > {}/cgroup.procs; exec sleep 60", own.0.display());
+        let mut child = std::process::Command::new("sh")
+            .args(["-c", &enter])
+            .spawn()
+            .unwrap();
+        let mut frozen = || look(&mut groups, &own.path()).first().map(|it| it.frozen);
+        assert_eq!(frozen(), Some(false));
+        fs::write(own.0.join("cgroup.freeze"), "1").unwrap();
+        crate::sys::villain::wait_until("it to stand", || frozen() == Some(true));
+        fs::write(own.0.join("cgroup.freeze"), "0").unwrap();
+        crate::sys::villain::wait_until("it to go on", || frozen() == Some(false));
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 
     #[test]

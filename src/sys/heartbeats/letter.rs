@@ -11,8 +11,12 @@ use crate::sys::pidfd::PidFd;
 const SO_PASSPIDFD: libc::c_int = 76;
 const SCM_PIDFD: libc::c_int = 4;
 
-/// Room for the sender, a pidfd and some descriptors: the kernel closes those that find none.
-const ROOM: usize = 512;
+/// `SO_PASSRIGHTS` of Linux 6.16, which not every libc names.
+const SO_PASSRIGHTS: libc::c_int = 83;
+
+/// Room for the sender, a pidfd and as many descriptors as can be passed at once (253): the kernel itself closes those that
+/// find none, on whoever reads, and that close may wait for as long as the sender likes.
+const ROOM: usize = 2048;
 
 /// What a datagram holds.
 pub(super) enum Letter<'a> {
@@ -27,22 +31,40 @@ pub(super) struct Raw<'a> {
     pub(super) letter: Letter<'a>,
     /// Number and real user of the sender.
     pub(super) sender: Option<(u32, u32)>,
-    /// A hold on the sender, who may be dead.
-    pub(super) hold: Option<PidFd>,
+    /// The kernel's hold on the sender, who may be dead.
+    pub(super) hold: Hold,
     /// What was passed along.
     pub(super) fds: Vec<OwnedFd>,
+    /// More was passed along than we could take: we are out of descriptors.
+    pub(super) starved: bool,
+}
+
+/// What the kernel gives us to hold a sender by.
+#[derive(Debug)]
+pub(super) enum Hold {
+    /// A pidfd.
+    Of(PidFd),
+    /// It tried, and could not: the sender is gone without a trace, or we are out of descriptors.
+    Failed,
+    /// It knows nothing of that.
+    Unknown,
 }
 
 /// Has the kernel tell who sends; where it can, by a hold on the sender.
 pub(super) fn ask_for_senders(socket: &UnixDatagram) -> io::Result<()> {
-    set(socket, libc::SO_PASSCRED)?;
+    set(socket, libc::SO_PASSCRED, 1)?;
     // Older kernels know nothing of it, and the number is then looked up.
-    let _ = set(socket, SO_PASSPIDFD);
+    let _ = set(socket, SO_PASSPIDFD, 1);
     Ok(())
 }
 
-fn set(socket: &UnixDatagram, option: libc::c_int) -> io::Result<()> {
-    let on: libc::c_int = 1;
+/// Whether descriptors may be passed to a socket. Of one that listens, those inherit it that connect from now on. An error where
+/// the kernel (before Linux 6.16) cannot refuse them: they are passed all the same.
+pub(super) fn let_descriptors_in(socket: &impl AsRawFd, may: bool) -> io::Result<()> {
+    set(socket, SO_PASSRIGHTS, may.into())
+}
+
+fn set(socket: &impl AsRawFd, option: libc::c_int, on: libc::c_int) -> io::Result<()> {
     let length = libc::socklen_t::try_from(size_of::<libc::c_int>()).unwrap_or(4);
     // SAFETY: the option's value is an int of this length, which outlives the call.
     let set = unsafe {
@@ -84,7 +106,7 @@ pub(super) fn receive<'a>(socket: &UnixDatagram, text: &'a mut [u8]) -> io::Resu
     let Ok(read) = usize::try_from(read) else {
         return Err(io::Error::last_os_error());
     };
-    let (mut sender, mut hold, mut fds) = (None, None, Vec::new());
+    let (mut sender, mut hold, mut fds) = (None, Hold::Unknown, Vec::new());
     // SAFETY: the header is as the kernel left it, and so is the buffer that it points to.
     let mut next = unsafe { libc::CMSG_FIRSTHDR(&raw const header) };
     // SAFETY: where there is one, it lies within the buffer.
@@ -102,7 +124,7 @@ pub(super) fn receive<'a>(socket: &UnixDatagram, text: &'a mut [u8]) -> io::Resu
             }
             (libc::SOL_SOCKET, SCM_PIDFD) => {
                 let held = descriptors(data, length).into_iter().next();
-                hold = held.map(PidFd::held);
+                hold = held.map_or(Hold::Failed, |held| Hold::Of(PidFd::held(held)));
             }
             (libc::SOL_SOCKET, libc::SCM_RIGHTS) => fds.extend(descriptors(data, length)),
             _ => {}
@@ -120,6 +142,7 @@ pub(super) fn receive<'a>(socket: &UnixDatagram, text: &'a mut [u8]) -> io::Resu
         sender,
         hold,
         fds,
+        starved: header.msg_flags & libc::MSG_CTRUNC != 0,
     })
 }
 

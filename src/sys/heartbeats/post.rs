@@ -17,6 +17,8 @@ use crate::sys::service::notify;
 pub enum Sent {
     /// Whoever listens has taken it in.
     Taken,
+    /// Whoever listens has dropped it, for too much was sent at once.
+    Dropped,
     /// It is sent, and nobody has said that it was taken in.
     Unanswered,
 }
@@ -43,6 +45,10 @@ pub fn send(name: &OsStr, text: &str, patience: Duration) -> io::Result<Sent> {
     let mut fds = [PollFd::new(&ours, PollFlags::IN)];
     Ok(match poll(&mut fds, Some(&span))? {
         0 => Sent::Unanswered,
-        _ => Sent::Taken,
+        // Nothing but the end is there to be read, unless it was dropped.
+        _ => match rustix::io::read(&ours, &mut [0; 1])? {
+            0 => Sent::Taken,
+            _ => Sent::Dropped,
+        },
     })
 }

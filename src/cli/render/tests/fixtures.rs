@@ -90,6 +90,7 @@ pub(super) fn evidence(readings: Vec<Reading>) -> Evidence {
         members: 3,
         pids: vec![pid(4711), pid(4712), pid(4715)],
         peers: None,
+        manner: None,
         progress: None,
     }
 }
@@ -109,6 +110,7 @@ pub(super) fn progress() -> Progress {
         }),
         status: Some(Text::from("batch 9\u{1b}[31m")),
         moved: Some(secs(240)),
+        doubt: None,
     }
 }
 

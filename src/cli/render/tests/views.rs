@@ -145,6 +145,7 @@ pub(super) fn view() -> View {
             taken: 1_200,
             strangers: 5,
             others: 3,
+            dropped: 2,
         },
     }
 }

@@ -29,6 +29,9 @@ pub(super) struct Beats {
     /// Who spoke, and the last counter of each; of some none was ever given.
     #[serde(default)]
     senders: Vec<(String, Option<Far>)>,
+    /// The last counters of those below each.
+    #[serde(default)]
+    lines: Vec<(String, Vec<Far>)>,
 }
 
 /// So much is done, of so much.
@@ -63,6 +66,11 @@ impl Beats {
             senders: senders
                 .map(|(key, count)| (key.to_string(), count.map(Far::of)))
                 .collect(),
+            lines: pulse
+                .lines
+                .iter()
+                .map(|(key, line)| (key.to_string(), line.iter().copied().map(Far::of).collect()))
+                .collect(),
         })
     }
 
@@ -70,6 +78,12 @@ impl Beats {
         let senders = self.senders.into_iter();
         let senders: BTreeMap<_, _> = senders
             .filter_map(|(text, count)| Some((key(&text)?, count.map(Far::read))))
+            .collect();
+        let lines = self.lines.into_iter();
+        let lines: BTreeMap<_, Vec<Count>> = lines
+            .filter_map(|(text, line)| {
+                Some((key(&text)?, line.into_iter().map(Far::read).collect()))
+            })
             .collect();
         Pulse {
             since: self.since.map(Mono::from_nanos),
@@ -80,6 +94,7 @@ impl Beats {
             extended: Mono::from_nanos(self.extended),
             granted: Duration::from_nanos(self.granted),
             senders,
+            lines,
             ..Pulse::default()
         }
     }
