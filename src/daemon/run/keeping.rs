@@ -48,6 +48,14 @@ pub(super) struct Left {
 }
 
 impl Left {
+    /// Where nobody is kept.
+    pub(super) fn all(going: Vec<Glimpse>) -> Self {
+        Self {
+            going,
+            ..Self::default()
+        }
+    }
+
     /// Whether somebody is kept, and there is nobody else.
     pub(super) fn is_only_kept(&self) -> bool {
         self.going.is_empty() && self.unknown.is_empty() && !self.kept.is_empty()
@@ -157,10 +165,7 @@ impl Keeping {
     pub(super) fn look(&mut self) -> Left {
         let (at, living) = descendants();
         if self.is_nobody() {
-            return Left {
-                going: living,
-                ..Left::default()
-            };
+            return Left::all(living);
         }
         let here: BTreeMap<Pid, StartTicks> =
             living.iter().map(|one| (one.pid, one.start)).collect();

@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::keeping::Keeping;
+use super::keeping::{Keeping, Left};
 use super::start::{hangs_from_nobody_else, hear_first, judge, lineage, mark, start_shells};
 use super::sweep::{Stage, Sweep, named};
 use super::tally::{Looked, Tally};
@@ -24,11 +24,11 @@ use crate::engine::evidence::Evidence;
 use crate::engine::facts::Facts;
 use crate::engine::forest::Serial;
 use crate::engine::judge::Judge;
-use crate::engine::process::{Pid, ProcKey};
+use crate::engine::process::ProcKey;
 use crate::engine::rule::Signal;
 use crate::engine::units::{Mono, Tier};
 use crate::engine::warrant::{EventCount, Order as Act, Outcome, Report, WarrantId};
-use crate::sys::command::children::{self, Turn};
+use crate::sys::command::children::{self, Reaper, Turn};
 use crate::sys::command::ear::{self, Caught, Ear};
 use crate::sys::command::enclosure::{Enclosure, Frozen};
 use crate::sys::command::inherited::Inherited;
@@ -100,6 +100,7 @@ struct Patrol<'a> {
     sweep: Option<Sweep>,
     /// Who may stay.
     keeping: Keeping,
+    reaper: Reaper,
     /// A signal that wanted an end, and found no command.
     parting: Option<i32>,
     oom_before: Option<u64>,
@@ -153,6 +154,7 @@ impl<'a> Patrol<'a> {
                 ended: None,
                 sweep: None,
                 keeping: Keeping::new(&order.budget.keep, command.key.pid()),
+                reaper: Reaper::start(command.key.pid()),
                 parting: None,
                 oom_before,
                 command,
@@ -379,7 +381,7 @@ impl<'a> Patrol<'a> {
     /// it in a way of its own: then it had a handler for it.
     fn comes_too_late(&self, caught: Caught) -> bool {
         let gone = self.command.hold.life() == Life::Dead;
-        let heeded = || children::heeds(self.command.key.pid(), caught.signal);
+        let heeded = || self.reaper.heeds(caught.signal);
         self.ended.is_some() || (gone && (caught.passes_on() || !heeded()))
     }
 
@@ -390,18 +392,18 @@ impl<'a> Patrol<'a> {
 
     /// Waits for all that can be waited for, and looks at what became of the command.
     fn reap(&mut self) {
-        let command = self.command.key.pid();
         let (mut ended, mut stopped) = (None, false);
-        let tell = |pid: Pid, turn: Turn| match turn {
-            _ if pid != command => {}
-            Turn::Exited(status) => ended = Some(Ended::Exited(status)),
-            Turn::Killed(signal) => ended = Some(Ended::Killed(signal)),
-            Turn::Stopped(signal) => {
-                stopped = [libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU].contains(&signal);
+        self.reaper.reap();
+        for turn in self.reaper.turns() {
+            match turn {
+                Turn::Exited(status) => ended = Some(Ended::Exited(status)),
+                Turn::Killed(signal) => ended = Some(Ended::Killed(signal)),
+                Turn::Stopped(signal) => {
+                    stopped = [libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU].contains(&signal);
+                }
+                Turn::Continued => stopped = false,
             }
-            Turn::Continued => stopped = false,
-        };
-        children::reap(tell);
+        }
         if let Some(ended) = ended
             && self.ended.is_none()
         {
@@ -421,7 +423,7 @@ impl<'a> Patrol<'a> {
     /// The sweep is over when nobody is left but those who are kept.
     fn look_who_is_left(&mut self) {
         let Some(sweep) = &mut self.sweep else { return };
-        let nobody = children::reap(|_, _| {}) == children::Left::Nobody;
+        let nobody = self.reaper.reap() == children::Left::Nobody;
         // That is the kernel's word; a reading of the table is only needed to tell apart who may stay.
         if nobody {
             sweep.stage = Stage::Over;
@@ -453,7 +455,14 @@ impl<'a> Patrol<'a> {
         }
         let ask = self.order.budget.ask.first();
         let ask = ask.copied().unwrap_or(Signal::Term);
-        let left = self.keeping.look();
+        let left = match sweep.is_in_haste() && self.keeping.is_nobody() {
+            true => Left::all(children::own()),
+            false => Left::default(),
+        };
+        let left = match left.going.is_empty() {
+            true => self.keeping.look(),
+            false => left,
+        };
         let warrant = sweep.turn((now, upto), ask, &left, &self.keeping);
         self.frozen.take_if(|_| !sweep.is_ending());
         self.shells.learn(self.keeping.questions(&left));
@@ -471,7 +480,7 @@ impl<'a> Patrol<'a> {
     fn account(mut self) -> Account {
         self.frozen = None;
         let (ended, at) = self.ended.unwrap_or((Ended::Exited(0), self.shells.now()));
-        let nobody = children::reap(|_, _| {}) == children::Left::Nobody;
+        let nobody = self.reaper.reap() == children::Left::Nobody;
         let leftovers = self.leftovers(nobody);
         let group = self.enclosure.as_ref();
         let (cpu, cpu_source) = self.spent(group);

@@ -37,8 +37,13 @@ const EXPIRES: Duration = Duration::from_secs(15);
 const AGAIN: Duration = Duration::from_millis(300);
 /// The same where somebody new was found, or nobody could be caught: they may be comets, which live for two milliseconds.
 const AT_ONCE: Duration = Duration::from_millis(3);
-/// So long after its time it is given up: whoever is left then cannot be ended by anybody.
+/// So long after its time, and after somebody new was found, it is given up: whoever is left then cannot be ended by anybody.
 const GIVE_UP: Duration = Duration::from_secs(10);
+/// So long after its time it is given up at the latest. On a machine that is busy with other things a comet is caught at one try in
+/// a few, and a try takes seconds.
+const AT_LAST: Duration = Duration::from_secs(120);
+/// One look of so many is at the whole table, where the kernel's list of our children will do for the others.
+const WHOLE: u32 = 4;
 
 /// How far it has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +74,10 @@ pub(super) struct Sweep {
     flying: Option<WarrantId>,
     /// How long after it the next one comes.
     pause: Duration,
+    /// When somebody was found last who had not been ended before.
+    news: Mono,
+    /// How often the end was tried.
+    tries: u32,
     subject: Subject,
 }
 
@@ -89,6 +98,8 @@ impl Sweep {
             warrants: FIRST,
             flying: None,
             pause: AGAIN,
+            news: now,
+            tries: 0,
             subject: Subject {
                 key: command,
                 command: program.clone(),
@@ -122,7 +133,7 @@ impl Sweep {
                 // Whoever may be one to be kept is not asked.
                 self.warrant(Act::Ask(ask), left, keeping, (now, seen))
             }
-            Stage::Asked | Stage::Ends if now >= end.after(GIVE_UP) => {
+            Stage::Asked | Stage::Ends if self.is_in_vain(now) => {
                 self.stage = Stage::Over;
                 None
             }
@@ -138,13 +149,26 @@ impl Sweep {
                     return None;
                 }
                 let warrant = self.warrant(Act::End, left, keeping, (now, seen));
+                self.tries = self.tries.saturating_add(1);
                 if warrant.is_none() && left.unknown.is_empty() {
                     self.due = now.after(AT_ONCE);
+                    self.news = now;
                 }
                 warrant
             }
             Stage::Over => None,
         }
+    }
+
+    /// Whether nobody can end who is left.
+    fn is_in_vain(&self, now: Mono) -> bool {
+        let end = self.began.after(self.leftover);
+        now >= end.max(self.news).after(GIVE_UP) || now >= end.after(AT_LAST)
+    }
+
+    /// Whether whoever hangs from us directly is enough to be known for the next try: those below are found by the act.
+    pub(super) const fn is_in_haste(&self) -> bool {
+        matches!(self.stage, Stage::Ends) && !self.tries.is_multiple_of(WHOLE)
     }
 
     /// Whether the next turn ends those who are left.
@@ -212,6 +236,9 @@ impl Sweep {
                     true => AGAIN,
                     false => AT_ONCE,
                 };
+                if self.ended.len() > before {
+                    self.news = now;
+                }
             }
             Act::Ask(_) | Act::Hold | Act::Release => self.asked.extend(keys),
         }

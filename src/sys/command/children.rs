@@ -1,9 +1,10 @@
 //! What the kernel tells of our children: the command, and whoever of it lost all above.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::process::{WaitOptions, WaitStatus, wait};
+use rustix::process::{WaitId, WaitIdOptions, WaitOptions, WaitStatus, wait, waitid};
 
 use crate::engine::process::{Pid, StartTicks};
 use crate::engine::pursuit::Glimpse;
@@ -32,8 +33,96 @@ pub enum Left {
     Somebody,
 }
 
-/// Waits for all that can be waited for now; `tell` hears of each. The dead are gone afterwards.
-pub fn reap(mut tell: impl FnMut(Pid, Turn)) -> Left {
+/// Waits for all children that have died, also while the loop has no time for it.
+///
+/// # Why a thread
+/// One look at the process table takes a while, and the longer the more there are of the dead that nobody has waited for. A command
+/// that forks without rest leaves us thousands a second; when only the loop waited for them, its look never came to the end of
+/// the table. The thread sleeps until somebody is dead, and ends when there is no child any more.
+#[derive(Clone, Debug)]
+pub struct Reaper(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    command: Pid,
+    seen: Mutex<Seen>,
+}
+
+/// What was seen of the command.
+#[derive(Debug, Default)]
+struct Seen {
+    /// What became of it, in order.
+    turns: Vec<Turn>,
+    /// Signals that it had a handler for, or ignored, when last looked at: of the dead this can be asked no more.
+    heeds: u64,
+}
+
+impl Reaper {
+    /// From when the command has been started. Where no thread is to be had, the loop does it alone.
+    pub fn start(command: Pid) -> Self {
+        let reaper = Self(Arc::new(Shared {
+            command,
+            seen: Mutex::default(),
+        }));
+        let theirs = reaper.clone();
+        let waits = move || {
+            let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+            loop {
+                match waitid(WaitId::All, options) {
+                    Ok(_) => {
+                        theirs.reap();
+                    }
+                    Err(Errno::INTR) => {}
+                    Err(_) => return,
+                }
+            }
+        };
+        // It ends by itself when nobody is left, and with us else.
+        let _ = std::thread::Builder::new()
+            .name("reaper".to_owned())
+            .spawn(waits);
+        reaper
+    }
+
+    /// Waits for all that can be waited for now. The dead are gone afterwards.
+    pub fn reap(&self) -> Left {
+        let mut seen = self.seen();
+        // Before: there is nothing to be read of one who was waited for.
+        if let Some(heeds) = heeds(self.0.command) {
+            seen.heeds = heeds;
+        }
+        reap(|pid, turn| {
+            if pid == self.0.command {
+                seen.turns.push(turn);
+            }
+        })
+    }
+
+    /// What became of the command since this was asked last.
+    pub fn turns(&self) -> Vec<Turn> {
+        std::mem::take(&mut self.seen().turns)
+    }
+
+    /// Whether the command has a handler for a signal, or ignores it; of a dead one, whether it had.
+    pub fn heeds(&self, signal: i32) -> bool {
+        let mut seen = self.seen();
+        if let Some(heeds) = heeds(self.0.command) {
+            seen.heeds = heeds;
+        }
+        let bit = u32::try_from(signal)
+            .ok()
+            .and_then(|one| one.checked_sub(1));
+        bit.and_then(|bit| seen.heeds.checked_shr(bit))
+            .is_some_and(|rest| rest & 1 == 1)
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.0.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Waits for all that can be waited for now; `tell` hears of each.
+fn reap(mut tell: impl FnMut(Pid, Turn)) -> Left {
     let options = WaitOptions::NOHANG | WaitOptions::UNTRACED | WaitOptions::CONTINUED;
     loop {
         match wait(options) {
@@ -125,16 +214,16 @@ pub fn hangs_from_us(pid: Pid) -> bool {
     false
 }
 
-/// Whether a process has a handler for a signal, or ignores it. A child that is dead and not waited for still tells.
-pub fn heeds(pid: Pid, signal: i32) -> bool {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let bit = u32::try_from(signal)
-        .ok()
-        .and_then(|signal| signal.checked_sub(1));
-    ["SigCgt:", "SigIgn:"].iter().any(|word| {
-        let line = status.lines().find_map(|line| line.strip_prefix(word));
-        let mask = line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-        mask.zip(bit)
-            .is_some_and(|(mask, bit)| mask.checked_shr(bit).is_some_and(|rest| rest & 1 == 1))
-    })
+/// Signals that a process has a handler for, or ignores, the first in the lowest bit. A child that is dead and not waited for still
+/// tells; `None` of who is gone. While the command is our child, or has just been, nobody else has its number for long: what is
+/// read of another by then is of no signal that matters any more.
+fn heeds(pid: Pid) -> Option<u64> {
+    let parent = bearer(pid).ok()?.0.ppid;
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let mask = |word: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(word))?;
+        u64::from_str_radix(line.trim(), 16).ok()
+    };
+    (parent == Some(ourselves::pid())).then_some(())?;
+    Some(mask("SigCgt:")? | mask("SigIgn:")?)
 }
