@@ -528,6 +528,8 @@ fn every_key_of_the_schema_is_a_key_of_the_decoder() {
             "count-limit" => "{ rules: [{ limits: { threads: { KEY: ~ } } }] }",
             "orphaned-limit" => "{ rules: [{ limits: { orphaned: { KEY: ~ } } }] }",
             "instances-limit" => "{ rules: [{ limits: { instances: { KEY: ~ } } }] }",
+            "stalled-limit" => "{ rules: [{ limits: { stalled: { KEY: ~ } } }] }",
+            "spinning-limit" => "{ rules: [{ limits: { spinning: { KEY: ~ } } }] }",
             "when" => "{ rules: [{ when: { KEY: ~ } }] }",
             "load-gate" => "{ rules: [{ when: { load: { KEY: ~ } } }] }",
             "pressure-gate" => "{ rules: [{ when: { memory_pressure: { KEY: ~ } } }] }",

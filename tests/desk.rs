@@ -221,6 +221,7 @@ pub(crate) fn warrant(order: Order, targets: Vec<Target>, seen: EventCount) -> W
             pids: Vec::new(),
             peers: None,
             progress: None,
+            manner: None,
         }),
         sampled: now(),
         expires: now().after(Duration::from_secs(15)),

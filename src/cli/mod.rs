@@ -243,7 +243,10 @@ pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            complain(&failure.text);
+            // Where there is nothing to say nobody waits for whoever reads it.
+            if !failure.text.is_empty() {
+                complain(&failure.text);
+            }
             ExitCode::from(failure.code)
         }
     }

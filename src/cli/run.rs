@@ -3,34 +3,40 @@
 //! # Exit codes
 //! The command's own; where a signal ended it, the same signal ends us ([`crate::sys::command::ending`]). 124 when beadle ended
 //! it, whatever it took and whatever status it left with; 125, 126 and 127 as of `timeout`: we could not, it cannot be
-//! run, it is not there. 123 when it succeeded and was over an `--assert-…`. Bad use is 2, as everywhere.
+//! run, it is not there. 122 when it succeeded and somebody is left who could not be ended, or told from those who may stay;
+//! 123 when it succeeded and was over an `--assert-…`. Bad use is 2, as everywhere.
+//!
+//! A signal that wants an end (INT, QUIT, TERM, HUP) and finds the command gone, or not started yet, is died of when all else is
+//! done: a shell's loop ends on Ctrl-C also between two short commands.
 
 use std::ffi::OsString;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::render::words;
-use super::{Failure, Surroundings, complain, in_config};
+use super::{Failure, Surroundings, in_config};
 use crate::config::budget::{self, Budget};
 use crate::config::{self, Names};
 use crate::control::wire::Safe;
 use crate::daemon::TierChoice;
-use crate::daemon::run::{
-    self, Account, Ended, Figures, Oom, Order, Output, Proof, RunError, Word,
-};
+use crate::daemon::run::{self, Account, Ended, Order, Output, RunError};
 use crate::engine::matcher::Matcher;
 use crate::engine::rule::{Amount, Signal};
-use crate::engine::units::{Bytes, Millicores, Span};
-use crate::sys::command::ending;
+use crate::engine::units::{Bytes, Millicores};
+use crate::sys::command::{ear, ending};
 use crate::sys::users::Users;
 
 mod asserts;
 mod report;
+mod teller;
+mod voice;
 
 use asserts::Over;
+use teller::Teller;
 
+/// It succeeded, and somebody of it is left.
+const LEFT: u8 = 122;
 /// It succeeded, and was heavier than it may be.
 const TOO_HEAVY: u8 = 123;
 /// Beadle ended it.
@@ -55,7 +61,8 @@ Examples:
   beadle run --keep 'program: bazel' -- ./build.sh
 
 Needs no daemon and no rights. Exits with the command's own status, or dies of its signal; else
-123 over an --assert, 124 ended by beadle, 125 beadle could not, 126 cannot be run, 127 not found.")]
+122 somebody is left who could not be ended, 123 over an --assert, 124 ended by beadle,
+125 beadle could not, 126 cannot be run, 127 not found.")]
 pub(super) struct Args {
     /// CPU time of all that it starts, the dead included
     #[arg(long, value_name = "SPAN", value_parser = config::duration)]
@@ -104,7 +111,7 @@ pub(super) struct Args {
     #[command(flatten)]
     asserts: asserts::Asserts,
 
-    /// Say nothing but errors of beadle's own
+    /// Say nothing but errors of beadle's own, and who could not be ended
     #[arg(long, short)]
     quiet: bool,
 
@@ -117,47 +124,84 @@ pub(super) struct Args {
     no_cgroup: bool,
 
     /// The command, and its arguments
-    #[arg(
-        value_name = "CMD",
-        required = true,
-        trailing_var_arg = true,
-        allow_hyphen_values = true
-    )]
+    #[arg(value_name = "CMD", required = true, trailing_var_arg = true)]
     command: Vec<OsString>,
 }
 
 pub(super) fn run(args: &Args, around: &Surroundings) -> Result<(), Failure> {
     let order = args.order(around)?;
     let mut file = args.open_report()?;
-    let mut teller = Teller::new(args, around);
+    let mut teller = Teller::new(args);
     let ran = run::run(&order, &mut |word| teller.tell(&word));
     teller.clear();
-    let (account, output) = ran.map_err(Failure::from_run)?;
+    let (account, output) = match ran {
+        Ok(ran) => ran,
+        Err(RunError::Interrupted(signal)) => return die(signal),
+        Err(error) => return Err(Failure::from_run(error)),
+    };
     let over = args.asserts.held_against(&account);
-    let code = code(&account, &over);
+    let end = End::of(&account, &over).or_of_what_came();
     if let Some(sink) = &mut file {
-        let text = report::json(&order, &account, &over, code);
-        sink.write(&text, output)?;
+        let text = report::json(&order, &account, &over, end.code());
+        // What the command came to is worth more than our trouble with telling of it.
+        if let Err(error) = sink.write(&text, output) {
+            teller.insist(&format!("cannot write the report: {error}"));
+        }
     }
     teller.close(&account, &over);
-    match (account.sentence.is_some(), account.ended) {
-        (false, Ended::Killed(signal)) => {
-            ending::die_of(signal);
-            Err(Failure::quietly(code))
-        }
-        _ if code == 0 => Ok(()),
-        _ => Err(Failure::quietly(code)),
+    match end.or_of_what_came() {
+        End::Signal(signal) => die(signal),
+        End::Status(0) => Ok(()),
+        End::Status(status) => Err(Failure::quietly(status)),
     }
 }
 
-/// The status that we end with, where no signal ends us.
-fn code(account: &Account, over: &[Over]) -> u8 {
-    match (&account.sentence, account.ended) {
-        (Some(_), _) => ENDED,
-        (None, Ended::Exited(0)) if !over.is_empty() => TOO_HEAVY,
-        (None, Ended::Exited(status)) => u8::try_from(status & 0xff).unwrap_or(OURS),
-        (None, Ended::Killed(signal)) => u8::try_from(signal.saturating_add(128)).unwrap_or(OURS),
+/// How we end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// With this status.
+    Status(u8),
+    /// Of this signal.
+    Signal(i32),
+}
+
+impl End {
+    fn of(account: &Account, over: &[Over]) -> Self {
+        if let Some(signal) = account.parting {
+            return Self::Signal(signal);
+        }
+        let somebody = !account.leftovers.left.is_empty();
+        match (&account.sentence, account.ended) {
+            (Some(_), _) => Self::Status(ENDED),
+            (None, Ended::Exited(0)) if somebody => Self::Status(LEFT),
+            (None, Ended::Exited(0)) if !over.is_empty() => Self::Status(TOO_HEAVY),
+            (None, Ended::Exited(status)) => {
+                Self::Status(u8::try_from(status & 0xff).unwrap_or(OURS))
+            }
+            (None, Ended::Killed(signal)) => Self::Signal(signal),
+        }
     }
+
+    /// The same, unless a signal that wants an end has come since: it is held back still, and nobody is left to hear it.
+    fn or_of_what_came(self) -> Self {
+        ear::pressing()
+            .first()
+            .map_or(self, |signal| Self::Signal(*signal))
+    }
+
+    /// The status that a shell shows for it.
+    fn code(self) -> u8 {
+        match self {
+            Self::Status(status) => status,
+            Self::Signal(signal) => u8::try_from(signal.saturating_add(128)).unwrap_or(OURS),
+        }
+    }
+}
+
+/// Dies of a signal; where that cannot be died of, with the status that a shell would show.
+fn die(signal: i32) -> Result<(), Failure> {
+    ending::die_of(signal);
+    Err(Failure::quietly(End::Signal(signal).code()))
 }
 
 impl Args {
@@ -257,14 +301,16 @@ enum Sink {
 }
 
 impl Sink {
-    fn write(&mut self, text: &str, output: Option<OwnedFd>) -> Result<(), Failure> {
-        let written = match (self, output) {
+    fn write(&mut self, text: &str, output: Option<OwnedFd>) -> std::io::Result<()> {
+        match (self, output) {
             (Self::File(file), _) => file.write_all(text.as_bytes()),
-            (Self::Output, Some(output)) => std::fs::File::from(output).write_all(text.as_bytes()),
+            // The last line of the command may not have ended; an empty line more does no harm.
+            (Self::Output, Some(output)) => {
+                std::fs::File::from(output).write_all(format!("\n{text}").as_bytes())
+            }
             // It was asked for with the order.
             (Self::Output, None) => Ok(()),
-        };
-        written.map_err(|error| Failure::ours(&format!("cannot write the report: {error}")))
+        }
     }
 }
 
@@ -287,165 +333,17 @@ impl Failure {
         let code = match &error {
             RunError::NotFound(_) => NOT_FOUND,
             RunError::NotRunnable { .. } => NOT_RUNNABLE,
-            RunError::Ours(_) | RunError::Start(_) | RunError::Parent { .. } | RunError::First => {
-                OURS
-            }
+            RunError::Ours(_)
+            | RunError::Start(_)
+            | RunError::Parent { .. }
+            | RunError::First
+            | RunError::Interrupted(_) => OURS,
         };
         Self {
             code,
             ..Self::from(error)
         }
     }
-}
-
-/// What is said on standard error while the command runs, and after.
-struct Teller {
-    program: Safe,
-    quiet: bool,
-    /// A line of figures that is drawn over: only where nothing else is on the screen.
-    draws: bool,
-    drawn: bool,
-}
-
-impl Teller {
-    fn new(args: &Args, _around: &Surroundings) -> Self {
-        let program = args.command.first();
-        let program = program.map(|program| program.to_string_lossy().into_owned());
-        // What has the terminal for its output may draw on it itself, and so may the reader of a pipe.
-        let alone = std::io::stderr().is_terminal() && goes_to_a_file();
-        Self {
-            program: Safe::word(&program.unwrap_or_default()),
-            quiet: args.quiet,
-            draws: alone && !args.quiet,
-            drawn: false,
-        }
-    }
-
-    fn tell(&mut self, word: &Word) {
-        match word {
-            Word::Signal {
-                signal,
-                targets,
-                evidence,
-            } => self.say(&format!(
-                "{}: SIG{} to {}",
-                words::evidence(evidence),
-                signal.word(),
-                words::processes(*targets as u64)
-            )),
-            Word::Leftover { signal, targets } => self.say(&format!(
-                "left behind by {}: SIG{} to {}",
-                self.program,
-                signal.word(),
-                words::processes(*targets as u64)
-            )),
-            Word::Progress(figures) => self.draw(figures),
-        }
-    }
-
-    fn say(&mut self, text: &str) {
-        if !self.quiet {
-            self.clear();
-            complain(&format!("beadle: {text}\n"));
-        }
-    }
-
-    fn draw(&mut self, figures: &Figures) {
-        if self.draws && in_foreground() {
-            self.drawn = true;
-            complain(&format!(
-                "\r\x1b[Kbeadle: {} · CPU {} · {} · {}\r",
-                Span(figures.wall),
-                Span(figures.cpu),
-                figures.memory,
-                words::processes(figures.processes)
-            ));
-        }
-    }
-
-    fn clear(&mut self) {
-        if std::mem::take(&mut self.drawn) {
-            complain("\r\x1b[K");
-        }
-    }
-
-    /// Says what came of it, where that is not what was wanted.
-    fn close(&mut self, account: &Account, over: &[Over]) {
-        for line in closing(&self.program, account) {
-            self.say(&line);
-        }
-        for one in over {
-            self.say(&one.to_string());
-        }
-    }
-}
-
-/// The last words: why beadle ended it, whose signal it was, and what it left behind.
-fn closing(program: &Safe, account: &Account) -> Vec<String> {
-    let mut lines = Vec::new();
-    if let Some(sentence) = &account.sentence {
-        let signals: Vec<String> = sentence
-            .signals
-            .iter()
-            .map(|signal| format!("SIG{}", signal.word()))
-            .collect();
-        lines.push(format!(
-            "ended {program} after {}: {} ({}); {}",
-            Span(account.wall),
-            words::evidence(&sentence.evidence),
-            signals.join(", "),
-            rest(account)
-        ));
-    } else if account.ended == Ended::Killed(libc::SIGKILL) {
-        let by = match account.oom {
-            Oom::Here(_) => "by the kernel, for want of memory".to_owned(),
-            Oom::Somewhere => {
-                "not by beadle; the kernel ended a process for want of memory meanwhile".to_owned()
-            }
-            Oom::Nobody => "not by beadle, and not for want of memory".to_owned(),
-        };
-        lines.push(format!("{program} was killed {by}"));
-    }
-    let left = &account.leftovers;
-    if account.sentence.is_none() && (left.asked > 0 || left.ended > 0) {
-        let some = words::processes(left.asked.max(left.ended) as u64);
-        lines.push(format!("{program} left {some} behind; {}", rest(account)));
-    }
-    lines
-}
-
-/// Who is left, and how that is known.
-fn rest(account: &Account) -> String {
-    let left = &account.leftovers;
-    match left.proof {
-        Proof::NoChild => "nobody is left".to_owned(),
-        Proof::EmptyGroup => "nobody is left, and its control group is empty".to_owned(),
-        Proof::OnlyKept => format!(
-            "{} kept, nobody else is left",
-            words::processes(left.kept.len() as u64)
-        ),
-        Proof::None => {
-            let who: Vec<String> = left
-                .left
-                .iter()
-                .take(8)
-                .map(|one| format!("{} ({})", one.pid, one.name))
-                .collect();
-            format!("STILL THERE: {}", who.join(", "))
-        }
-    }
-}
-
-/// Whether standard output is a file.
-fn goes_to_a_file() -> bool {
-    let kind = rustix::fs::fstat(std::io::stdout()).map(|stat| stat.st_mode);
-    kind.is_ok_and(|mode| rustix::fs::FileType::from_raw_mode(mode).is_file())
-}
-
-/// Whether our group has the terminal of standard error.
-fn in_foreground() -> bool {
-    rustix::termios::tcgetpgrp(std::io::stderr())
-        .is_ok_and(|group| group == rustix::process::getpgrp())
 }
 
 /// Bytes as people read them.

@@ -88,6 +88,8 @@ impl Budget {
             | Metric::Orphaned
             | Metric::Leftover
             | Metric::Instances
+            | Metric::Stalled
+            | Metric::Spinning
             | Metric::Silent => false,
         }
     }

@@ -118,6 +118,8 @@ fn plain_age(clause: &ClauseDraft) -> Option<Duration> {
             | Bound::Spawns(_)
             | Bound::Orphaned { .. }
             | Bound::Leftover(_)
+            | Bound::Stalled { .. }
+            | Bound::Spinning { .. }
             | Bound::Silent(_)
             | Bound::Instances { .. } => None,
         },
@@ -131,6 +133,8 @@ fn least(limit: &Limit) -> Duration {
         Bound::Age(span)
         | Bound::Leftover(span)
         | Bound::Silent(span)
+        | Bound::Stalled { above: span, .. }
+        | Bound::Spinning { above: span, .. }
         | Bound::Orphaned { above: span, .. } => span,
         // CPU time grows as fast as there are cores.
         Bound::CpuTime(_) => Duration::ZERO,

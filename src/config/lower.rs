@@ -383,6 +383,8 @@ fn refuse_for_one(rule: &str, clauses: &[ClauseDraft], findings: &mut Findings) 
             | Metric::Memory
             | Metric::Age
             | Metric::Orphaned
+            | Metric::Stalled
+            | Metric::Spinning
             | Metric::Silent
             | Metric::Instances => {
                 continue;

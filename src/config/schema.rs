@@ -6,7 +6,7 @@ use super::raw::{document, exec, gate, ladder, limit, matcher, rule};
 use super::table::{Keys, Shape};
 
 /// Every kind of map there is; the first is the file itself.
-pub(super) static TABLES: [&dyn Keys; 22] = [
+pub(super) static TABLES: [&dyn Keys; 24] = [
     &document::DOCUMENT,
     &document::NUDGE,
     &document::DESKTOP,
@@ -23,6 +23,8 @@ pub(super) static TABLES: [&dyn Keys; 22] = [
     &limit::COUNT,
     &limit::ORPHANED,
     &limit::INSTANCES,
+    &limit::STALLED,
+    &limit::SPINNING,
     &gate::WHEN,
     &gate::LOAD,
     &gate::PRESSURE,

@@ -77,6 +77,7 @@ pub(crate) fn glance(rules: Arc<RuleSet>, span: Duration) -> Result<View, StartE
                 Decision::Flush
                 | Decision::Account(_)
                 | Decision::Measure(_)
+                | Decision::Inspect(_)
                 | Decision::Prepare(_)
                 | Decision::Carry(_)
                 | Decision::Run(_)

@@ -89,7 +89,7 @@ pub(crate) use elsewhere::glance;
 #[cfg(target_os = "linux")]
 pub(crate) use glance::glance;
 #[cfg(target_os = "linux")]
-pub(crate) use present::{Present, present};
+pub(crate) use present::{Present, Sight, present};
 
 pub use options::{AccountingChoice, LogForm, Options, StartError, TierChoice};
 pub(crate) use recall::{Inquiry, Standpoint, recall, state_folder};

@@ -1,8 +1,8 @@
 //! Who runs now that a matcher means: one look, without a judge and without rules.
 //!
 //! **Invariants.** Nothing is signalled and nobody is told. We and what we hang from never count, and nobody who hangs from one
-//! of these that matches: a test that asks whether another test runs is no other test, nor are its workers. What could not be read matches
-//! nobody.
+//! of these that matches: a test that asks whether another test runs is no other test, nor are its workers. Who could not be read is
+//! neither found nor left out: it is counted as unknown.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use crate::engine::process::{ExecGen, Pid, Text, Uid};
 use crate::engine::program;
 use crate::engine::pursuit::Glimpse;
 use crate::engine::redact;
-use crate::sys::glimpse::everyone;
+use crate::sys::glimpse::{bearer, everyone};
 use crate::sys::learner::Learner;
 use crate::sys::ourselves;
 use crate::sys::procfs::Procfs;
@@ -47,8 +47,26 @@ pub(crate) struct Present {
     pub(crate) age: Duration,
 }
 
+/// What a look came to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sight {
+    /// Who is meant.
+    pub(crate) found: Vec<Present>,
+    /// So many live and could not be read far enough to tell.
+    pub(crate) unknown: usize,
+    /// The system shows us no processes but our own (`hidepid`).
+    pub(crate) hidden: bool,
+}
+
+impl Sight {
+    /// Whether nobody was found and somebody may be there.
+    pub(crate) const fn is_unsure(&self) -> bool {
+        self.found.is_empty() && (self.unknown > 0 || self.hidden)
+    }
+}
+
 /// Looks once.
-pub(crate) fn present(matcher: &Matcher) -> Result<Vec<Present>, StartError> {
+pub(crate) fn present(matcher: &Matcher) -> Result<Sight, StartError> {
     let root = Path::new("/proc");
     let unreadable = |source| StartError::Proc {
         path: PathBuf::from(root),
@@ -62,7 +80,7 @@ pub(crate) fn present(matcher: &Matcher) -> Result<Vec<Present>, StartError> {
     let (at, all) = everyone();
     let table: BTreeMap<Pid, Glimpse> = all.into_iter().map(|one| (one.pid, one)).collect();
     let facts = learn(matcher, &table)?;
-    let found = |one: &Glimpse| {
+    let answer = |one: &Glimpse| {
         let above = above(one, &table);
         let chain: Vec<Option<&Facts>> = above.iter().map(|pid| facts.get(pid)).collect();
         let ticks = u32::try_from(at.0.saturating_sub(one.start.0)).unwrap_or(u32::MAX);
@@ -72,19 +90,39 @@ pub(crate) fn present(matcher: &Matcher) -> Result<Vec<Present>, StartError> {
             age,
             above: &chain,
         };
-        (matcher.test(&subject) == Answer::Yes).then_some((above, age))
+        (matcher.test(&subject), above, age)
     };
-    let matching: BTreeMap<Pid, (Vec<Pid>, Duration)> = table
-        .values()
-        .filter_map(|one| Some((one.pid, found(one)?)))
-        .collect();
+    let mut matching: BTreeMap<Pid, (Vec<Pid>, Duration)> = BTreeMap::new();
+    let mut unknown = 0_usize;
+    for one in table.values() {
+        match answer(one) {
+            (Answer::Yes, above, age) => {
+                matching.insert(one.pid, (above, age));
+            }
+            // Who has gone since is no more unknown.
+            (Answer::Unknown, ..) if !ours.contains(&one.pid) && lives(one) => {
+                unknown = unknown.saturating_add(1);
+            }
+            (Answer::Unknown | Answer::No, ..) => {}
+        }
+    }
     let topmost = matching
         .iter()
         .filter(|(pid, (above, _))| {
             !ours.contains(pid) && !above.iter().any(|above| matching.contains_key(above))
         })
         .filter_map(|(pid, (_, age))| Some(tell(facts.get(pid)?, *age)));
-    Ok(topmost.collect())
+    Ok(Sight {
+        found: topmost.collect(),
+        unknown,
+        hidden: bearer(Pid::INIT).is_err(),
+    })
+}
+
+/// Whether it is there still.
+fn lives(one: &Glimpse) -> bool {
+    let seen = bearer(one.pid).map(|(seen, _)| seen);
+    seen.is_ok_and(|seen| seen.start == one.start && !matches!(seen.state, 'Z' | 'X' | 'x'))
 }
 
 /// The facts of everybody.

@@ -10,6 +10,7 @@ use crate::engine::units::Mono;
 use crate::engine::warrant::{Warrant, WarrantId};
 use crate::sys::accounting::cgroup::Groups;
 use crate::sys::clock::Clock;
+use crate::sys::inspector::Inspector;
 use crate::sys::learner::Learner;
 use crate::sys::measurer::Measurer;
 use crate::sys::sampler::Sampler;
@@ -31,6 +32,7 @@ pub(super) struct Shells {
     groups: Groups,
     learner: Learner,
     measurer: Measurer,
+    inspector: Inspector,
     errands: Errands,
     /// `None` where there is no thread to hear heartbeats.
     pub(super) ear: Option<Ear>,
@@ -82,6 +84,10 @@ impl Shells {
         let survey = move |found| {
             let _ = findings.send(Mail::Input(Input::Measured(found)));
         };
+        let seen = post.clone();
+        let watch = move |found| {
+            let _ = seen.send(Mail::Input(Input::Inspected(found)));
+        };
         Ok(Self {
             clock: Clock,
             sampler: Sampler::new(proc_root).map_err(unreadable)?,
@@ -92,6 +98,10 @@ impl Shells {
             })?,
             measurer: Measurer::start(proc_root, survey).map_err(|source| StartError::Thread {
                 what: "the measurer",
+                source,
+            })?,
+            inspector: Inspector::start(proc_root, watch).map_err(|source| StartError::Thread {
+                what: "the inspector",
                 source,
             })?,
             errands,
@@ -137,6 +147,7 @@ impl Shells {
             Decision::Account(accounting) => self.pursuer.account(accounting),
             Decision::Learn(questions) => self.learn(questions),
             Decision::Measure(survey) => self.measurer.ask(survey),
+            Decision::Inspect(inspection) => self.inspector.ask(inspection),
             // Nothing awaits between here and the warrant: what was accepted by now is all that counts.
             Decision::Prepare(id) => inbox.drain_then(Input::LastCall(id)),
             Decision::Carry(warrant) => {

@@ -522,6 +522,7 @@ fn carried(decision: &Decision) -> Option<Arc<Warrant>> {
         | Decision::Sample { .. }
         | Decision::Learn(_)
         | Decision::Measure(_)
+        | Decision::Inspect(_)
         | Decision::Prepare(_)
         | Decision::Run(_)
         | Decision::Recall(_)

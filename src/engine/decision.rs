@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::account::{Accounting, Accounts};
+use super::activity::{Inspected, Inspection, Manner};
 use super::answer::{Answer, Bidding, Declined, Effect, Exception, Granted, Snooze};
 use super::elder::Word;
 use super::errand::{Came, Errand, ErrandId, Occasion, Ran, Task};
@@ -48,6 +49,8 @@ pub enum Input {
     Facts(Vec<Facts>),
     /// What a survey of memory found.
     Measured(Findings),
+    /// What an inspection of what a unit does found.
+    Inspected(Inspected),
     /// What came of a warrant.
     Report(Report),
     /// What an errand came to.
@@ -109,6 +112,8 @@ pub enum Decision {
     Learn(Vec<Question>),
     /// Survey memory, off the loop.
     Measure(Survey),
+    /// Inspect what a unit does, off the loop.
+    Inspect(Inspection),
     /// Drain heartbeats and answers, then give the last call for this warrant.
     Prepare(WarrantId),
     /// Carry out a warrant.
@@ -454,6 +459,8 @@ pub enum Relation {
         peers: Option<Box<Peers>>,
         /// How far it is, by its own word.
         progress: Option<Box<Progress>>,
+        /// In which manner nothing happens in it, or nothing comes of it.
+        manner: Option<Box<Manner>>,
         /// When the soonest limit would be over at this pace, as far as it can be told.
         soonest: Option<Mono>,
         /// The open incident.

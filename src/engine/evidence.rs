@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::activity::Manner;
 use super::heartbeat::Progress;
 use super::process::{Pid, ProcKey, Text, Uid};
 use super::rule::{Metric, RuleName};
@@ -244,6 +245,8 @@ pub struct Evidence {
     pub peers: Option<Peers>,
     /// How far it is, by its own word.
     pub progress: Option<Progress>,
+    /// In which manner nothing happens in it, or nothing comes of it.
+    pub manner: Option<Manner>,
 }
 
 /// All roots of a rule that are instances of one thing.
@@ -271,6 +274,7 @@ impl Evidence {
             pids: Vec::new(),
             peers: None,
             progress: None,
+            manner: None,
         }
     }
 }

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use super::activity::Interval;
 use super::heartbeat::Silence;
 use super::rule::Per;
-use super::units::{Bytes, Range};
+use super::units::{Bytes, Mono, Range};
 use super::usage::Spent;
 
 /// The measures of one unit at one moment; `None` is not known.
@@ -50,6 +51,12 @@ pub struct Measures {
     pub leftover: Option<Range<Duration>>,
     /// How long its heartbeats have shown no progress.
     pub silent: Silence,
+    /// What it did between the last two inspections, where a limit asks for any.
+    pub activity: Option<Interval>,
+    /// Whether that is of just now.
+    pub watched: Watched,
+    /// When all of this was put together.
+    pub now: Mono,
     /// Which instance it is for each `per`, counted from the newest, which is 1.
     pub instances: Ranks,
     /// Time since the root became one, for warm-up.
@@ -98,6 +105,18 @@ pub enum Stands {
     Still,
     /// We stopped some: how fast they work is what it was before.
     Frozen,
+}
+
+/// What the last inspection is worth.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Watched {
+    /// It was a while ago: it shows nothing of what is.
+    #[default]
+    Once,
+    /// It was just now.
+    Now,
+    /// It was just now, and we have signalled: what moves since is no progress.
+    Signalled,
 }
 
 /// So much CPU time in doubt, at most, tells a pace all the same.

@@ -27,6 +27,7 @@
 )]
 
 pub mod account;
+pub mod activity;
 pub mod answer;
 pub mod decision;
 pub mod elder;

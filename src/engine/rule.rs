@@ -260,6 +260,20 @@ pub enum Bound {
     },
     /// Awake time since the root went away while members live on.
     Leftover(Duration),
+    /// Awake time since anything moved in the unit.
+    Stalled {
+        /// How long.
+        above: Duration,
+        /// Whether those count who wait for whoever may call, or for a person.
+        servers: Servers,
+    },
+    /// Awake time since anything came of what it does.
+    Spinning {
+        /// How long.
+        above: Duration,
+        /// So much CPU, at least, must be used for nothing.
+        cpu: Millicores,
+    },
     /// Awake time since a heartbeat last showed progress.
     Silent(Duration),
     /// Which of the instances it is, counted from the newest: the newest so many stay.
@@ -287,6 +301,16 @@ pub enum Per {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Detached {
     /// It is left alone.
+    Spared,
+    /// It counts.
+    Counted,
+}
+
+/// Whether a server without a client counts as stalled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Servers {
+    /// It is left alone.
+    #[default]
     Spared,
     /// It counts.
     Counted,
@@ -337,6 +361,10 @@ pub enum Metric {
     Orphaned,
     /// `leftover`
     Leftover,
+    /// `stalled`
+    Stalled,
+    /// `spinning`
+    Spinning,
     /// `silent`
     Silent,
     /// `instances`
@@ -358,16 +386,18 @@ impl Metric {
             Self::Spawns => "spawns",
             Self::Orphaned => "orphaned",
             Self::Leftover => "leftover",
+            Self::Stalled => "stalled",
+            Self::Spinning => "spinning",
             Self::Silent => "silent",
             Self::Instances => "instances",
         }
     }
 
     /// Whether being over it says that nobody has use for the unit any more: then, and only then, may one instance too
-    /// many be signalled. Limits that say that nothing happens in a unit belong here, once there are any.
+    /// many be signalled.
     pub const fn tells_idleness(self) -> bool {
         match self {
-            Self::Orphaned | Self::Leftover | Self::Silent => true,
+            Self::Orphaned | Self::Leftover | Self::Stalled | Self::Silent => true,
             Self::CpuTime
             | Self::Cpu
             | Self::Memory
@@ -377,6 +407,7 @@ impl Metric {
             | Self::OpenFiles
             | Self::Zombies
             | Self::Spawns
+            | Self::Spinning
             | Self::Instances => false,
         }
     }
@@ -407,6 +438,8 @@ impl Bound {
             Self::Spawns(_) => Metric::Spawns,
             Self::Orphaned { .. } => Metric::Orphaned,
             Self::Leftover(_) => Metric::Leftover,
+            Self::Stalled { .. } => Metric::Stalled,
+            Self::Spinning { .. } => Metric::Spinning,
             Self::Silent(_) => Metric::Silent,
             Self::Instances { .. } => Metric::Instances,
         }

@@ -5,11 +5,12 @@
 
 use std::time::Duration;
 
+use super::activity::{Interval, Run, Sure};
 use super::evidence::{Finding, Quantity, Reading, Verdict};
 use super::heartbeat::Silence;
-use super::measures::{Measures, Stands};
+use super::measures::{Measures, Stands, Watched};
 use super::pace::{Growth, Tally, Window};
-use super::rule::{Amount, Bound, Clause, Limit, Measure, Metric};
+use super::rule::{Amount, Bound, Clause, Limit, Measure, Metric, Servers};
 use super::units::{Bytes, Millicores, Mono, PerSecond, Range, Side, Tier};
 use super::usage::Spent;
 
@@ -62,6 +63,10 @@ pub struct Gauge {
     pub limit: Limit,
     streak: Streak,
     window: Option<Window>,
+    /// For how long nothing has happened.
+    run: Run,
+    /// When it was last read.
+    read_at: Option<Mono>,
 }
 
 impl Gauge {
@@ -80,6 +85,8 @@ impl Gauge {
             | Bound::Zombies(_)
             | Bound::Orphaned { .. }
             | Bound::Leftover(_)
+            | Bound::Stalled { .. }
+            | Bound::Spinning { .. }
             | Bound::Silent(_)
             | Bound::Instances { .. } => None,
         };
@@ -87,6 +94,8 @@ impl Gauge {
             limit,
             streak: Streak::default(),
             window,
+            run: Run::default(),
+            read_at: None,
         }
     }
 
@@ -100,6 +109,17 @@ impl Gauge {
     ) -> Reading {
         let metric = self.limit.bound.metric();
         let counter = self.limit.bound.counter(measures);
+        match measures.stands {
+            Stands::Moving => {}
+            Stands::Still | Stands::Frozen => {
+                let before = self.read_at.unwrap_or(measures.now);
+                self.run.skip(measures.now.since(before));
+            }
+        }
+        self.read_at = Some(measures.now);
+        if let Some(interval) = &measures.activity {
+            self.follow(interval, measures.watched);
+        }
         if let (Some(window), Some(counter)) = (&mut self.window, counter) {
             match measures.stands {
                 Stands::Moving => window.push(at, counter),
@@ -209,6 +229,9 @@ impl Gauge {
                 (time(now), Quantity::Time(above))
             }
             Bound::Leftover(limit) => (time(measures.leftover), Quantity::Time(limit)),
+            Bound::Stalled { above, .. } | Bound::Spinning { above, .. } => {
+                (time(self.lasts(measures, above)), Quantity::Time(above))
+            }
             Bound::Silent(limit) => {
                 let now = match measures.silent {
                     Silence::Unheard | Silence::Unknown => None,
@@ -225,6 +248,72 @@ impl Gauge {
                 (count(measures.instances.per(per)), Quantity::Count(above))
             }
         }
+    }
+
+    /// For how long nothing has happened, or nothing has come of it; `None` where that cannot be told.
+    fn lasts(&self, measures: &Measures, limit: Duration) -> Option<Range<Duration>> {
+        if measures.stands == Stands::Still {
+            return None;
+        }
+        let (range, _) = self.run.length(measures.now, measures.since_root);
+        Some(match measures.watched {
+            Watched::Now | Watched::Signalled => range,
+            // It was so for long enough, and may not be any more.
+            Watched::Once => Range {
+                at_least: range.at_least.min(limit),
+                ..range
+            },
+        })
+    }
+
+    /// Takes in what the unit did between two inspections.
+    fn follow(&mut self, interval: &Interval, watched: Watched) {
+        let so = match self.limit.bound {
+            Bound::Stalled {
+                servers: Servers::Spared,
+                ..
+            } if interval.rests => Sure::No,
+            Bound::Stalled { .. } => interval.still,
+            Bound::Spinning { cpu, .. } if interval.cores < cpu => Sure::No,
+            Bound::Spinning { .. } => interval.barren,
+            Bound::CpuTime(_)
+            | Bound::Cpu(_)
+            | Bound::Memory { .. }
+            | Bound::Age(_)
+            | Bound::Processes(_)
+            | Bound::Threads(_)
+            | Bound::OpenFiles(_)
+            | Bound::Zombies(_)
+            | Bound::Spawns(_)
+            | Bound::Orphaned { .. }
+            | Bound::Leftover(_)
+            | Bound::Silent(_)
+            | Bound::Instances { .. } => return,
+        };
+        match watched {
+            Watched::Signalled => self.run.hold(interval),
+            Watched::Once | Watched::Now => self.run.take(interval, so),
+        }
+    }
+
+    /// Whether an interval is of an unbroken row of those in which nothing happened.
+    pub const fn has_begun(&self, interval: &Interval) -> bool {
+        self.run.goes_on(interval)
+    }
+
+    /// Whether it comes to a decision soon: nothing has happened for four fifths of the time.
+    pub fn is_near(&self, measures: &Measures) -> bool {
+        let (Bound::Stalled { above, .. } | Bound::Spinning { above, .. }) = self.limit.bound
+        else {
+            return false;
+        };
+        let (range, _) = self.run.length(measures.now, measures.since_root);
+        range.at_least.saturating_mul(5) >= above.saturating_mul(4)
+    }
+
+    /// Everything stood still for so long, us included.
+    pub fn skip(&mut self, span: Duration) {
+        self.run.skip(span);
     }
 
     /// The mean over the window.
@@ -267,7 +356,7 @@ impl Gauge {
                 )))
             }
             Metric::Age => Some(at.after(left)),
-            Metric::Orphaned | Metric::Leftover => (!now.is_zero()).then(|| at.after(left)),
+            Metric::Orphaned | Metric::Leftover | Metric::Stalled | Metric::Spinning => (!now.is_zero()).then(|| at.after(left)),
             Metric::Cpu
             | Metric::Memory
             | Metric::Processes
@@ -304,11 +393,15 @@ impl Gauge {
             return None;
         };
         let left = limit.saturating_sub(now);
+        let tenth = limit.checked_div(10).unwrap_or_default();
         Some(match metric {
             Metric::CpuTime => at.after(left.checked_div(cores.max(1)).unwrap_or(left)),
             // Zero stands for "has not gone away": the change will be heard or found, and is looked at then.
             Metric::Orphaned | Metric::Leftover if now.is_zero() => Mono::NEVER,
             Metric::Age | Metric::Orphaned | Metric::Leftover | Metric::Silent => at.after(left),
+            // Each look has it inspected, where it is time.
+            Metric::Stalled | Metric::Spinning if self.is_near(measures) => return None,
+            Metric::Stalled | Metric::Spinning => at.after(left.min(tenth)),
             Metric::Cpu
             | Metric::Memory
             | Metric::Processes
@@ -337,6 +430,8 @@ impl Bound {
             | Self::Zombies(_)
             | Self::Orphaned { .. }
             | Self::Leftover(_)
+            | Self::Stalled { .. }
+            | Self::Spinning { .. }
             | Self::Silent(_)
             | Self::Instances { .. } => None,
         }
@@ -369,6 +464,8 @@ fn warming(metric: Metric, warmup: Option<Duration>) -> Duration {
         | Metric::Threads
         | Metric::OpenFiles
         | Metric::Zombies
+        | Metric::Stalled
+        | Metric::Spinning
         | Metric::Silent
         | Metric::Instances => warmup.unwrap_or_default(),
     }

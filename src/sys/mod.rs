@@ -29,7 +29,11 @@ pub mod heap;
 #[cfg(target_os = "linux")]
 pub mod heartbeats;
 #[cfg(target_os = "linux")]
+mod holder;
+#[cfg(target_os = "linux")]
 pub mod holds;
+#[cfg(target_os = "linux")]
+pub mod inspector;
 #[cfg(target_os = "linux")]
 pub mod learner;
 #[cfg(target_os = "linux")]

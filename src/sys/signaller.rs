@@ -6,7 +6,8 @@
 //!   CONT for whom we stopped ourselves: it takes back, it does not act.
 //! - Init, threads of the kernel, we ourselves, what we hang from and whom the warrant spares get none. The engine has
 //!   seen to that already; it is seen to again here, from the machine itself.
-//! - A program that beadle started itself may be ended with its process group: it is our child, and no warrant is about it.
+//! - A program that beadle started itself may be ended, with its process group where it leads one: it is our child, and no warrant
+//!   is about it.
 //! - Whoever was stopped through this door is continued when it closes: by us, by the [`super::guardian`] if we die, by the
 //!   next beadle if that one dies too.
 
@@ -302,6 +303,14 @@ pub fn pass_on(command: &PidFd, signal: i32) {
         // Of a dead one nothing comes.
         let _ = pidfd_send_signal(command, signal);
     }
+}
+
+/// Ends a command that we have only just started and can get no hold on: nobody would watch it. It is our child and is waited for
+/// by nobody but here, so the number is its own.
+pub fn end_unheld(child: &mut Child) {
+    // Of a dead one nothing comes.
+    let _ = child.kill();
+    let _ = child.wait();
 }
 
 /// Ends a program that we started, with all that it started and did not take out of its process group. It was made the leader

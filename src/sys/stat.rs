@@ -35,6 +35,8 @@ pub struct Stat<'a> {
     pub session: u32,
     /// Device number of the controlling terminal; 0 is none.
     pub tty: u32,
+    /// Its group is the one in the foreground of its terminal.
+    pub foreground: bool,
     /// A thread of the kernel itself.
     pub kernel_thread: bool,
     /// It has not run exec since it was forked: it may share anonymous pages with whoever forked it.
@@ -67,7 +69,7 @@ impl<'a> Stat<'a> {
         let group = number()?; // 5
         let session = number()?; // 6
         let tty = number()?; // 7
-        let _foreground = number()?; // 8, may be -1
+        let foreground = number()?; // 8, may be -1
         let flags = number()?; // 9
         for _ in 10..=13 {
             number()?;
@@ -89,6 +91,7 @@ impl<'a> Stat<'a> {
             session: u32::try_from(session).ok()?,
             // The device number is an int that may print as negative: its low half is what counts.
             tty: u32::try_from(tty & 0xffff_ffff).ok()?,
+            foreground: tty != 0 && foreground == group,
             kernel_thread: flags & PF_KTHREAD != 0,
             forked: flags & PF_FORKNOEXEC != 0,
             cpu: ticks(cpu),

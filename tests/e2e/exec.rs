@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -51,7 +52,9 @@ impl Scene {
         ) + &format!("    on_close: {{ exec: [/bin/sh, {file}, {folder}, close] }}\n");
         let rules = change(rules);
         let daemon = case.watch().rules(&rules).start();
-        let villain = case.start(Order::new(&program, "crowd").number(2));
+        // Those whom nobody ends go before anybody has waited too long for it.
+        let order = Order::new(&program, "crowd").number(2);
+        let villain = case.start(order.life(Duration::from_secs(25)));
         Self {
             case,
             rules,

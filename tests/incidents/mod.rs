@@ -3,6 +3,8 @@
 //!
 //! `tests/run` makes the Python environment that this needs; without it these tests fail and say so.
 
+mod stuck;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

@@ -323,6 +323,7 @@ impl Watchman {
                 | Decision::Account(_)
                 | Decision::Learn(_)
                 | Decision::Measure(_)
+                | Decision::Inspect(_)
                 | Decision::Prepare(_)
                 | Decision::Accept(_)
                 | Decision::Refuse(_)

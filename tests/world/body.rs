@@ -23,6 +23,14 @@ pub struct Plan {
     pub owner: Option<u32>,
     /// CPU use in thousandths of a core.
     pub cpu: u64,
+    /// It writes a byte as often as this; never where it is zero.
+    pub writes: Duration,
+    /// What it reads in a second, of what it has read already.
+    pub rereads: u64,
+    /// It has a socket that others can call at, and waits there.
+    pub serves: bool,
+    /// What it does cannot be read.
+    pub hides: bool,
     /// Resident memory at the start.
     pub memory: Bytes,
     /// How much of it comes with each second.
@@ -62,6 +70,10 @@ impl Default for Plan {
             args: Vec::new(),
             owner: None,
             cpu: 0,
+            writes: Duration::ZERO,
+            rereads: 0,
+            serves: false,
+            hides: false,
             memory: Bytes::mib(1),
             growth: Bytes(0),
             threads: 1,
@@ -249,6 +261,12 @@ impl Body {
             .nanos()
             .checked_rem(u64::try_from(tick.as_nanos()).unwrap());
         self.cpu(now.before(Duration::from_nanos(late.unwrap_or(0))))
+    }
+
+    /// Bytes written by `now`.
+    pub fn written(&self, now: Mono) -> u64 {
+        let (life, pace) = (now.since(self.born).as_nanos(), self.plan.writes.as_nanos());
+        u64::try_from(life.checked_div(pace).unwrap_or(0)).unwrap()
     }
 
     /// Memory held at `now`.

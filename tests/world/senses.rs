@@ -4,12 +4,16 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use beadle::engine::activity::{
+    Close, Doing, Ends, Inspected, Inspection, Place as Spot, Scrutiny, Waits as Waiting,
+};
 use beadle::engine::facts::{Facts, Hangup, Namespace, Place, Question, Read};
 use beadle::engine::gate::{Vital, Vitals};
 use beadle::engine::process::{CgroupId, Gid, Pid, ShortName, StartTicks, Text, Uid};
 use beadle::engine::snapshot::{
     Ask, Depth, Entered, Figures, Group, Memory, RunState, Sample, Seen, Snapshot, Why,
 };
+use beadle::engine::survey::Holder;
 use beadle::engine::units::{Bytes, Mono};
 
 use super::body::{Body, State};
@@ -309,4 +313,51 @@ fn nobody(at: Mono, question: &Question) -> Facts {
 /// No variables.
 pub fn no_variables() -> Arc<[String]> {
     Arc::from([])
+}
+
+/// What all of these are doing, and have done.
+pub fn inspect(machine: &Machine, inspection: &Inspection) -> Inspected {
+    let (now, scrutiny) = (machine.now, inspection.scrutiny);
+    let seen = |holder: &Holder| {
+        let body = machine.holder(holder.key.pid())?;
+        let there = body.alive() && machine.key(body) == holder.key && !body.plan.hides;
+        there.then(|| (holder.key, doing(body, now, scrutiny)))
+    };
+    Inspected {
+        id: inspection.id,
+        at: now,
+        each: inspection.whom.iter().filter_map(seen).collect(),
+    }
+}
+
+fn doing(body: &Body, now: Mono, scrutiny: Scrutiny) -> Doing {
+    let used = body.cpu(now);
+    let read = body.plan.rereads * now.since(body.born).as_secs();
+    let mut waits = Waiting::default();
+    match (body.plan.cpu, body.plan.serves) {
+        (0, true) => waits.call = 1,
+        (0, false) => waits.thread = 1,
+        (_, _) => waits.run = 1,
+    }
+    Doing {
+        read,
+        written: body.written(now),
+        calls: read + body.written(now),
+        used,
+        switches: u64::try_from(used.as_millis()).unwrap(),
+        waits,
+        ends: Ends {
+            listens: body.plan.serves,
+            ..Ends::default()
+        },
+        unwaited: 0,
+        close: (scrutiny == Scrutiny::Close).then(|| Close {
+            reads: body.plan.rereads > 0,
+            places: vec![Spot {
+                file: (1, 1),
+                length: 100,
+                at: 0,
+            }],
+        }),
+    }
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use beadle::engine::account::{Accounting, Accounts};
+use beadle::engine::activity::Inspection;
 use beadle::engine::decision::{Decision, Hearing, Input};
 use beadle::engine::errand::{Errand, Ran};
 use beadle::engine::facts::{Question, Read};
@@ -48,6 +49,7 @@ enum Job {
     Look(Vec<Ask>, Vec<Text>, BTreeSet<Vital>),
     Account(Accounting),
     Learn(Vec<Question>),
+    Inspect(Inspection),
     Begin(Arc<Warrant>),
     Chase(WarrantId),
     Return(Arc<Errand>, Ran),
@@ -198,6 +200,10 @@ impl Shells {
                 Decision::Recall(id) => {
                     self.recalled.insert(*id);
                 }
+                Decision::Inspect(inspection) => {
+                    let at = self.soon(now);
+                    self.enter(at, Job::Inspect(inspection.clone()));
+                }
                 // Nobody measures here: what lies between the bounds stays unknown.
                 Decision::Measure(_)
                 | Decision::Accept(_)
@@ -257,6 +263,11 @@ impl Shells {
                 self.post(at, Input::Snapshot(found));
             }
             Job::Learn(questions) => self.learn(machine, &questions),
+            Job::Inspect(inspection) => {
+                let found = senses::inspect(machine, &inspection);
+                let at = self.soon(now);
+                self.post(at, Input::Inspected(found));
+            }
             Job::Begin(warrant) => self.begin(machine, warrant),
             Job::Chase(id) => self.chase(machine, id),
             Job::Return(errand, ran) => {

@@ -11,6 +11,7 @@ mod certificate;
 mod doctor;
 pub mod entry;
 mod history;
+mod idle;
 mod line;
 pub mod message;
 mod page;

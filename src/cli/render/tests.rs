@@ -221,6 +221,7 @@ fn breaching() -> Relation {
         ],
         peers: Some(Box::new(peers())),
         progress: Some(Box::new(progress())),
+        manner: None,
         soonest: Some(Mono::from_secs(5_018)),
         incident: Some(Box::new(incident(Some((Signal::Term, 5_002)), None))),
     }

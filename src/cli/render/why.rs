@@ -1,5 +1,6 @@
 //! `beadle why PID`: each rule, each limit, and what would have to change.
 
+use super::idle;
 use super::page::Page;
 use super::paint::{Paint, Tone};
 use super::status::lasting;
@@ -76,6 +77,7 @@ fn one(rule: &RuleWhy, pid: u32, paint: Paint, page: &mut Page) {
             readings,
             peers,
             progress,
+            manner,
             soonest,
             incident,
             ..
@@ -95,6 +97,9 @@ fn one(rule: &RuleWhy, pid: u32, paint: Paint, page: &mut Page) {
             limits(readings, peers.as_deref(), "  ", page);
             if let Some(progress) = progress.as_deref().and_then(words::progress) {
                 page.line(format_args!("  {progress}"));
+            }
+            if let Some(manner) = manner {
+                page.line(format_args!("  {}", idle::manner(manner)));
             }
             when(&finding.when, "  ", page);
             if let Some(soonest) = soonest {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::idle;
 use crate::control::wire::{
     Act, Bidden, Doubt, Elsewhere, Evidence, Exception, Figure, Finding, Gate, Incident, Next,
     Peers, Person, Progress, Reading, Rest, Safe, Snooze, Subject, Unit,
@@ -246,6 +247,15 @@ pub fn evidence(evidence: &Evidence) -> String {
         words.push_str(", ");
         words.push_str(&progress);
     }
+    let idle = |reading: &Reading| idle::is_idle(reading.metric.as_str());
+    if let Some(manner) = evidence
+        .manner
+        .as_deref()
+        .filter(|_| sustained(evidence).any(idle))
+    {
+        words.push_str(": ");
+        words.push_str(&idle::manner(manner));
+    }
     match of_all {
         Some(of_all) => format!("{words}, and {of_all}"),
         None => words,
@@ -285,7 +295,8 @@ const fn doubt(doubt: Doubt) -> &'static str {
 }
 
 fn is_silence(reading: &Reading) -> bool {
-    reading.metric.as_str() == Metric::Silent.word()
+    let metric = reading.metric.as_str();
+    metric == Metric::Silent.word() || idle::is_idle(metric)
 }
 
 /// Whether it is the silence of something that has never spoken.
@@ -524,6 +535,8 @@ pub fn noun(metric: &str) -> &str {
         _ if known(Metric::OpenFiles) => "open files",
         _ if known(Metric::Orphaned) => "orphaned for",
         _ if known(Metric::Leftover) => "its root gone for",
+        _ if known(Metric::Stalled) => "nothing moved for",
+        _ if known(Metric::Spinning) => "busy with nothing to show for",
         _ if known(Metric::Silent) => "no progress for",
         // The rest are words already; so is, most likely, one that a newer daemon knows.
         word => word,

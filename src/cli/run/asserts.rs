@@ -46,7 +46,9 @@ impl Asserts {
         }
         let found = [
             over(account.cpu, self.cpu_time).map(|(was, limit)| Over::CpuTime { was, limit }),
-            over(account.peak_memory, self.memory).map(|(was, limit)| Over::Memory { was, limit }),
+            // Where nobody looked nothing is known.
+            over(account.peak_memory.unwrap_or_default(), self.memory)
+                .map(|(was, limit)| Over::Memory { was, limit }),
             over(account.peak_processes, self.processes)
                 .map(|(was, limit)| Over::Processes { was, limit }),
             over(account.wall, self.age).map(|(was, limit)| Over::Age { was, limit }),

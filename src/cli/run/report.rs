@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::asserts::Over;
+use crate::cli::render::words;
 use crate::control::wire::{Evidence, Safe, seconds};
 use crate::daemon::run::{Account, CpuSource, Ended, Leftover, Oom, Order, Proof};
 use crate::engine::process::Text;
@@ -22,7 +23,7 @@ struct Report {
     command: Safe,
     /// Its number.
     pid: u32,
-    /// The status that beadle ended with; where a signal ended the command, 128 and its number.
+    /// The status that beadle ended with; where a signal ended the command, or came when it was gone, 128 and its number.
     exit: u8,
     /// `itself`, `beadle`, or `signal`: somebody else's.
     ended_by: &'static str,
@@ -40,10 +41,11 @@ struct Report {
     wall_seconds: f64,
     /// CPU time of all its processes, the dead included.
     cpu_seconds: f64,
-    /// `cgroup` is exact, `at_least` is not more than that.
+    /// `cgroup` is exact, `at_least` is not more than that: there was no group for it alone, or some of it left that.
     cpu_source: &'static str,
-    /// The most memory at one look, shared pages once, without the page cache.
-    peak_memory_bytes: u64,
+    /// The most memory at one look, shared pages once, without the page cache; left out where it ended before the first look.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    peak_memory_bytes: Option<u64>,
     /// The most that the kernel counted for its control group, page cache included.
     #[serde(skip_serializing_if = "Option::is_none")]
     peak_cgroup_memory_bytes: Option<u64>,
@@ -112,7 +114,7 @@ struct Assert {
 pub(super) fn json(order: &Order, account: &Account, over: &[Over], exit: u8) -> String {
     let left = &account.leftovers;
     let why = account.sentence.as_ref().map(|sentence| Why {
-        text: Safe::word(&super::words::evidence(&sentence.evidence)),
+        text: Safe::word(&words::evidence(&sentence.evidence)),
         signals: sentence.signals.iter().map(|one| one.word()).collect(),
         evidence: sentence.evidence.clone(),
     });
@@ -145,7 +147,7 @@ pub(super) fn json(order: &Order, account: &Account, over: &[Over], exit: u8) ->
             CpuSource::Cgroup => "cgroup",
             CpuSource::AtLeast => "at_least",
         },
-        peak_memory_bytes: account.peak_memory.0,
+        peak_memory_bytes: account.peak_memory.map(|bytes| bytes.0),
         peak_cgroup_memory_bytes: account.peak_group_memory.map(|bytes| bytes.0),
         peak_processes: account.peak_processes,
         looks: account.looks,

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 mod elder;
 mod entry;
 mod history;
+mod manner;
 mod progress;
 mod safe;
 mod seen;
@@ -20,6 +21,7 @@ mod why;
 pub use elder::{Elder, Elsewhere, Minded};
 pub use entry::{Case, Edge, Entry, Event, Fate, Left, Reloaded, Start, StartRule};
 pub use history::{Certificate, Doomed, History, Kept, Lost, Part, Reach, Spared, State, Story};
+pub use manner::{Manner, Waits};
 pub use progress::{Doubt, Heartbeats, Progress, Spoken};
 pub use safe::Safe;
 pub use seen::{moment, pauses, seconds};
@@ -112,6 +114,9 @@ pub struct Evidence {
     /// How far it is, by its own word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
+    /// In which manner nothing happens in it, or nothing comes of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manner: Option<Box<Manner>>,
 }
 
 /// All roots of a rule that are instances of one thing.

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{
     Above, Act, Bidden, Daemon, Elsewhere, Evidence, Exception, Figure, Finding, Gate, Heartbeats,
-    Incident, Judged, Next, Pause, Peers, Person, Progress, Ps, Reading, Relation, Replied, Rest,
-    Rule, RuleWhy, Safe, Snooze, Status, Subject, Unit, Why,
+    Incident, Judged, Manner, Next, Pause, Peers, Person, Progress, Ps, Reading, Relation, Replied,
+    Rest, Rule, RuleWhy, Safe, Snooze, Status, Subject, Unit, Why,
 };
 use crate::engine::answer::{self, Bidding, Effect, Granted};
 use crate::engine::decision::{
@@ -54,9 +54,13 @@ fn ceiling(quantity: Quantity) -> Figure {
 
 const fn unit(metric: Metric) -> Unit {
     match metric {
-        Metric::CpuTime | Metric::Age | Metric::Orphaned | Metric::Leftover | Metric::Silent => {
-            Unit::Seconds
-        }
+        Metric::CpuTime
+        | Metric::Age
+        | Metric::Orphaned
+        | Metric::Leftover
+        | Metric::Stalled
+        | Metric::Spinning
+        | Metric::Silent => Unit::Seconds,
         Metric::Cpu => Unit::Cores,
         Metric::Spawns => Unit::PerSecond,
         Metric::Memory => Unit::Bytes,
@@ -111,6 +115,10 @@ impl From<&evidence::Evidence> for Evidence {
             readings: evidence.readings.iter().map(Reading::from).collect(),
             peers: evidence.peers.as_ref().map(Peers::from),
             progress: evidence.progress.as_ref().map(Progress::from),
+            manner: evidence
+                .manner
+                .as_ref()
+                .map(|it| Box::new(Manner::from(it))),
         }
     }
 }
@@ -491,6 +499,7 @@ impl RuleWhy {
                 readings,
                 peers,
                 progress,
+                manner,
                 soonest,
                 incident,
             } => Relation::Member {
@@ -503,6 +512,7 @@ impl RuleWhy {
                 readings: readings.iter().map(Reading::from).collect(),
                 peers: peers.as_deref().map(|peers| Box::new(Peers::from(peers))),
                 progress: progress.as_deref().map(|it| Box::new(Progress::from(it))),
+                manner: manner.as_deref().map(|it| Box::new(Manner::from(it))),
                 soonest: soonest.map(|at| seconds(at.since(now))),
                 incident: incident
                     .as_ref()

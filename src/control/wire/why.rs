@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Finding, Incident, Peers, Progress, Reading, Safe};
+use super::{Finding, Incident, Manner, Peers, Progress, Reading, Safe};
 
 /// A process in a line of ancestors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -87,6 +87,9 @@ pub enum Relation {
         /// How far it is, by its own word.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         progress: Option<Box<Progress>>,
+        /// In which manner nothing happens in it, or nothing comes of it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        manner: Option<Box<Manner>>,
         /// In how many seconds the soonest limit would be over at this pace.
         #[serde(skip_serializing_if = "Option::is_none")]
         soonest: Option<f64>,

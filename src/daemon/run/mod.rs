@@ -2,7 +2,9 @@
 //!
 //! | file | holds |
 //! |---|---|
+//! | `start` | what has to be there before the command is |
 //! | `patrol` | the loop, while the command runs and until all it left behind is gone |
+//! | `keeping` | whom `--keep` means |
 //! | `sweep` | what the command left behind: who it is, asking it to go, ending it |
 //! | `tally` | figures for the report |
 //!
@@ -21,7 +23,9 @@
 //! It is ended by beadle's own warrants, not by a ladder: the command may be gone before a judge has looked at it once, and
 //! nothing is to be measured. All signals go through the same door, with evidence, by identity.
 
+mod keeping;
 mod patrol;
+mod start;
 mod sweep;
 mod tally;
 
@@ -86,6 +90,8 @@ pub enum Word {
         signal: Signal,
         /// To how many.
         targets: usize,
+        /// The first few of them.
+        first: Vec<Leftover>,
     },
     /// How it goes, at each look.
     Progress(Figures),
@@ -136,7 +142,7 @@ pub struct Sentence {
 /// Where the CPU time of a report comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CpuSource {
-    /// Counted by the kernel for the command's own control group: exact.
+    /// Counted by the kernel for the command's own control group, which nobody was seen to leave: exact.
     Cgroup,
     /// Of those who were waited for, and the last look at the rest: not less.
     AtLeast,
@@ -211,8 +217,8 @@ pub struct Account {
     pub cpu: Duration,
     /// Where that comes from.
     pub cpu_source: CpuSource,
-    /// The most memory at one look, shared pages once.
-    pub peak_memory: Bytes,
+    /// The most memory at one look, shared pages once; `None` where it was gone before the first.
+    pub peak_memory: Option<Bytes>,
     /// The most memory that the kernel counted for its control group, page cache included.
     pub peak_group_memory: Option<Bytes>,
     /// The most processes at one look.
@@ -225,6 +231,8 @@ pub struct Account {
     pub biggest: Vec<Big>,
     /// What it left behind.
     pub leftovers: Leftovers,
+    /// A signal that wanted an end and came when the command was gone.
+    pub parting: Option<i32>,
 }
 
 /// Why there was no run.
@@ -254,6 +262,9 @@ pub enum RunError {
         "beadle is the first process here, as the entry point of a container is, and gets the orphans of everybody who comes in: put an init above it (`docker run --init`, tini)"
     )]
     First,
+    /// A signal came that wants an end, before there was anything to be ended.
+    #[error("ended by signal {0} before the command was started")]
+    Interrupted(i32),
     /// Beadle cannot.
     #[error("cannot guard a command: {0}")]
     Ours(io::Error),

@@ -1,52 +1,52 @@
 //! The loop: while the command runs the judge is asked; when it has ended, what it left behind is swept up.
 //!
-//! **Invariants.** The command is started before anything here may wait, and followed to its end whatever else fails. Once it
+//! **Invariants.** All that may fail is done before the command is started; from then on it is followed to its end. Once it
 //! has ended the judge decides nothing more.
 
-use std::io::Read;
 use std::os::fd::OwnedFd;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::keeping::Keeping;
+use super::start::{hangs_from_nobody_else, hear_first, judge, lineage, mark, start_shells};
 use super::sweep::{Stage, Sweep, named};
 use super::tally::{Looked, Tally};
 use super::{
     Account, CpuSource, Ended, Leftovers, Oom, Order, Output, Proof, RunError, Sentence, Word,
 };
 use crate::control::wire;
-use crate::daemon::errands::Errands;
-use crate::daemon::inbox::{Inbox, Mail, Post};
-use crate::daemon::keeper::{Keeper, Opened, Places};
-use crate::daemon::options::{StartError, TierChoice};
-use crate::daemon::pursue::{Heard, Pursuer};
+use crate::daemon::inbox::{Inbox, Mail};
+use crate::daemon::options::StartError;
+use crate::daemon::pursue::Heard;
 use crate::daemon::shells::{Aftermath, Shells};
-use crate::engine::account::Accounting;
-use crate::engine::decision::{Decision, Hearing, Input, Notice, What};
-use crate::engine::elder::Rank;
+use crate::engine::decision::{Closing, Decision, Hearing, Input, Notice, What};
 use crate::engine::evidence::Evidence;
-use crate::engine::judge::{Judge, Settings};
-use crate::engine::process::{Pid, ProcKey, Uid};
+use crate::engine::facts::Facts;
+use crate::engine::forest::Serial;
+use crate::engine::judge::Judge;
+use crate::engine::process::{Pid, ProcKey};
 use crate::engine::rule::Signal;
-use crate::engine::steward::Managers;
 use crate::engine::units::{Mono, Tier};
-use crate::engine::warrant::{EventCount, Order as Act, Outcome, Report, Spare, WarrantId};
-use crate::sys::accounting::cgroup::Groups;
-use crate::sys::clients::Clients;
+use crate::engine::warrant::{EventCount, Order as Act, Outcome, Report, WarrantId};
 use crate::sys::command::children::{self, Turn};
 use crate::sys::command::ear::{self, Caught, Ear};
-use crate::sys::command::enclosure::Enclosure;
+use crate::sys::command::enclosure::{Enclosure, Frozen};
 use crate::sys::command::inherited::Inherited;
-use crate::sys::command::launch::{self, Launch, Launched};
+use crate::sys::command::launch::{self, Launch, Launched, Streams};
 use crate::sys::command::oom;
 use crate::sys::glimpse::bearer;
 use crate::sys::heap;
 use crate::sys::ourselves;
-use crate::sys::procfs::Procfs;
-use crate::sys::signaller::{self, Signaller};
+use crate::sys::pidfd::Life;
+use crate::sys::signaller;
 
-/// How long it may take until it is known whether births are heard.
-const FIRST_WORD: Duration = Duration::from_millis(500);
+/// How long it may take until nobody in the command's group moves.
+const STANDSTILL: Duration = Duration::from_millis(250);
+/// So many of those who are asked or ended are told by name.
+const NAMED: usize = 4;
+/// How much more CPU time than its group counts speaks for some of it having been used elsewhere: the command was a process
+/// before it was in its group.
+const BEFORE: Duration = Duration::from_millis(20);
 /// How long the report of the last act is waited for.
 const LAST_REPORT: Duration = Duration::from_secs(3);
 
@@ -69,7 +69,7 @@ pub(super) fn run(
         let deliver = move |caught| signals.send(Mail::Caught(caught)).is_ok();
         ear.listen(deliver).map_err(RunError::Ours)?;
         let shells = start_shells(order, &post)?;
-        let early = hear_first(&mut inbox, &shells).await;
+        let early = hear_first(&mut inbox, &shells).await?;
         let (mut patrol, output) = Patrol::begin(order, inherited, shells)?;
         let nothing_yet = Mail::Input(Input::Hearing(Hearing::Nothing));
         for mail in std::iter::once(nothing_yet).chain(early) {
@@ -79,41 +79,11 @@ pub(super) fn run(
     })
 }
 
-/// Whoever hangs from us later is the command's, or is taken for it: so nobody must now, and no stranger's orphans may.
-///
-/// # Why it matters
-/// `Xvfb & exec beadle run -- tests` makes us the parent of Xvfb. It would be ended as what the tests left behind.
-fn hangs_from_nobody_else() -> Result<(), RunError> {
-    if std::process::id() == Pid::INIT.number() {
-        return Err(RunError::First);
-    }
-    match children::descendants().1.first() {
-        Some(one) => Err(RunError::Parent { pid: one.pid }),
-        None => Ok(()),
-    }
-}
-
-/// Waits a moment until births are heard, or it is known that they are not: whoever is born before is never known for a child of
-/// one who is dead by the time of the first look. What came meanwhile is taken in later.
-async fn hear_first(inbox: &mut Inbox, shells: &Shells) -> Vec<Mail> {
-    let until = shells.now().after(FIRST_WORD);
-    let mut early = Vec::new();
-    loop {
-        let mail = inbox.wait(shells.clock, Some(until)).await;
-        let last = matches!(
-            mail,
-            Mail::Heard(Heard::Listening | Heard::Deaf(_)) | Mail::Input(Input::Deadline)
-        );
-        early.push(mail);
-        if last {
-            return early;
-        }
-    }
-}
-
 struct Patrol<'a> {
     order: &'a Order,
     command: Launched,
+    /// While what is left of it is being ended. Before the group: whoever is in it goes on before it is left.
+    frozen: Option<Frozen>,
     enclosure: Option<Enclosure>,
     shells: Shells,
     judge: Judge,
@@ -128,6 +98,10 @@ struct Patrol<'a> {
     charge: Option<wire::Evidence>,
     ended: Option<(Ended, Mono)>,
     sweep: Option<Sweep>,
+    /// Who may stay.
+    keeping: Keeping,
+    /// A signal that wanted an end, and found no command.
+    parting: Option<i32>,
     oom_before: Option<u64>,
 }
 
@@ -138,6 +112,8 @@ impl<'a> Patrol<'a> {
         shells: Shells,
     ) -> Result<(Self, Option<OwnedFd>), RunError> {
         let mark = mark().map_err(RunError::Ours)?;
+        let lineage = lineage()?;
+        let streams = Streams::prepare().map_err(RunError::Ours)?;
         let oom_before = oom::kills();
         let mut enclosure = order.enclosed.then(|| Enclosure::make(&mark)).flatten();
         let mut environment = order.environment.clone();
@@ -151,18 +127,19 @@ impl<'a> Patrol<'a> {
         let command = launch
             .start(enclosure.as_ref())
             .map_err(|failed| RunError::of(failed, order))?;
-        let output = launch::let_go_of_streams().map_err(RunError::Ours)?;
-        let output = match order.output {
-            Output::Kept => Some(output),
-            Output::LetGo => None,
-        };
+        // What came while it was being started may have come before it was there.
+        for signal in ear::pressing() {
+            signaller::pass_on(&command.hold, signal);
+        }
+        let output = Some(streams.let_go()).filter(|_| order.output == Output::Kept);
         enclosure.take_if(|group| !group.holds(command.key.pid()));
         // What we hold of a large tree takes a file for each; what the command may open was settled before.
         let _limit = ourselves::raise_file_limit();
-        let judge = judge(order, &command)?;
+        let judge = judge(order, &command, lineage);
         Ok((
             Self {
                 order,
+                frozen: None,
                 enclosure,
                 judge,
                 tally: Tally::default(),
@@ -175,6 +152,8 @@ impl<'a> Patrol<'a> {
                 charge: None,
                 ended: None,
                 sweep: None,
+                keeping: Keeping::new(&order.budget.keep, command.key.pid()),
+                parting: None,
                 oom_before,
                 command,
             },
@@ -183,12 +162,15 @@ impl<'a> Patrol<'a> {
     }
 
     async fn walk(mut self, mut inbox: Inbox, tell: &mut dyn FnMut(Word)) -> Account {
+        self.look_who_stays();
         // It may have ended before anybody listened.
         self.reap();
         while !self.is_over() {
             let due = self.due();
             let mail = inbox.wait(self.shells.clock, due).await;
             self.take(mail, &mut inbox, tell);
+            // Mail may come without end, of those who are to be swept up: it is no reason to wait.
+            self.sweep(tell);
         }
         self.account()
     }
@@ -215,13 +197,9 @@ impl<'a> Patrol<'a> {
         match mail {
             Mail::Caught(caught) => self.caught(caught),
             Mail::Heard(heard) => self.hear(heard, inbox, tell),
-            Mail::Input(Input::Facts(facts)) if self.sweep.is_some() => {
-                if let Some(sweep) = &mut self.sweep {
-                    sweep.learn(facts);
-                }
-                self.look_who_is_left();
-            }
-            Mail::Input(_) if self.ended.is_some() => self.sweep(tell),
+            Mail::Input(Input::Facts(facts)) => self.learn(facts, inbox, tell),
+            // Nobody is judged any more.
+            Mail::Input(_) if self.ended.is_some() => {}
             Mail::Input(input) => self.step(input, inbox, tell),
             // Nobody sends these: there is neither socket nor store.
             Mail::Ask(_)
@@ -235,6 +213,22 @@ impl<'a> Patrol<'a> {
             | Mail::History(_)
             | Mail::Reload
             | Mail::Stop(_) => {}
+        }
+    }
+
+    /// Answers: ours are about nobody whom the judge knows.
+    fn learn(&mut self, facts: Vec<Facts>, inbox: &mut Inbox, tell: &mut dyn FnMut(Word)) {
+        let ours = |one: &Facts| one.about == Serial::NOBODY;
+        let (ours, theirs): (Vec<Facts>, Vec<Facts>) = facts.into_iter().partition(ours);
+        if !ours.is_empty() {
+            self.keeping.learn(ours);
+            if let Some(sweep) = &mut self.sweep {
+                sweep.learnt(self.shells.now());
+            }
+            self.look_who_is_left();
+        }
+        if !theirs.is_empty() && self.ended.is_none() {
+            self.step(Input::Facts(theirs), inbox, tell);
         }
     }
 
@@ -266,10 +260,28 @@ impl<'a> Patrol<'a> {
             if self.tally.looks > 0 {
                 tell(Word::Progress(self.tally.now));
             }
+            self.look_who_stays();
+        }
+    }
+
+    /// Who is below one that is kept is known best while all in between live.
+    fn look_who_stays(&mut self) {
+        if !self.keeping.is_nobody() {
+            let left = self.keeping.look();
+            self.shells.learn(self.keeping.questions(&left));
         }
     }
 
     fn told(&mut self, notice: &Notice, tell: &mut dyn FnMut(Word)) {
+        if let What::Closed {
+            how: Closing::Recovered,
+            ..
+        } = &notice.what
+        {
+            // It heeded what it was asked for, and goes on: how it ends is its own again.
+            self.sentence = None;
+            self.charge = None;
+        }
         let What::Signal {
             signal, targets, ..
         } = &notice.what
@@ -296,6 +308,7 @@ impl<'a> Patrol<'a> {
             Heard::Deaf(_) => Input::Hearing(Hearing::Nothing),
             Heard::Events { events, upto } => {
                 self.upto = upto;
+                self.keeping.hear(&events);
                 Input::Events { events, upto }
             }
             Heard::Accounts(accounts) => Input::Accounts(accounts),
@@ -309,8 +322,6 @@ impl<'a> Patrol<'a> {
         let upto = self.upto;
         if self.ended.is_none() {
             self.step(input, inbox, tell);
-        } else {
-            self.look_who_is_left();
         }
         self.shells.pursuer.applied(upto);
     }
@@ -319,7 +330,8 @@ impl<'a> Patrol<'a> {
     fn reported(&mut self, report: &Report) {
         let _warrant = self.shells.settled(report.warrant);
         if let Some(sweep) = &mut self.sweep {
-            sweep.settled(report.warrant);
+            sweep.settled(report.warrant, self.shells.now());
+            self.frozen.take_if(|_| !sweep.is_ending());
         }
         let flights = &mut self.flights;
         let Some(at) = flights.iter().position(|(id, _)| *id == report.warrant) else {
@@ -340,20 +352,40 @@ impl<'a> Patrol<'a> {
 
     fn caught(&mut self, caught: Caught) {
         if caught.is_of_child() {
-            self.reap();
-        } else if let Some(sweep) = &mut self.sweep {
+            return self.reap();
+        }
+        // Who is below the command reaches it without us.
+        if caught.sender().is_some_and(children::hangs_from_us) {
+            return;
+        }
+        if caught.presses() && self.comes_too_late(caught) {
+            self.parting.get_or_insert(caught.signal);
+        }
+        if let Some(sweep) = &mut self.sweep {
             // The command is gone; whoever still wants us gone does not want to wait.
             if caught.presses() {
                 sweep.hurry(self.shells.now());
             }
         } else if caught.continues() {
-            let stands = bearer(self.command.key.pid()).is_ok_and(|(seen, _)| seen.state == 'T');
-            if stands {
+            if self.stands() {
                 signaller::pass_on(&self.command.hold, caught.signal);
             }
-        } else if caught.passes_on() {
+        } else if caught.passes_on() && !(caught.stops() && self.stands()) {
             signaller::pass_on(&self.command.hold, caught.signal);
         }
+    }
+
+    /// Whether a signal that wants an end found the command gone. One of the terminal's, which it got too, may just have ended
+    /// it in a way of its own: then it had a handler for it.
+    fn comes_too_late(&self, caught: Caught) -> bool {
+        let gone = self.command.hold.life() == Life::Dead;
+        let heeded = || children::heeds(self.command.key.pid(), caught.signal);
+        self.ended.is_some() || (gone && (caught.passes_on() || !heeded()))
+    }
+
+    /// Whether the command is stopped.
+    fn stands(&self) -> bool {
+        bearer(self.command.key.pid()).is_ok_and(|(seen, _)| seen.state == 'T')
     }
 
     /// Waits for all that can be waited for, and looks at what became of the command.
@@ -375,14 +407,14 @@ impl<'a> Patrol<'a> {
         {
             let now = self.shells.now();
             self.ended = Some((ended, now));
-            let sweep = Sweep::begin(self.order, self.command.key, now);
-            self.shells.learn(sweep.questions());
-            self.sweep = Some(sweep);
+            // All that hang from us, those who may stay too.
+            let (_, living) = children::descendants();
+            self.sweep = Some(Sweep::begin(self.order, self.command.key, &living, now));
         }
         if self.ended.is_some() {
             self.look_who_is_left();
         } else if stopped {
-            ear::stop_along();
+            ear::stop_along(|| self.stands());
         }
     }
 
@@ -390,46 +422,59 @@ impl<'a> Patrol<'a> {
     fn look_who_is_left(&mut self) {
         let Some(sweep) = &mut self.sweep else { return };
         let nobody = children::reap(|_, _| {}) == children::Left::Nobody;
-        let left = sweep.left();
-        let only_kept = left.going.is_empty() && left.unknown.is_empty() && !left.kept.is_empty();
-        if nobody || only_kept {
+        // That is the kernel's word; a reading of the table is only needed to tell apart who may stay.
+        if nobody {
             sweep.stage = Stage::Over;
+        } else if !self.keeping.is_nobody() {
+            let left = self.keeping.look();
+            self.shells.learn(self.keeping.questions(&left));
+            if left.is_only_kept() {
+                sweep.stage = Stage::Over;
+            }
         }
     }
 
+    /// The next stage of the sweep, if it is time.
     fn sweep(&mut self, tell: &mut dyn FnMut(Word)) {
-        self.look_who_is_left();
         let (now, upto) = (self.shells.now(), self.upto);
-        let Some(sweep) = &mut self.sweep else { return };
-        if now < sweep.due || sweep.stage == Stage::Over {
+        if self.sweep.as_ref().is_none_or(|sweep| now < sweep.due) {
             return;
         }
-        let ask = self
-            .order
-            .budget
-            .ask
-            .last()
-            .copied()
-            .unwrap_or(Signal::Term);
-        let warrant = sweep.turn(now, ask, upto);
-        let questions = sweep.questions();
-        self.shells.learn(questions);
+        self.look_who_is_left();
+        let Some(sweep) = &mut self.sweep else { return };
+        if sweep.stage == Stage::Over {
+            self.frozen = None;
+            return;
+        }
+        // Whoever is to be found must not move on meanwhile.
+        if sweep.is_to_end() && self.keeping.is_nobody() && self.frozen.is_none() {
+            let group = self.enclosure.as_ref();
+            self.frozen = group.and_then(|group| group.freeze(STANDSTILL));
+        }
+        let ask = self.order.budget.ask.first();
+        let ask = ask.copied().unwrap_or(Signal::Term);
+        let left = self.keeping.look();
+        let warrant = sweep.turn((now, upto), ask, &left, &self.keeping);
+        self.frozen.take_if(|_| !sweep.is_ending());
+        self.shells.learn(self.keeping.questions(&left));
         if let Some(warrant) = warrant {
+            let few = warrant.targets.iter().take(NAMED);
             tell(Word::Leftover {
                 signal: warrant.order.signal(),
                 targets: warrant.targets.len(),
+                first: few.map(|target| named(target.key.pid())).collect(),
             });
             self.shells.pursuer.carry(Arc::new(warrant));
         }
     }
 
     fn account(mut self) -> Account {
+        self.frozen = None;
         let (ended, at) = self.ended.unwrap_or((Ended::Exited(0), self.shells.now()));
         let nobody = children::reap(|_, _| {}) == children::Left::Nobody;
         let leftovers = self.leftovers(nobody);
         let group = self.enclosure.as_ref();
-        let exact = group.and_then(Enclosure::used);
-        let waited = children::spent();
+        let (cpu, cpu_source) = self.spent(group);
         if !leftovers.kept.is_empty()
             && let Some(group) = group
         {
@@ -440,12 +485,9 @@ impl<'a> Patrol<'a> {
             ended,
             oom: self.oom(),
             wall: at.since(self.began),
-            cpu: exact.unwrap_or_else(|| waited.max(self.tally.cpu)),
-            cpu_source: match exact {
-                Some(_) => CpuSource::Cgroup,
-                None => CpuSource::AtLeast,
-            },
-            peak_memory: self.tally.peak_memory,
+            cpu,
+            cpu_source,
+            peak_memory: (self.tally.looks > 0).then_some(self.tally.peak_memory),
             peak_group_memory: group.and_then(Enclosure::memory_peak),
             // It was one process itself.
             peak_processes: self.tally.peak_processes.max(1),
@@ -454,17 +496,28 @@ impl<'a> Patrol<'a> {
             biggest: self.tally.biggest(),
             leftovers,
             sentence: self.sentence.take(),
+            parting: self.parting,
         }
     }
 
-    fn leftovers(&self, nobody: bool) -> Leftovers {
+    /// CPU time, and how well that is known: whoever has left the group is not in its count.
+    fn spent(&self, group: Option<&Enclosure>) -> (Duration, CpuSource) {
+        let seen = children::spent().max(self.tally.cpu);
+        match group.and_then(Enclosure::used) {
+            Some(counted) if seen <= counted.saturating_add(BEFORE) => (counted, CpuSource::Cgroup),
+            Some(_) | None => (seen, CpuSource::AtLeast),
+        }
+    }
+
+    fn leftovers(&mut self, nobody: bool) -> Leftovers {
         let Some(sweep) = &self.sweep else {
             return Leftovers::none();
         };
-        let left = sweep.left();
+        let left = self.keeping.look();
         let living = self.enclosure.as_ref().and_then(Enclosure::living);
-        let kept: Vec<_> = left.kept.iter().map(named).collect();
-        let rest: Vec<_> = left.going.iter().chain(&left.unknown).map(named).collect();
+        let kept: Vec<_> = left.kept.iter().map(|one| named(one.pid)).collect();
+        let rest = left.going.iter().chain(&left.unknown);
+        let rest: Vec<_> = rest.map(|one| named(one.pid)).collect();
         let proof = match (nobody, living) {
             (true, Some(0)) => Proof::EmptyGroup,
             // Who is in the group without being ours was put there by somebody else.
@@ -503,67 +556,4 @@ impl Leftovers {
             proof: Proof::None,
         }
     }
-}
-
-fn start_shells(order: &Order, post: &Post) -> Result<Shells, RunError> {
-    let want = match order.tier {
-        TierChoice::Best => Hearing::Events,
-        TierChoice::Scan => Hearing::Nothing,
-    };
-    let deliver = post.clone();
-    let sink = move |heard| {
-        // The loop is gone: nobody listens any more.
-        let _ = deliver.send(Mail::Heard(heard));
-    };
-    // Without a guardian: it would be a child of ours, and nobody is frozen here.
-    let pursuer = Pursuer::start_with(Signaller::default(), want, Accounting::Wanted, sink)
-        .map_err(|source| StartError::Thread {
-            what: "the event reader",
-            source,
-        })?;
-    let user = ourselves::owner();
-    let Opened { keeper, .. } = Keeper::open(&Places::nowhere(), "", post);
-    let errands = Errands::new(Clients::default(), user, post);
-    let proc = Path::new("/proc");
-    Ok(Shells::start(
-        proc,
-        Groups::open(),
-        errands,
-        pursuer,
-        keeper,
-        post,
-    )?)
-}
-
-fn judge(order: &Order, command: &Launched) -> Result<Judge, RunError> {
-    let procfs = Procfs::open(Path::new("/proc")).map_err(RunError::Ours)?;
-    let lineage = ourselves::lineage(&procfs);
-    let ours = lineage.first().copied();
-    let user = ourselves::owner();
-    let settings = Settings {
-        only_user: (user != Uid::ROOT).then_some(user),
-        // Whoever gives a budget means it, whatever a daemon's rules mind.
-        rank: Rank::First,
-        // Whom we start is the command's.
-        itself: None,
-        leash: ours,
-        reaper: ours,
-        spare: Arc::new(Spare {
-            keys: lineage,
-            bystanders: Vec::new(),
-        }),
-        managers: Managers::default(),
-        first_incident: 1,
-    };
-    Ok(Judge::new(
-        settings,
-        Arc::new(order.budget.rules(command.key)),
-    ))
-}
-
-/// A value of our own for the variable that all of a run carry.
-fn mark() -> std::io::Result<String> {
-    let mut bytes = [0_u8; 8];
-    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(format!("{:016x}", u64::from_ne_bytes(bytes)))
 }

@@ -8,17 +8,15 @@
 //! `cmd > >(tee log)` leaves `tee` behind with the last lines still to be written; it goes by itself when it has. So a fifth
 //! of the time goes by first, most of it is for those who were asked, and the last fifth is for the end.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::keeping::{Keeping, Left};
 use super::{Leftover, Order};
 use crate::config::budget::RULE;
 use crate::control::wire::Safe;
 use crate::engine::evidence::{Evidence, Finding, IncidentId, Quantity, Reading, Subject, UnitKey};
-use crate::engine::facts::{Facts, Question};
-use crate::engine::forest::Serial;
-use crate::engine::matcher::{Answer, Matcher, Subject as Process};
 use crate::engine::process::{ExecGen, Pid, ProcKey, Text};
 use crate::engine::pursuit::Glimpse;
 use crate::engine::rule::{Metric, Signal};
@@ -26,7 +24,7 @@ use crate::engine::units::{Mono, Range, Tier};
 use crate::engine::warrant::{
     Epoch, EventCount, HardTie, Newborn, Order as Act, Spare, Target, Warrant, WarrantId,
 };
-use crate::sys::command::children::descendants;
+use crate::sys::command::children::own;
 use crate::sys::glimpse::bearer;
 use crate::sys::ourselves;
 use crate::sys::pidfd::PidFd;
@@ -35,8 +33,10 @@ use crate::sys::pidfd::PidFd;
 const FIRST: u64 = 1 << 62;
 /// How long a warrant may wait for its turn, and take.
 const EXPIRES: Duration = Duration::from_secs(15);
-/// How often the end is tried again.
+/// How often the end is tried again on those who were there before.
 const AGAIN: Duration = Duration::from_millis(300);
+/// The same where somebody new was found, or nobody could be caught: they may be comets, which live for two milliseconds.
+const AT_ONCE: Duration = Duration::from_millis(3);
 /// So long after its time it is given up: whoever is left then cannot be ended by anybody.
 const GIVE_UP: Duration = Duration::from_secs(10);
 
@@ -64,47 +64,31 @@ pub(super) struct Sweep {
     began: Mono,
     leftover: Duration,
     command: ProcKey,
-    keep: Vec<Matcher>,
-    variables: Arc<[String]>,
-    facts: BTreeMap<Pid, Facts>,
     warrants: u64,
-    /// The act whose report is still to come.
+    /// The end whose report is still to come.
     flying: Option<WarrantId>,
+    /// How long after it the next one comes.
+    pause: Duration,
     subject: Subject,
-}
-
-/// Who is left.
-#[derive(Debug, Default)]
-pub(super) struct Left {
-    /// To go.
-    pub(super) going: Vec<Glimpse>,
-    /// To stay.
-    pub(super) kept: Vec<Glimpse>,
-    /// Nobody knows yet.
-    pub(super) unknown: Vec<Glimpse>,
 }
 
 impl Sweep {
     /// The command ended just now.
-    pub(super) fn begin(order: &Order, command: ProcKey, now: Mono) -> Self {
-        let (_, living) = descendants();
+    pub(super) fn begin(order: &Order, command: ProcKey, living: &[Glimpse], now: Mono) -> Self {
         let fifth = order.leftover.checked_div(5).unwrap_or_default();
-        let variables = order.budget.keep.iter().flat_map(Matcher::variables);
         let program = Text::from(order.program.to_string_lossy().as_ref());
         Self {
             stage: Stage::Waits,
             due: now.after(fifth),
-            found: living.iter().map(named).collect(),
+            found: living.iter().map(|one| named(one.pid)).collect(),
             asked: BTreeSet::new(),
             ended: BTreeSet::new(),
             began: now,
             leftover: order.leftover,
             command,
-            keep: order.budget.keep.clone(),
-            variables: variables.map(str::to_owned).collect(),
-            facts: BTreeMap::new(),
             warrants: FIRST,
             flying: None,
+            pause: AGAIN,
             subject: Subject {
                 key: command,
                 command: program.clone(),
@@ -118,78 +102,14 @@ impl Sweep {
         }
     }
 
-    /// What is to be asked about those of whom nothing is known, where anybody is kept.
-    pub(super) fn questions(&self) -> Vec<Question> {
-        if self.keep.is_empty() {
-            return Vec::new();
-        }
-        let (_, living) = descendants();
-        let unknown = living
-            .iter()
-            .filter(|one| !self.facts.contains_key(&one.pid));
-        let question = |one: &Glimpse| Question {
-            about: Serial::NOBODY,
-            pid: one.pid,
-            key: None,
-            start: Some(one.start),
-            exec: ExecGen::default(),
-            variables: self.variables.clone(),
-        };
-        unknown.map(question).collect()
-    }
-
-    /// Takes in answers.
-    pub(super) fn learn(&mut self, facts: Vec<Facts>) {
-        for one in facts {
-            self.facts.insert(one.pid, one);
-        }
-    }
-
-    /// Who is left now.
-    pub(super) fn left(&self) -> Left {
-        let (_, living) = descendants();
-        let mut left = Left::default();
-        let mut aside: BTreeSet<Pid> = BTreeSet::new();
-        for one in living {
-            let below_kept = one.ppid.is_some_and(|ppid| aside.contains(&ppid));
-            match self.answer(&one) {
-                _ if below_kept => {
-                    aside.insert(one.pid);
-                    left.kept.push(one);
-                }
-                Answer::Yes => {
-                    aside.insert(one.pid);
-                    left.kept.push(one);
-                }
-                Answer::No => left.going.push(one),
-                Answer::Unknown => left.unknown.push(one),
-            }
-        }
-        left
-    }
-
-    /// Whether `--keep` names it.
-    fn answer(&self, one: &Glimpse) -> Answer {
-        if self.keep.is_empty() {
-            return Answer::No;
-        }
-        let facts = self.facts.get(&one.pid);
-        let facts = facts.filter(|facts| facts.start.near(one.start));
-        let subject = Process {
-            facts,
-            age: Duration::ZERO,
-            above: &[],
-        };
-        let mut all = Answer::No;
-        for matcher in &self.keep {
-            all = all.or(matcher.holds(&subject));
-        }
-        all
-    }
-
     /// Goes on by one stage, at its time or before; what is to be sent.
-    pub(super) fn turn(&mut self, now: Mono, ask: Signal, seen: EventCount) -> Option<Warrant> {
-        let left = self.left();
+    pub(super) fn turn(
+        &mut self,
+        (now, seen): (Mono, EventCount),
+        ask: Signal,
+        left: &Left,
+        keeping: &Keeping,
+    ) -> Option<Warrant> {
         let end = self.began.after(self.leftover);
         let fifth = self.leftover.checked_div(5).unwrap_or_default();
         match self.stage {
@@ -200,7 +120,7 @@ impl Sweep {
                     .after(self.leftover.saturating_sub(fifth))
                     .max(now);
                 // Whoever may be one to be kept is not asked.
-                self.warrant(&left.going, Act::Ask(ask), now, seen)
+                self.warrant(Act::Ask(ask), left, keeping, (now, seen))
             }
             Stage::Asked | Stage::Ends if now >= end.after(GIVE_UP) => {
                 self.stage = Stage::Over;
@@ -213,15 +133,42 @@ impl Sweep {
                     return None;
                 }
                 // Of whom nobody knows whether it is to be kept is left alone.
-                self.warrant(&left.going, Act::End, now, seen)
+                if left.going.is_empty() && now >= end && keeping.is_all_said(left) {
+                    self.stage = Stage::Over;
+                    return None;
+                }
+                let warrant = self.warrant(Act::End, left, keeping, (now, seen));
+                if warrant.is_none() && left.unknown.is_empty() {
+                    self.due = now.after(AT_ONCE);
+                }
+                warrant
             }
             Stage::Over => None,
         }
     }
 
+    /// Whether the next turn ends those who are left.
+    pub(super) const fn is_to_end(&self) -> bool {
+        matches!(self.stage, Stage::Asked | Stage::Ends) && self.flying.is_none()
+    }
+
+    /// Somebody is known now who was not: whoever of them is to go does not have to wait.
+    pub(super) fn learnt(&mut self, now: Mono) {
+        if self.stage == Stage::Ends && self.flying.is_none() {
+            self.due = now;
+        }
+    }
+
+    /// Whether an end is under way.
+    pub(super) const fn is_ending(&self) -> bool {
+        self.flying.is_some()
+    }
+
     /// An act is done, as far as it could be.
-    pub(super) fn settled(&mut self, warrant: WarrantId) {
-        self.flying.take_if(|flying| *flying == warrant);
+    pub(super) fn settled(&mut self, warrant: WarrantId, now: Mono) {
+        if self.flying.take_if(|flying| *flying == warrant).is_some() {
+            self.due = now.after(self.pause);
+        }
     }
 
     /// Somebody is in a hurry: the end comes now.
@@ -234,22 +181,38 @@ impl Sweep {
 
     fn warrant(
         &mut self,
-        whom: &[Glimpse],
         order: Act,
-        now: Mono,
-        seen: EventCount,
+        left: &Left,
+        keeping: &Keeping,
+        (now, seen): (Mono, EventCount),
     ) -> Option<Warrant> {
         let ours = ourselves::pid();
         let reaper = PidFd::open(ours).ok()?;
         let start = bearer(ours).ok()?.0.start;
         let reaper = reaper.key(ours, start);
-        let targets: Vec<Target> = whom.iter().filter_map(|one| target(one, reaper)).collect();
+        let spare = spare(left, reaper);
+        let sure = |one: &Glimpse| target(one, reaper).filter(|_| keeping.is_as_judged(one));
+        let mut targets: Vec<Target> = left.going.iter().filter_map(sure).collect();
+        // While the table was read a comet has gone, and left another: who is ours now comes last, so that it lives still.
+        if order == Act::End && keeping.is_nobody() {
+            let known: BTreeSet<Pid> = targets.iter().map(|target| target.key.pid()).collect();
+            let newest = own().into_iter().filter(|one| !known.contains(&one.pid));
+            let newest: Vec<Target> = newest.filter_map(|one| target(&one, reaper)).collect();
+            targets.splice(0..0, newest);
+        }
         if targets.is_empty() {
             return None;
         }
         let keys = targets.iter().map(|target| target.key);
         match order {
-            Act::End => self.ended.extend(keys),
+            Act::End => {
+                let before = self.ended.len();
+                self.ended.extend(keys);
+                self.pause = match self.ended.len() == before {
+                    true => AGAIN,
+                    false => AT_ONCE,
+                };
+            }
             Act::Ask(_) | Act::Hold | Act::Release => self.asked.extend(keys),
         }
         self.warrants = self.warrants.saturating_add(1);
@@ -266,7 +229,7 @@ impl Sweep {
                 Act::Ask(_) | Act::Hold | Act::Release => Newborn::Admit,
             },
             label: None,
-            spare: Arc::new(self.spare(reaper)),
+            spare: Arc::new(spare),
             evidence: Arc::new(self.evidence(&targets, now)),
             bidden: None,
             sampled: now,
@@ -275,16 +238,6 @@ impl Sweep {
             seen,
             targets,
         })
-    }
-
-    /// We, and whoever is kept.
-    fn spare(&self, reaper: ProcKey) -> Spare {
-        let kept = self.left().kept;
-        let key = |one: &Glimpse| target(one, reaper).map(|target| target.key);
-        Spare {
-            keys: vec![reaper],
-            bystanders: kept.iter().filter_map(key).collect(),
-        }
     }
 
     fn evidence(&self, targets: &[Target], now: Mono) -> Evidence {
@@ -307,16 +260,27 @@ impl Sweep {
             pids: targets.iter().map(|target| target.key.pid()).collect(),
             peers: None,
             progress: None,
+            manner: None,
         }
     }
 }
 
+/// We, and whoever is kept or may be.
+fn spare(left: &Left, reaper: ProcKey) -> Spare {
+    let key = |one: &Glimpse| target(one, reaper).map(|target| target.key);
+    let stay = left.kept.iter().chain(&left.unknown);
+    Spare {
+        keys: vec![reaper],
+        bystanders: stay.filter_map(key).collect(),
+    }
+}
+
 /// A process by number and short name.
-pub(super) fn named(one: &Glimpse) -> Leftover {
-    let name = std::fs::read(format!("/proc/{}/comm", one.pid)).unwrap_or_default();
+pub(super) fn named(pid: Pid) -> Leftover {
+    let name = std::fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
     let name = name.strip_suffix(b"\n").unwrap_or(&name);
     Leftover {
-        pid: one.pid,
+        pid,
         name: Safe::from(&Text::new(name)),
     }
 }

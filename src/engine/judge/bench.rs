@@ -23,8 +23,6 @@ use crate::engine::verdict::verdict;
 
 /// A starter that lived so long after starting something abandons it when it goes; one that went at once handed over.
 const HANDS_OVER: Duration = Duration::from_secs(30);
-/// How many members are named to people.
-const NAMED: usize = 12;
 
 impl Judge {
     /// Takes in figures, then judges every unit whose figures were asked for.
@@ -279,6 +277,7 @@ impl Judge {
         self.meet_company(id, groups);
         self.review_frozen(id, out);
         self.survey(id, out);
+        self.inspect(id, out);
         self.escalate(id, out);
         self.plan(id);
     }
@@ -433,6 +432,9 @@ impl Judge {
                 tier,
             )),
             silent: self.silence_of(unit, counts),
+            activity: unit.watch.interval().cloned(),
+            watched: self.watched(unit),
+            now: self.now,
             instances: self.ranks(unit),
             since_root: self.now.since(unit.since),
         }
@@ -499,27 +501,6 @@ impl Judge {
         };
         let parent = node.parent.and_then(|parent| self.forest.node(parent));
         node.seen == FirstSign::Found && parent.is_none_or(|parent| parent.pid == Pid::INIT)
-    }
-
-    /// The figures as data, for whoever asks why.
-    pub(super) fn evidence(&self, unit: &Unit) -> Evidence {
-        let pids = unit
-            .members
-            .iter()
-            .filter_map(|serial| self.forest.node(*serial))
-            .map(|node| node.pid);
-        Evidence {
-            rule: unit.rule.name.clone(),
-            about: unit.rule.about.clone(),
-            unit: unit.key,
-            subject: unit.subject.clone(),
-            sampled: unit.sampled,
-            readings: unit.readings.clone(),
-            members: u32::try_from(unit.members.len()).unwrap_or(u32::MAX),
-            pids: pids.take(NAMED).collect(),
-            peers: self.peers(unit),
-            progress: unit.pulse.progress(self.now),
-        }
     }
 
     /// Whether a unit is part of another: the one that holds a root is never part of that root's, so that no two

@@ -430,6 +430,9 @@ impl Judge {
     pub(super) fn skip_time(&mut self, span: Duration) {
         for unit in self.units.values_mut() {
             unit.pulse.skip(span);
+            for gauge in &mut unit.gauges {
+                gauge.skip(span);
+            }
         }
     }
 
@@ -449,7 +452,7 @@ impl Judge {
 }
 
 /// What is shown once we have signalled is none of its own doing.
-fn standing(incident: Option<&Incident>) -> Standing {
+pub(super) fn standing(incident: Option<&Incident>) -> Standing {
     let ours =
         |incident: &Incident| incident.has_acted() || matches!(incident.phase, Phase::Acting(_));
     if incident.is_some_and(ours) {

@@ -430,6 +430,7 @@ impl Judge {
                 pids: Vec::new(),
                 peers: None,
                 progress: None,
+                manner: None,
             }),
             what: What::Closed {
                 how,

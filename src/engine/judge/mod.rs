@@ -20,6 +20,7 @@
 //! | `freeze` | whom a `freeze` stage stopped, and letting them go on |
 //! | `heartbeats` | what processes say of themselves, and whose it is |
 //! | `instances` | how many roots of one kind there are, and who speaks for them |
+//! | `activity` | when a unit is inspected for whether anything happens in it |
 //! | `silence` | how long nothing was heard |
 //! | `pending` | looks that wait for the events of before them |
 //! | `survey` | when memory is worth counting with shared pages once |
@@ -34,6 +35,7 @@
 //! | `replies` | what people answer to an incident, and who may |
 //! | `view` | what it sees now, for `status`, `ps` and `why` |
 
+mod activity;
 mod acts;
 mod answers;
 mod bench;
@@ -208,6 +210,7 @@ pub struct Judge {
     last_warrant: u64,
     last_unit: u64,
     last_survey: u64,
+    last_inspection: u64,
 }
 
 /// A warrant under way.
@@ -272,6 +275,7 @@ impl Judge {
             last_warrant: 0,
             last_unit: 0,
             last_survey: 0,
+            last_inspection: 0,
         }
     }
 
@@ -310,6 +314,7 @@ impl Judge {
             Input::Snapshot(snapshot) => self.await_events(snapshot, &mut out),
             Input::Facts(facts) => self.learn(facts, &mut out),
             Input::Measured(findings) => self.take_survey(findings),
+            Input::Inspected(found) => self.take_inspection(found),
             Input::Report(report) => self.take_report(&report, &mut out),
             Input::Ran(ran) => self.take_back(ran, &mut out),
             Input::Beats(beats) => self.take_beats(beats, &mut out),

@@ -172,6 +172,8 @@ const fn private_limit(bound: Bound) -> Option<Amount> {
         | Bound::Spawns(_)
         | Bound::Orphaned { .. }
         | Bound::Leftover(_)
+        | Bound::Stalled { .. }
+        | Bound::Spinning { .. }
         | Bound::Silent(_)
         | Bound::Instances { .. } => None,
     }

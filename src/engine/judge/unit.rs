@@ -19,6 +19,7 @@ use crate::engine::units::Mono;
 use crate::engine::usage::Buried;
 use crate::engine::verdict::{Gauge, Lead, lead, verdict};
 
+use super::activity::Watch;
 use super::exclusive::Exclusive;
 use super::freeze::Frozen;
 use super::premises::Company;
@@ -113,6 +114,8 @@ pub(super) struct Unit {
     pub(super) measures: Measures,
     /// What surveys of its memory found.
     pub(super) surveyed: Surveyed,
+    /// What inspections found of what it does.
+    pub(super) watch: Watch,
     /// The last readings.
     pub(super) readings: Vec<Reading>,
     /// The last verdict.
@@ -208,6 +211,7 @@ impl Unit {
             sampled: Mono::BOOT,
             measures: Measures::default(),
             surveyed: Surveyed::default(),
+            watch: Watch::default(),
             readings: Vec::new(),
             verdict: Verdict::Unknown,
             gates: Vec::new(),
@@ -317,6 +321,8 @@ impl Unit {
                 | Bound::Spawns(_)
                 | Bound::Orphaned { .. }
                 | Bound::Leftover(_)
+                | Bound::Stalled { .. }
+                | Bound::Spinning { .. }
                 | Bound::Silent(_) => None,
             })
     }
@@ -395,6 +401,8 @@ fn want(rule: &Rule) -> Want {
             | Bound::Spawns(_)
             | Bound::Orphaned { .. }
             | Bound::Leftover(_)
+            | Bound::Stalled { .. }
+            | Bound::Spinning { .. }
             | Bound::Silent(_)
             | Bound::Instances { .. } => Want::default(),
         })

@@ -10,7 +10,7 @@ use crate::engine::answer::Deed;
 use crate::engine::decision::{
     Explanation, IncidentView, Relation, Rest, RuleExplanation, RuleView, UnitView, View, nearness,
 };
-use crate::engine::evidence::{UnitKey, Verdict};
+use crate::engine::evidence::{Evidence, UnitKey, Verdict};
 use crate::engine::facts::Facts;
 use crate::engine::forest::{Forest, Serial};
 use crate::engine::gate::Gate;
@@ -22,7 +22,32 @@ use crate::engine::redact;
 use crate::engine::rule::{Mode, Rule, StageAct};
 use crate::engine::units::Mono;
 
+/// How many members are named to people.
+const NAMED: usize = 12;
+
 impl Judge {
+    /// The figures as data, for whoever asks why.
+    pub(super) fn evidence(&self, unit: &Unit) -> Evidence {
+        let pids = unit
+            .members
+            .iter()
+            .filter_map(|serial| self.forest.node(*serial))
+            .map(|node| node.pid);
+        Evidence {
+            rule: unit.rule.name.clone(),
+            about: unit.rule.about.clone(),
+            unit: unit.key,
+            subject: unit.subject.clone(),
+            sampled: unit.sampled,
+            readings: unit.readings.clone(),
+            members: u32::try_from(unit.members.len()).unwrap_or(u32::MAX),
+            pids: pids.take(NAMED).collect(),
+            peers: self.peers(unit),
+            progress: unit.pulse.progress(self.now),
+            manner: Self::manner(unit),
+        }
+    }
+
     /// Everything, nearest to a limit first.
     pub fn view(&self) -> View {
         let mut units: Vec<UnitView> = self
@@ -166,6 +191,7 @@ impl Judge {
                 readings: unit.readings.clone(),
                 peers: self.peers(unit).map(Box::new),
                 progress: unit.pulse.progress(self.now).map(Box::new),
+                manner: Self::manner(unit).map(Box::new),
                 soonest: self.soonest(unit),
                 incident: unit
                     .incident

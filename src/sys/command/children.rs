@@ -7,7 +7,8 @@ use rustix::process::{WaitOptions, WaitStatus, wait};
 
 use crate::engine::process::{Pid, StartTicks};
 use crate::engine::pursuit::Glimpse;
-use crate::sys::glimpse::everyone;
+use crate::sys::glimpse::{bearer, everyone};
+use crate::sys::ourselves;
 
 /// What became of a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,4 +90,51 @@ pub fn descendants() -> (StartTicks, Vec<Glimpse>) {
         all = rest;
     }
     (at, found)
+}
+
+/// Our living children by the kernel's own list of them, the newest first; nobody where it keeps none to be read
+/// (`CONFIG_PROC_CHILDREN`). It is read in microseconds, where the table takes milliseconds. One who comes or goes meanwhile
+/// may be missing, so it is never a proof that nobody is left.
+///
+/// # Why of the first thread alone
+/// Orphans are given to the first thread that lives, and only that one starts anybody.
+pub fn own() -> Vec<Glimpse> {
+    let ours = std::process::id();
+    let list = std::fs::read_to_string(format!("/proc/{ours}/task/{ours}/children"));
+    let list = list.unwrap_or_default();
+    let pids = list.split_ascii_whitespace().rev();
+    let pids = pids.filter_map(|pid| Pid::new(pid.parse().ok()?));
+    pids.filter_map(|pid| bearer(pid).ok())
+        .map(|(seen, _)| seen)
+        .filter(|seen| !matches!(seen.state, 'Z' | 'X' | 'x'))
+        .collect()
+}
+
+/// Whether one hangs from us, however far below. Of the dead that are not waited for this is still known.
+pub fn hangs_from_us(pid: Pid) -> bool {
+    let ours = ourselves::pid();
+    let mut next = Some(pid);
+    // No honest chain is longer.
+    for _ in 0..64 {
+        match next {
+            Some(pid) if pid == ours => return true,
+            Some(pid) => next = bearer(pid).ok().and_then(|(seen, _)| seen.ppid),
+            None => return false,
+        }
+    }
+    false
+}
+
+/// Whether a process has a handler for a signal, or ignores it. A child that is dead and not waited for still tells.
+pub fn heeds(pid: Pid, signal: i32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let bit = u32::try_from(signal)
+        .ok()
+        .and_then(|signal| signal.checked_sub(1));
+    ["SigCgt:", "SigIgn:"].iter().any(|word| {
+        let line = status.lines().find_map(|line| line.strip_prefix(word));
+        let mask = line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+        mask.zip(bit)
+            .is_some_and(|(mask, bit)| mask.checked_shr(bit).is_some_and(|rest| rest & 1 == 1))
+    })
 }

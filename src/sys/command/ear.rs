@@ -11,6 +11,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use tokio::io::unix::AsyncFd;
 
 use super::inherited::ignores;
+use crate::engine::process::Pid;
 
 /// What is held back. SIGCHLD tells of the command itself; all else is for it.
 const HELD: [i32; 11] = [
@@ -40,6 +41,7 @@ pub struct Caught {
     /// Its number.
     pub signal: i32,
     from_kernel: bool,
+    sender: Option<Pid>,
 }
 
 impl Caught {
@@ -59,6 +61,16 @@ impl Caught {
             self.signal,
             libc::SIGINT | libc::SIGTERM | libc::SIGQUIT | libc::SIGHUP
         )
+    }
+
+    /// Whether it stops whoever does not mind.
+    pub const fn stops(self) -> bool {
+        matches!(self.signal, libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU)
+    }
+
+    /// Who sent it, where that was a process that can be seen from here. It may be gone.
+    pub const fn sender(self) -> Option<Pid> {
+        self.sender
     }
 
     /// Whether the command is to get it from us. What the terminal sends it sends to both, and a stop is the command's to
@@ -122,9 +134,11 @@ impl Ear {
             }
             told.assume_init()
         };
+        let from_kernel = told.ssi_code == libc::SI_KERNEL;
         Some(Caught {
             signal: i32::try_from(told.ssi_signo).ok()?,
-            from_kernel: told.ssi_code == libc::SI_KERNEL,
+            from_kernel,
+            sender: Pid::new(told.ssi_pid).filter(|_| !from_kernel),
         })
     }
 }
@@ -135,13 +149,34 @@ impl AsRawFd for Ear {
     }
 }
 
+/// Which signals that want an end have come, and were not told yet.
+pub fn pressing() -> Vec<i32> {
+    let mut set = MaybeUninit::<libc::sigset_t>::zeroed();
+    // SAFETY: the set is written by the call; all zeros is one, where it fails.
+    let waits = |set: &libc::sigset_t, signal| unsafe { libc::sigismember(set, signal) == 1 };
+    // SAFETY: as above.
+    let set = unsafe {
+        libc::sigpending(set.as_mut_ptr());
+        set.assume_init()
+    };
+    let all = [libc::SIGINT, libc::SIGTERM, libc::SIGQUIT, libc::SIGHUP];
+    all.into_iter().filter(|one| waits(&set, *one)).collect()
+}
+
 /// Stops, as the command did, until we are continued. Where no shell would notice the kernel does not stop us either: then
-/// this returns at once.
-pub fn stop_along() {
+/// this returns at once. Not if the command does not stand any more: whoever continued it meant us too, and what was for us may
+/// have come before we had stopped.
+pub fn stop_along(stands: impl Fn() -> bool) {
     let stop = set_of(std::iter::once(libc::SIGTSTP));
-    // SAFETY: whole sets; the signal goes to this thread, and stops all of them.
+    // SAFETY: whole sets; the signals go to this thread. From here on whoever continues us takes the stop back, which waits.
+    unsafe { libc::raise(libc::SIGTSTP) };
+    if !stands() {
+        // SAFETY: as above. What continues takes back a stop that waits.
+        unsafe { libc::raise(libc::SIGCONT) };
+        return;
+    }
+    // SAFETY: as above; it stops all threads.
     unsafe {
-        libc::raise(libc::SIGTSTP);
         libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const stop, std::ptr::null_mut());
         libc::pthread_sigmask(libc::SIG_BLOCK, &raw const stop, std::ptr::null_mut());
     }

@@ -10,7 +10,9 @@ use super::enclosure::Enclosure;
 use super::inherited::Inherited;
 use crate::engine::process::{Pid, ProcKey, StartTicks};
 use crate::sys::glimpse::bearer;
+use crate::sys::ourselves;
 use crate::sys::pidfd::PidFd;
+use crate::sys::signaller;
 
 /// The variable that all of a run carry, each run with a value of its own.
 pub const MARK: &str = "BEADLE_RUN";
@@ -91,10 +93,16 @@ impl Launch<'_> {
                 inherited.restore()
             });
         }
-        let child: Child = command.spawn().map_err(Failed::of)?;
-        let ours = |text: &str| Failed::Ours(io::Error::other(text.to_owned()));
-        let pid = Pid::new(child.id()).ok_or_else(|| ours("it has no number"))?;
-        let hold = PidFd::open(pid).map_err(|_| ours("no hold on it can be had (pidfd_open)"))?;
+        let no_hold = || Failed::Ours(io::Error::other("no hold on it can be had (pidfd_open)"));
+        // What cannot be had of ourselves cannot be had of it: it is not started then.
+        PidFd::open(ourselves::pid()).map_err(|_| no_hold())?;
+        let mut child: Child = command.spawn().map_err(Failed::of)?;
+        let held = Pid::new(child.id()).and_then(|pid| Some((pid, PidFd::open(pid).ok()?)));
+        let Some((pid, hold)) = held else {
+            // Nobody would watch it. It has only just begun, and is not waited for: the number is its own.
+            signaller::end_unheld(&mut child);
+            return Err(no_hold());
+        };
         // It is not waited for yet, so somebody bears the number.
         let start = bearer(pid).map_or(StartTicks(0), |(seen, _)| seen.start);
         Ok(Launched {
@@ -115,22 +123,36 @@ fn die_with(parent: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// Lets go of standard input and output, which are the command's: whoever reads or writes at the other end is to see when
-/// *it* lets go. A copy of the output is given back for a report.
-///
-/// # Errors
-/// Where there is no `/dev/null`, or no descriptor left.
-pub fn let_go_of_streams() -> io::Result<OwnedFd> {
-    let null = std::fs::File::options()
-        .read(true)
-        .write(true)
-        .open("/dev/null")?;
-    let output = rustix::io::fcntl_dupfd_cloexec(std::io::stdout(), 3)?;
-    for stream in [libc::STDIN_FILENO, libc::STDOUT_FILENO] {
-        // SAFETY: both are open; what the number meant before is closed.
-        if unsafe { libc::dup2(null.as_raw_fd(), stream) } < 0 {
-            return Err(io::Error::last_os_error());
-        }
+/// Standard input and output, as they are to be once they are the command's alone.
+#[derive(Debug)]
+pub struct Streams {
+    null: OwnedFd,
+    output: OwnedFd,
+}
+
+impl Streams {
+    /// All that may fail of it, before there is a command.
+    ///
+    /// # Errors
+    /// Where there is no `/dev/null`, or no descriptor left.
+    pub fn prepare() -> io::Result<Self> {
+        let null = std::fs::File::options()
+            .read(true)
+            .write(true)
+            .open("/dev/null")?;
+        Ok(Self {
+            null: null.into(),
+            output: rustix::io::fcntl_dupfd_cloexec(std::io::stdout(), 3)?,
+        })
     }
-    Ok(output)
+
+    /// Lets go of both: whoever reads or writes at the other end is to see when *the command* lets go. A copy of the output is
+    /// given back for a report.
+    pub fn let_go(self) -> OwnedFd {
+        for stream in [libc::STDIN_FILENO, libc::STDOUT_FILENO] {
+            // SAFETY: both are open; what the number meant before is closed. Onto an open number it does not fail.
+            unsafe { libc::dup2(self.null.as_raw_fd(), stream) };
+        }
+        self.output
+    }
 }

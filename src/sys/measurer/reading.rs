@@ -4,12 +4,10 @@
 //! that lock as long as the process cares to hold it. So a process that may be holding it while it stands still is not
 //! asked: one that is stopped, traced, or waits in the kernel.
 
-use std::os::fd::OwnedFd;
-
-use crate::engine::process::Mark;
 use crate::engine::snapshot::{Memory, Why};
 use crate::engine::survey::{Holder, Image, Share};
 use crate::engine::units::Bytes;
+use crate::sys::holder::Held;
 use crate::sys::procfs::{Entry, Missing, Procfs, STAT_LINE, read_long, read_short};
 use crate::sys::stat::Stat;
 use crate::sys::status::Status;
@@ -20,15 +18,8 @@ const LONGEST: usize = 16 << 10;
 /// What this process holds. `Why::Short` says that it cannot be asked now.
 pub(super) fn share(proc: &Procfs, holder: &Holder) -> Result<Share, Missing> {
     let pid = holder.key.pid();
-    let file = proc.file(&Entry::of(pid).at("stat"))?;
-    if let Mark::Inode(inode) = holder.key.mark() {
-        let hold = proc.hold(pid)?;
-        if hold.is_some_and(|hold| hold.inode() != Some(inode)) {
-            return Err(Missing::Gone);
-        }
-    }
-    let mut line = [0; STAT_LINE];
-    let stat = proven(&file, holder, &mut line)?;
+    let mut held = Held::take(proc, holder)?;
+    let stat = held.stat()?;
     let image = if stat.forked {
         Image::Copied
     } else {
@@ -45,7 +36,7 @@ pub(super) fn share(proc: &Procfs, holder: &Holder) -> Result<Share, Missing> {
     let rollup = Rollup(&text).share().ok_or(Missing::Unread(Why::Short))?;
     let after = memory(proc, &folder, &mut text)?;
     // Once more, to prove that all of this was this process's own.
-    proven(&file, holder, &mut line)?;
+    held.stat()?;
     Ok(Share {
         shared_whole: after.shared.max(rollup.shared),
         low: before.min(after.private()),
@@ -53,23 +44,6 @@ pub(super) fn share(proc: &Procfs, holder: &Holder) -> Result<Share, Missing> {
         image,
         ..rollup
     })
-}
-
-/// The stat line, if it is this process's.
-fn proven<'a>(
-    file: &OwnedFd,
-    holder: &Holder,
-    line: &'a mut [u8; STAT_LINE],
-) -> Result<Stat<'a>, Missing> {
-    let stat = Stat::parse(read_short(file, line)?).ok_or(Missing::Unread(Why::Short))?;
-    let other = match holder.key.mark() {
-        Mark::Inode(_) => stat.start != holder.start,
-        Mark::Ticks(ticks) => stat.start.0 != ticks,
-    };
-    if other || stat.dead() {
-        return Err(Missing::Gone);
-    }
-    Ok(stat)
 }
 
 /// Where to look when the leader thread has ended while others run: it shows no memory, they do.

@@ -116,6 +116,31 @@ fn a_status_of_0_after_beadle_asked_is_124_all_the_same() {
     );
 }
 
+/// It heeds what it was asked for, and is within its budget from then on.
+#[test]
+fn a_command_that_recovers_after_it_was_asked_ends_by_itself() {
+    let ground = Ground::new();
+    let heeds = "trap : TERM; sleep 60 & sleep 60 & sleep 60 & wait; wait; sleep 14; exit 5";
+    let args = [
+        "--processes",
+        "3",
+        "--grace",
+        "40s",
+        "--report",
+        "-",
+        "--",
+        "sh",
+        "-c",
+        heeds,
+    ];
+    let output = ground.run(&args).output().unwrap();
+    let report = report(&output);
+    assert_eq!(output.status.code(), Some(5), "{}\n{report}", err(&output));
+    assert!(err(&output).contains("SIGTERM to"), "{}", err(&output));
+    assert_eq!(report["ended_by"], "itself", "{report}");
+    assert!(report.get("why").is_none(), "{report}");
+}
+
 #[test]
 fn the_signals_that_ask_come_in_the_order_given() {
     let ground = Ground::new();
@@ -237,7 +262,7 @@ fn cpu_time_is_what_the_control_group_counts() {
                      sh -c 'j=0; while [ $j -lt 9000 ]; do j=$((j+1)); done'; done";
         let script = match kind {
             // The enclosure counts what was used in it: nobody is moved out of it.
-            [] => burns.to_owned(),
+            [] => format!("{burns}; times >&2"),
             _ => format!(
                 "echo $$ > {}; {burns}",
                 inner.path("cgroup.procs").display()
@@ -249,7 +274,12 @@ fn cpu_time_is_what_the_control_group_counts() {
         let told = report["cpu_seconds"].as_f64().unwrap();
         if kind.is_empty() {
             assert_eq!(report["cpu_source"], "cgroup", "{report}");
-            assert!(told > 0.1, "{report}");
+            let used = times(&err(&output));
+            assert!(used > 0.1, "{report}");
+            assert!(
+                (told - used).abs() < 0.1 + used * 0.05,
+                "{told} against {used}"
+            );
             continue;
         }
         let stat = fs::read_to_string(inner.path("cpu.stat")).unwrap();
@@ -265,4 +295,37 @@ fn cpu_time_is_what_the_control_group_counts() {
             "{told} against {used}"
         );
     }
+}
+
+/// What the `times` of a shell has printed: user and system time of itself, and of its children.
+fn times(text: &str) -> f64 {
+    let times = text.lines().flat_map(str::split_whitespace);
+    let times = times.filter_map(|time| time.strip_suffix('s')?.split_once('m'));
+    let times = times.filter_map(|(minutes, seconds)| {
+        Some(minutes.parse::<f64>().ok()? * 60.0 + seconds.parse::<f64>().ok()?)
+    });
+    times.sum()
+}
+
+/// What is used in a group of its own is not in the count of the command's.
+#[test]
+fn cpu_time_used_in_another_group_counts() {
+    if !root() {
+        return cannot_show("CPU time used outside", "only root has control groups");
+    }
+    let (ground, outside) = (Ground::new(), crate::e2e::oracle::Oracle::new());
+    let script = format!(
+        "ulimit -t 20; sh -c 'echo $$ > {}; i=0; while [ $i -lt 400000 ]; do i=$((i+1)); done'",
+        outside.path("cgroup.procs").display()
+    );
+    let args = ["--report", "-", "--", "sh", "-c", &script];
+    let output = ground.run(&args).output().unwrap();
+    let report = report(&output);
+    let used = outside.used().as_secs_f64();
+    assert!(used > 0.1, "{used}");
+    assert!(
+        report["cpu_seconds"].as_f64().unwrap() > used * 0.9,
+        "{report}"
+    );
+    assert_eq!(report["cpu_source"], "at_least", "{report}");
 }

@@ -146,6 +146,21 @@ fn a_loop_of_the_shell_ends_on_ctrl_c() {
 }
 
 #[test]
+fn ctrl_c_while_what_is_left_behind_is_given_its_time_is_heeded() {
+    let ground = Ground::new();
+    let mut terminal = Terminal::open(&ground);
+    terminal.types(
+        "$B run --leftover 20s -- sh -c 'setsid sleep 60 & echo ready; exit 0'; echo status=$?.\n",
+    );
+    terminal.shows("ready");
+    std::thread::sleep(Duration::from_millis(500));
+    terminal.types("\x03");
+    // It died of it, and so the shell ended its line.
+    terminal.types("echo status=$?.\n");
+    terminal.shows("status=130.");
+}
+
+#[test]
 fn ctrl_z_stops_the_job_and_fg_goes_on_with_it() {
     let ground = Ground::new();
     let mut terminal = Terminal::open(&ground);
@@ -193,9 +208,9 @@ fn a_job_in_the_background_that_reads_is_stopped_and_bg_and_fg_work() {
 fn a_pipeline_is_one_job() {
     let ground = Ground::new();
     let mut terminal = Terminal::open(&ground);
-    terminal.types(
-        "$B run -- sh -c 'echo a; sleep 2; echo b' | sed 's/^/> /'; echo ${PIPESTATUS[*]}.\n",
-    );
+    terminal.types("$B run -- sh -c 'echo c; exit 3' | (read x; exit 4); echo ${PIPESTATUS[*]}.\n");
+    terminal.shows("3 4.");
+    terminal.types("$B run -- sh -c 'echo a; sleep 2; echo b' | sed 's/^/> /'\n");
     terminal.shows("> a");
     // Between fork and exec nobody can be stopped: the parent waits for the exec, with beadle or without.
     std::thread::sleep(Duration::from_millis(400));
@@ -222,6 +237,17 @@ fn a_full_screen_program_has_its_terminal_and_puts_it_right() {
     assert!(set.contains("icanon") && !set.contains("-icanon"), "{set}");
     terminal.types("fg; echo end=$?.\n");
     terminal.shows("back");
+    terminal.shows("end=8.");
+}
+
+/// As vim does: it stops its whole group, beadle too.
+#[test]
+fn a_program_that_stops_its_whole_group_is_stopped_once() {
+    let ground = Ground::new();
+    let mut terminal = Terminal::open(&ground);
+    terminal.types("$B run -- bash -c 'kill -TSTP 0; sleep 0.6; exit 8'; echo status=$?.\n");
+    terminal.shows("Stopped");
+    terminal.types("fg; echo end=$?.\n");
     terminal.shows("end=8.");
 }
 

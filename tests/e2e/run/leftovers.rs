@@ -17,6 +17,9 @@ const SIXTY: &str = "i=0; while [ $i -lt 20 ]; do i=$((i+1)); \
 in_both_tiers!(sixty_orphans_are_gone_with_the_command);
 in_both_tiers!(orphans_that_turn_a_deaf_ear_are_ended);
 in_both_tiers!(orphans_that_go_on_forking_are_ended);
+in_both_tiers!(who_becomes_one_to_be_kept_is_kept_and_who_ceases_to_be_is_not);
+in_both_tiers!(an_orphan_of_one_that_is_kept_stays);
+in_both_tiers!(age_and_those_above_are_known_of_whom_to_keep);
 
 fn sixty_orphans_are_gone_with_the_command(tier: Tier) {
     let ground = Ground::new();
@@ -50,33 +53,45 @@ fn orphans_that_turn_a_deaf_ear_are_ended(tier: Tier) {
 }
 
 fn orphans_that_go_on_forking_are_ended(tier: Tier) {
-    let ground = Ground::new();
+    let report = comets_are_ended(User::Me, &["--tier", tier.word()]);
+    is_proven(&report["left_behind"]);
+}
+
+/// Nobody can be frozen there: a comet has to be caught in the two milliseconds that it lives.
+#[test]
+fn orphans_that_go_on_forking_are_ended_without_a_control_group() {
+    let user = match root() {
+        true => User::Stranger,
+        false => User::Me,
+    };
+    let report = comets_are_ended(user, &["--tier", "scan", "--no-cgroup"]);
+    assert_eq!(report["left_behind"]["proof"], "no_child", "{report}");
+}
+
+fn comets_are_ended(user: User, options: &[&str]) -> Value {
+    let ground = Ground::of(user);
     // At most 40,000 forks, one after the other, each by another process; deaf, and each in a session of its own. That takes longer than
     // anybody waits for it: only who is ended is gone.
     let comet = "n=$1; trap '' TERM; [ $n -lt 40000 ] && setsid sh \"$0\" $((n+1)) & exit 0";
     let dir = ground.stage.folder("comet", ground.user);
     let script = dir.path().join("comet");
     std::fs::write(&script, comet).unwrap();
-    let start = format!(
-        "sh {} 0; sh {} 0; sleep 0.3",
-        script.display(),
-        script.display()
-    );
-    let args = [
-        "--leftover",
-        "1s",
-        "--report",
-        "-",
-        "--",
-        "sh",
-        "-c",
-        &start,
-    ];
-    let output = ground.run_in(tier, &args).output().unwrap();
+    let script = script.display();
+    let start = format!("sh {script} 0; sh {script} 0; sleep 0.3");
+    let most = ["--leftover", "1s", "--report", "-", "--", "sh", "-c"];
+    let output = ground
+        .run(&[options, &most, &[&start]].concat())
+        .output()
+        .unwrap();
     let report = report(&output);
     assert_eq!(output.status.code(), Some(0), "{}", err(&output));
-    is_proven(&report["left_behind"]);
+    assert_eq!(
+        report["left_behind"]["left"],
+        serde_json::json!([]),
+        "{report}"
+    );
     ground.is_left_empty();
+    report
 }
 
 #[test]
@@ -118,7 +133,7 @@ fn whom_a_matcher_keeps_stays_with_all_that_it_started() {
     let server = dir.path().join("server");
     std::fs::write(&server, "sleep 12; exit 0\n").unwrap();
     let start = format!(
-        "setsid sh {} >/dev/null 2>&1 & setsid sleep 60 & sleep 0.3",
+        "setsid sh {} >/dev/null 2>&1 & setsid sleep 60 & exit 0",
         server.display()
     );
     let args = [
@@ -150,6 +165,141 @@ fn whom_a_matcher_keeps_stays_with_all_that_it_started() {
     assert!(kept.iter().all(lives), "{report}");
     // They end by themselves.
     wait_until("their end", || !kept.iter().any(lives));
+}
+
+/// Runs it with `--keep` and waits for the report; who is kept by name, and all names that were told to be ended.
+fn kept(ground: &Ground, tier: Tier, keep: &str, start: &str) -> (Vec<String>, Value) {
+    let args = [
+        "--leftover",
+        "3s",
+        "--keep",
+        keep,
+        "--report",
+        "-",
+        "--",
+        "sh",
+        "-c",
+        start,
+    ];
+    let output = ground.run_in(tier, &args).output().unwrap();
+    let report = report(&output);
+    assert_eq!(output.status.code(), Some(0), "{}\n{report}", err(&output));
+    let kept = report["left_behind"]["kept"].as_array().unwrap();
+    let names = kept
+        .iter()
+        .map(|one| one["name"].as_str().unwrap().to_owned());
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    (names, report)
+}
+
+/// A script of this name.
+fn script(dir: &std::path::Path, name: &str, text: &str) -> String {
+    let path = dir.join(name);
+    std::fs::write(&path, text).unwrap();
+    path.display().to_string()
+}
+
+fn who_becomes_one_to_be_kept_is_kept_and_who_ceases_to_be_is_not(tier: Tier) {
+    let ground = Ground::new();
+    let dir = ground.stage.folder("execs", ground.user);
+    let server = script(dir.path(), "server", "sleep 9; exit 0\n");
+    let ceases = script(dir.path(), "server2", "sleep 0.3; exec sleep 61\n");
+    let start = format!(
+        "exec >/dev/null 2>&1; setsid sh -c 'sleep 0.3; exec sh {server}' & setsid sh {ceases} & exit 0"
+    );
+    let (names, report) = kept(&ground, tier, "program: server*", &start);
+    assert_eq!(names, ["sh", "sleep"], "{report}");
+    // The one that became another program was ended, and nobody asked of it is left.
+    assert!(
+        report["left_behind"]["ended"].as_u64() >= Some(1),
+        "{report}"
+    );
+    wait_until("their end", || ground.oracle.is_empty());
+}
+
+fn an_orphan_of_one_that_is_kept_stays(tier: Tier) {
+    let ground = Ground::new();
+    let dir = ground.stage.folder("orphan", ground.user);
+    // Who is in between lives for as long as two looks take.
+    let text = "sh -c 'setsid sleep 11 & sleep 1.5'; sleep 11; exit 0\n";
+    let server = script(dir.path(), "server", text);
+    let start =
+        format!("exec >/dev/null 2>&1; setsid sh {server} & setsid sleep 60 & sleep 2.5; exit 0");
+    let (names, report) = kept(&ground, tier, "program: server", &start);
+    assert_eq!(names, ["sh", "sleep", "sleep"], "{report}");
+    assert_eq!(report["left_behind"]["asked"], 1, "{report}");
+    wait_until("their end", || ground.oracle.is_empty());
+}
+
+fn age_and_those_above_are_known_of_whom_to_keep(tier: Tier) {
+    let ground = Ground::new();
+    let dir = ground.stage.folder("above", ground.user);
+    let server = script(dir.path(), "server", "sleep 12; exit 0\n");
+    let start = format!("exec >/dev/null 2>&1; setsid sh {server} & sleep 1; exit 0");
+    let (names, report) = kept(&ground, tier, "ancestor: { program: server }", &start);
+    assert_eq!(names, ["sleep"], "{report}");
+    let start = "exec >/dev/null 2>&1; setsid sleep 11 & sleep 3; setsid sleep 61 & exit 0";
+    let (names, report) = kept(&ground, tier, "{ program: sleep, age: 2s }", start);
+    // The younger one is asked, and goes, before it is as old as that.
+    let asked = &report["left_behind"]["asked"];
+    assert_eq!(
+        (names, asked),
+        (vec!["sleep".to_owned()], &1.into()),
+        "{report}"
+    );
+    wait_until("their end", || ground.oracle.is_empty());
+}
+
+/// Whose parent nobody saw cannot be told from one whose parent is meant.
+#[test]
+fn who_is_left_because_nobody_knows_is_told_and_costs_the_status() {
+    let ground = Ground::new();
+    let start = "exec >/dev/null 2>&1; (setsid sleep 12 &); exit 0";
+    let args = [
+        "--tier",
+        "scan",
+        "--leftover",
+        "1s",
+        "--quiet",
+        "--keep",
+        "parent: { name: not-so-called }",
+        "--",
+        "sh",
+        "-c",
+        start,
+    ];
+    let output = ground.run(&args).output().unwrap();
+    assert_eq!(output.status.code(), Some(122), "{}", err(&output));
+    assert!(err(&output).contains("STILL THERE"), "{}", err(&output));
+    assert!(err(&output).contains("(sleep)"), "{}", err(&output));
+    wait_until("their end", || ground.oracle.is_empty());
+    remove_groups(&ground);
+}
+
+/// Whoever stays had a group that could not be taken down.
+fn remove_groups(ground: &Ground) {
+    if root() {
+        for group in ground.groups() {
+            wait_until("an empty group", || std::fs::remove_dir(&group).is_ok());
+        }
+    }
+}
+
+#[test]
+fn what_is_left_behind_is_asked_with_the_first_signal_that_asks_and_told_by_name() {
+    let ground = Ground::new();
+    let start = "sh -c 'trap \"echo usr; exit\" USR1; trap \"echo term\" TERM; n=0; \
+                 while [ $n -lt 200 ]; do n=$((n+1)); sleep 0.1; done' & sleep 0.3";
+    let args = ["--ask", "USR1,TERM", "--", "sh", "-c", start];
+    let output = ground.run(&args).output().unwrap();
+    assert_eq!(super::out(&output), "usr\n", "{}", err(&output));
+    let told = err(&output);
+    assert!(
+        told.contains("SIGUSR1 to 2 processes: ") && told.contains(" (sh)"),
+        "{told}"
+    );
+    ground.is_left_empty();
 }
 
 #[test]

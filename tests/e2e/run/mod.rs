@@ -19,7 +19,7 @@ use serde_json::Value;
 use super::daemon::become_user;
 use super::oracle::Oracle;
 use super::report::Tier;
-use super::stage::{Stage, User};
+use super::stage::{Stage, User, root};
 use super::villain::TRUTH;
 
 /// Where a command is run under guard. Who of it lives is told by a control group that beadle is in too, or by a mark.
@@ -96,10 +96,32 @@ impl Ground {
         become_user(command, self.user);
     }
 
+    /// The control groups of runs that are there.
+    fn groups(&self) -> Vec<std::path::PathBuf> {
+        let all = std::fs::read_dir(self.oracle.path("")).unwrap();
+        let all = all.map(|entry| entry.unwrap().path());
+        let of_a_run = |path: &std::path::PathBuf| {
+            let name = path.file_name().unwrap_or_default();
+            name.to_string_lossy().starts_with("beadle-run-")
+        };
+        all.filter(of_a_run).collect()
+    }
+
     /// Nobody of it lives, by the oracle.
     #[track_caller]
     fn is_left_empty(&self) {
         assert!(self.oracle.is_empty(), "alive: {:?}", self.oracle.living());
+    }
+}
+
+/// No control group of a run outlives it.
+impl Drop for Ground {
+    fn drop(&mut self) {
+        if !root() || std::thread::panicking() {
+            return;
+        }
+        let left = self.groups();
+        assert!(left.is_empty(), "control groups are left: {left:?}");
     }
 }
 

@@ -3,7 +3,8 @@
 use std::process::{Command, Output};
 
 use super::{Ground, err, out};
-use crate::e2e::stage::copy;
+use crate::e2e::report::cannot_show;
+use crate::e2e::stage::{User, copy, root};
 use crate::e2e::wait::wait_until;
 
 fn ask(ground: &Ground, args: &[&str]) -> Output {
@@ -62,6 +63,11 @@ fn who_runs_is_told_with_its_folder_until_it_is_gone() {
         (waited.status.code(), out(&waited)),
         (Some(0), String::new())
     );
+    let told = format!(
+        "beadle: waiting, 20 s at most, for {} ({name})\n",
+        runs.id()
+    );
+    assert_eq!(err(&waited), told);
     assert!(runs.try_wait().unwrap().is_some());
 }
 
@@ -93,4 +99,50 @@ fn a_matcher_that_means_everybody_or_nothing_is_bad_use() {
         assert_eq!(output.status.code(), Some(2), "{text}: {}", err(&output));
         assert!(err(&output).contains("MATCHER:1:"), "{}", err(&output));
     }
+}
+
+#[test]
+fn what_cannot_be_read_is_not_nobody() {
+    if !root() {
+        return cannot_show("a look of a stranger", "only root can become another");
+    }
+    let ground = Ground::of(User::Stranger);
+    // Some folder of root's processes is always closed to a stranger.
+    let output = ask(&ground, &["cwd: /no/such/place"]);
+    assert_eq!(output.status.code(), Some(3), "{}", err(&output));
+    assert!(
+        err(&output).contains("could not be read by this user"),
+        "{}",
+        err(&output)
+    );
+    let own = format!("cwd: /no/such/place, user: {}", ground.user.uid());
+    assert_eq!(ask(&ground, &[&own]).status.code(), Some(0));
+}
+
+/// In mount namespaces of their own: other users' processes hidden, and no process table at all.
+#[test]
+fn where_processes_are_hidden_or_there_is_no_table_it_says_so() {
+    if !root() {
+        return cannot_show("a hidden /proc", "only root can mount");
+    }
+    let ground = Ground::new();
+    let beadle = ground.stage.beadle();
+    let look = |mount: &str| {
+        let script = format!(
+            "mount {mount} /proc && exec setpriv --reuid {0} --regid {0} --clear-groups {1} preflight 'name: not-so-called'",
+            User::Stranger.uid(),
+            beadle.display()
+        );
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-c", &script]);
+        ground.prepare(&mut command);
+        command.output().unwrap()
+    };
+    let hidden = look("-t proc -o hidepid=2 proc");
+    assert_eq!(hidden.status.code(), Some(3), "{}", err(&hidden));
+    assert!(err(&hidden).contains("hidden"), "{}", err(&hidden));
+    let seen = look("-t proc proc");
+    assert_eq!(seen.status.code(), Some(0), "{}", err(&seen));
+    let nothing = look("-t tmpfs none");
+    assert_eq!(nothing.status.code(), Some(3), "{}", err(&nothing));
 }

@@ -6,6 +6,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, Stdio};
 
 use super::{Ground, err, line, out, report, send};
+use crate::e2e::stage::root;
 use crate::e2e::wait::wait_until;
 
 #[test]
@@ -182,6 +183,12 @@ fn when_beadle_is_killed_the_command_is_asked_to_go() {
     child.wait().unwrap();
     wait_until("the command to be asked", || file.exists());
     wait_until("its end", || ground.oracle.is_empty());
+    if root() {
+        // Nobody was left to take it down.
+        for group in ground.groups() {
+            wait_until("an empty group", || fs::remove_dir(&group).is_ok());
+        }
+    }
 }
 
 #[test]
@@ -235,4 +242,139 @@ fn a_report_goes_to_a_file_and_keeps_secrets() {
         !text.contains("hunter2") && !text.contains('\u{1b}') && !text.contains("\\u001b"),
         "{text}"
     );
+}
+
+/// A pipe that nobody reads, full before the command begins.
+#[test]
+fn whoever_does_not_read_standard_error_does_not_hold_up_the_end() {
+    let ground = Ground::new();
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut full = writer.try_clone().unwrap();
+    rustix::io::ioctl_fionbio(&full, true).unwrap();
+    while full.write(&[b'.'; 4096]).is_ok() {}
+    rustix::io::ioctl_fionbio(&full, false).unwrap();
+    drop(full);
+    let deaf = "trap '' TERM; sleep 40; sleep 40";
+    let args = ["--age", "1s", "--grace", "500ms", "--", "sh", "-c", deaf];
+    let mut child = ground.run(&args).stderr(writer).spawn().unwrap();
+    let mut status = None;
+    wait_until("the end", || {
+        status = child.try_wait().unwrap();
+        status.is_some()
+    });
+    assert_eq!(status.unwrap().code(), Some(124));
+    drop(reader);
+    ground.is_left_empty();
+}
+
+#[test]
+fn a_report_that_cannot_be_written_costs_neither_the_status_nor_the_last_words() {
+    let ground = Ground::new();
+    let script = "trap '' USR1; (trap '' TERM; sleep 30) & exit 3";
+    let args = [
+        "--leftover",
+        "1s",
+        "--report",
+        "/dev/full",
+        "--",
+        "sh",
+        "-c",
+        script,
+    ];
+    let output = ground.run(&args).output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", err(&output));
+    assert!(
+        err(&output).contains("cannot write the report"),
+        "{}",
+        err(&output)
+    );
+    assert!(err(&output).contains("nobody is left"), "{}", err(&output));
+}
+
+#[test]
+fn a_report_begins_a_line_of_its_own() {
+    let ground = Ground::new();
+    let args = ["--report", "-", "--", "printf", "no end"];
+    let output = ground.run(&args).output().unwrap();
+    assert!(out(&output).starts_with("no end\n{"), "{}", out(&output));
+    assert_eq!(report(&output)["exit"], 0);
+}
+
+#[test]
+fn an_option_that_is_misspelt_is_no_command() {
+    let ground = Ground::new();
+    let output = ground
+        .run(&["--memroy", "1G", "--", "true"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", err(&output));
+    assert!(err(&output).contains("'--memory'"), "{}", err(&output));
+    let output = ground.run(&["ls", "-d", "/"]).output().unwrap();
+    assert_eq!(out(&output), "/\n", "{}", err(&output));
+}
+
+#[test]
+fn what_nobody_looked_at_is_left_out() {
+    let ground = Ground::new();
+    let output = ground
+        .run(&["--report", "-", "--", "true"])
+        .output()
+        .unwrap();
+    let report = report(&output);
+    let looks = report["looks"].as_u64().unwrap();
+    assert_eq!(
+        report.get("peak_memory_bytes").is_some(),
+        looks > 0,
+        "{report}"
+    );
+}
+
+/// Signals that come while there is no command yet, or just as it begins, are nobody's if they are not ours.
+#[test]
+fn a_signal_that_comes_early_ends_it_all() {
+    let ground = Ground::new();
+    for delay in (0..60).step_by(4) {
+        let mut child = ground.run(&["--", "sleep", "30"]).spawn().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(delay));
+        send(&child, libc::SIGINT);
+        assert_eq!(
+            child.wait().unwrap().signal(),
+            Some(libc::SIGINT),
+            "{delay}"
+        );
+    }
+    ground.is_left_empty();
+}
+
+#[test]
+fn a_signal_that_comes_when_the_command_is_gone_is_died_of() {
+    let ground = Ground::new();
+    let script = "(trap '' TERM; sleep 30) & echo $$; exit 3";
+    let args = ["--report", "-", "--", "sh", "-c", script];
+    let mut child = ground.run(&args).spawn().unwrap();
+    let command = format!("/proc/{}", line(&mut child));
+    wait_until("the end of the shell", || {
+        !std::path::Path::new(&command).exists()
+    });
+    send(&child, libc::SIGTERM);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(
+        output.status.signal(),
+        Some(libc::SIGTERM),
+        "{}",
+        err(&output)
+    );
+    assert_eq!(report(&output)["exit"], 143);
+    assert_eq!(report(&output)["status"], 3);
+    ground.is_left_empty();
+}
+
+/// `trap 'kill 0' EXIT`, as scripts have it, and vim's own stop.
+#[test]
+fn what_comes_from_below_the_command_is_not_passed_back_to_it() {
+    let ground = Ground::new();
+    let says = "n=0; trap 'n=$((n+1))' USR1; kill -USR1 0; sleep 0.5; echo $n";
+    let mut command = ground.run(&["--", "bash", "-c", says]);
+    let output = command.process_group(0).output().unwrap();
+    assert_eq!(out(&output), "1\n", "{}", err(&output));
 }

@@ -90,6 +90,7 @@ pub(super) fn evidence(readings: Vec<Reading>) -> Evidence {
         members: 3,
         pids: vec![pid(4711), pid(4712), pid(4715)],
         peers: None,
+        manner: None,
         progress: None,
     }
 }

@@ -393,6 +393,7 @@ fn evidence(unit: UnitKey) -> Evidence {
         pids: Vec::new(),
         peers: None,
         progress: None,
+        manner: None,
     }
 }
 

@@ -1,5 +1,7 @@
 //! `limits`: metrics with their thresholds.
 
+mod idle;
+
 use std::time::Duration;
 
 use crate::config::diagnostic::quoted;
@@ -8,7 +10,7 @@ use crate::config::reader::Reader;
 use crate::config::source::Marked;
 use crate::config::table::{Key, Shape, Table};
 use crate::config::yaml::{Entry, Node, Value};
-use crate::engine::rule::{Amount, Bound, Detached, Limit, Measure, Per};
+use crate::engine::rule::{Amount, Bound, Detached, Limit, Measure, Per, Servers};
 use crate::engine::units::{Millicores, PerSecond};
 
 /// Limits that must be over together, each where its key stands.
@@ -27,6 +29,8 @@ pub(in crate::config) struct LimitDraft<T> {
     measure: Measure,
     detached: Detached,
     per: Per,
+    servers: Servers,
+    cpu: Millicores,
 }
 
 impl<T> Default for LimitDraft<T> {
@@ -37,9 +41,16 @@ impl<T> Default for LimitDraft<T> {
             measure: Measure::Private,
             detached: Detached::Spared,
             per: Per::Owner,
+            servers: Servers::Spared,
+            cpu: HALF,
         }
     }
 }
+
+pub(in crate::config) use idle::{SPINNING, STALLED};
+
+/// What counts as much CPU where no rule says.
+const HALF: Millicores = Millicores(500);
 
 /// The keys of `limits`.
 pub(in crate::config) static LIMITS: Table<LimitsDraft> = Table {
@@ -151,8 +162,31 @@ pub(in crate::config) static LIMITS: Table<LimitsDraft> = Table {
                 draft.span(entry, reader, Bound::Leftover);
             },
         ),
-        Key::not_yet("stalled", "Nothing happens in the unit."),
-        Key::not_yet("spinning", "CPU is used and nothing produced."),
+        Key::sets(
+            "stalled",
+            "Awake time since anything moved in the unit: CPU beyond housekeeping, a byte read or written, a process started. \
+             Who waits for whoever may call, or for a person at a terminal, is not stalled.",
+            Shape::Short(&Shape::Duration, "stalled-limit"),
+            |draft, entry, reader| {
+                let limit = STALLED.read_limit(&entry.node, quantity::duration, reader);
+                draft.add(entry, reader, limit, |read| Bound::Stalled {
+                    above: read.above,
+                    servers: read.servers,
+                });
+            },
+        ),
+        Key::sets(
+            "spinning",
+            "Awake time in which CPU was used and nothing came of it: nothing written, nobody started, nothing new read.",
+            Shape::Short(&Shape::Duration, "spinning-limit"),
+            |draft, entry, reader| {
+                let limit = SPINNING.read_limit(&entry.node, quantity::duration, reader);
+                draft.add(entry, reader, limit, |read| Bound::Spinning {
+                    above: read.above,
+                    cpu: read.cpu,
+                });
+            },
+        ),
         Key::sets(
             "silent",
             "Awake time since a heartbeat last showed progress; never over before the first one.",
@@ -365,6 +399,8 @@ struct Read<T> {
     measure: Measure,
     detached: Detached,
     per: Per,
+    servers: Servers,
+    cpu: Millicores,
 }
 
 impl<T> Table<LimitDraft<T>> {
@@ -393,6 +429,8 @@ impl<T> Table<LimitDraft<T>> {
             measure: draft.measure,
             detached: draft.detached,
             per: draft.per,
+            servers: draft.servers,
+            cpu: draft.cpu,
         })
     }
 }
