@@ -43,18 +43,20 @@ mod tests {
     #[test]
     fn an_image_stays_the_same_until_an_exec_of_the_same_program() {
         let mut child = Command::new("sh")
-            .args(["-c", "read a; exec sh -c 'echo b; read c'"])
+            .args(["-c", "echo a; read a; exec sh -c 'echo b; read c'"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
         let pid = Pid::new(child.id()).unwrap();
+        let mut line = String::new();
+        let mut output = BufReader::new(child.stdout.take().unwrap());
+        // An exec is not over yet when whoever started it goes on.
+        output.read_line(&mut line).unwrap();
         let before = Image::of(pid).unwrap();
         assert_eq!(Image::of(pid), Some(before.clone()));
         let mut input = child.stdin.take().unwrap();
         input.write_all(b"a\n").unwrap();
-        let mut line = String::new();
-        let mut output = BufReader::new(child.stdout.take().unwrap());
         output.read_line(&mut line).unwrap();
         assert_ne!(Image::of(pid), Some(before));
         input.write_all(b"c\n").unwrap();
