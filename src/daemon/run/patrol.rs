@@ -163,6 +163,8 @@ impl<'a> Patrol<'a> {
 
     async fn walk(mut self, mut inbox: Inbox, tell: &mut dyn FnMut(Word)) -> Account {
         self.look_who_stays();
+        // Without a thread to be had the loop does it all.
+        let _ = children::undertake(self.command.key.pid());
         // It may have ended before anybody listened.
         self.reap();
         while !self.is_over() {

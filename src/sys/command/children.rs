@@ -1,5 +1,6 @@
 //! What the kernel tells of our children: the command, and whoever of it lost all above.
 
+use std::io;
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -9,6 +10,11 @@ use crate::engine::process::{Pid, StartTicks};
 use crate::engine::pursuit::Glimpse;
 use crate::sys::glimpse::{bearer, everyone};
 use crate::sys::ourselves;
+
+/// How long the undertaker leaves the loop to wait for the command.
+const LITTLE: Duration = Duration::from_millis(10);
+/// Stack of its thread.
+const STACK: usize = 64 << 10;
 
 /// What became of a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +53,58 @@ pub fn reap(mut tell: impl FnMut(Pid, Turn)) -> Left {
             Err(Errno::INTR) => {}
             Ok(None) | Err(_) => return Left::Somebody,
         }
+    }
+}
+
+/// Has the dead waited for at once, on a thread of its own that ends with the last of them; all but this one.
+///
+/// # Why a thread of its own
+/// Whoever forks and exits without rest leaves a thousand dead in a second. The more of them there are, the longer it takes to
+/// read the table of processes, and the more there are by the end of that: soon there is no number left for anybody.
+pub fn undertake(but: Pid) -> io::Result<()> {
+    let work = move || {
+        while let Some(dead) = next_dead() {
+            if dead == but {
+                // The loop waits for that one.
+                std::thread::park_timeout(LITTLE);
+            } else {
+                bury(dead);
+            }
+        }
+    };
+    std::thread::Builder::new()
+        .name("undertaker".to_owned())
+        .stack_size(STACK)
+        .spawn(work)
+        .map(drop)
+}
+
+/// The next child that is dead, which stays so; `None` when there is no child any more.
+fn next_dead() -> Option<Pid> {
+    loop {
+        let mut told = std::mem::MaybeUninit::<libc::siginfo_t>::zeroed();
+        // SAFETY: room for one; all zeros is one.
+        let pid = unsafe {
+            let options = libc::WEXITED | libc::WNOWAIT;
+            if libc::waitid(libc::P_ALL, 0, told.as_mut_ptr(), options) == 0 {
+                Some(told.assume_init().si_pid())
+            } else if io::Error::last_os_error().kind() == io::ErrorKind::Interrupted {
+                None
+            } else {
+                return None;
+            }
+        };
+        if let Some(pid) = pid.and_then(|pid| Pid::new(u32::try_from(pid).ok()?)) {
+            return Some(pid);
+        }
+    }
+}
+
+fn bury(dead: Pid) {
+    // SAFETY: nothing is told; where the loop was faster nobody is there.
+    unsafe {
+        let options = libc::WEXITED | libc::WNOHANG;
+        libc::waitid(libc::P_PID, dead.number(), std::ptr::null_mut(), options);
     }
 }
 
