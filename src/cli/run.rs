@@ -58,6 +58,7 @@ Examples:
                                                 asked with SIGINT first: pytest prints its summary
   beadle run --assert-processes 13 --report run.json -- pytest
                                                 not ended; the exit code tells of a run that got heavier
+  beadle run --stalled 10m -- pytest            ended when it hangs, and not when it is slow
   beadle run --keep 'program: bazel' -- ./build.sh
 
 Needs no daemon and no rights. Exits with the command's own status, or dies of its signal; else
@@ -79,6 +80,14 @@ pub(super) struct Args {
     /// How long it may take
     #[arg(long, value_name = "SPAN", value_parser = config::duration)]
     age: Option<Duration>,
+
+    /// For how long nothing may move in all that it starts: no CPU, not a byte read or written
+    #[arg(long, value_name = "SPAN", value_parser = config::duration)]
+    stalled: Option<Duration>,
+
+    /// For how long it may use half a processor, and nothing comes of it
+    #[arg(long, value_name = "SPAN", value_parser = config::duration)]
+    spinning: Option<Duration>,
 
     /// How many processes it may have
     #[arg(long, value_name = "N", value_parser = budget::count)]
@@ -222,6 +231,8 @@ impl Args {
                 cpu: self.cpu,
                 memory: self.memory,
                 age: self.age,
+                stalled: self.stalled,
+                spinning: self.spinning,
                 processes: self.processes,
                 ask: self.ask.clone(),
                 grace: self.grace,

@@ -16,12 +16,13 @@ use super::reader::Reader;
 use super::source::{Source, Span, Spot};
 use super::words::nearest;
 use super::{Names, quantity, yaml};
+use crate::engine::activity::BUSY;
 use crate::engine::answer::Replies;
 use crate::engine::matcher::{Field, Matcher};
 use crate::engine::process::ProcKey;
 use crate::engine::rule::{
     Amount, Bound, Breaker, Channels, Clause, Keeping, Limit, Measure, Metric, Mode, Origin, Rule,
-    RuleSet, Scope, Signal, Stage, StageAct, To,
+    RuleSet, Scope, Servers, Signal, Stage, StageAct, To,
 };
 use crate::engine::units::{Bytes, Millicores};
 
@@ -42,6 +43,10 @@ pub struct Budget {
     pub memory: Option<Amount>,
     /// Awake time since it started.
     pub age: Option<Duration>,
+    /// For how long nothing may move in it.
+    pub stalled: Option<Duration>,
+    /// For how long nothing may come of what it does.
+    pub spinning: Option<Duration>,
     /// How many processes.
     pub processes: Option<u64>,
     /// Which signals ask, in order.
@@ -80,6 +85,8 @@ impl Budget {
             Metric::Cpu => self.cpu.is_some(),
             Metric::Memory => self.memory.is_some(),
             Metric::Age => self.age.is_some(),
+            Metric::Stalled => self.stalled.is_some(),
+            Metric::Spinning => self.spinning.is_some(),
             Metric::Processes => self.processes.is_some(),
             Metric::Threads
             | Metric::OpenFiles
@@ -88,8 +95,6 @@ impl Budget {
             | Metric::Orphaned
             | Metric::Leftover
             | Metric::Instances
-            | Metric::Stalled
-            | Metric::Spinning
             | Metric::Silent => false,
         }
     }
@@ -128,6 +133,12 @@ impl Budget {
             Some(Bound::Processes(self.processes.unwrap_or(u64::MAX))),
             self.cpu.map(Bound::Cpu),
             self.age.map(Bound::Age),
+            self.stalled.map(|above| Bound::Stalled {
+                above,
+                servers: Servers::Spared,
+            }),
+            self.spinning
+                .map(|above| Bound::Spinning { above, cpu: BUSY }),
         ];
         let alone = |bound| Clause {
             limits: vec![Limit {
@@ -263,6 +274,8 @@ mod tests {
             cpu: None,
             memory: None,
             age: Some(Duration::from_secs(60)),
+            stalled: None,
+            spinning: None,
             processes: None,
             ask: vec![Signal::Int, Signal::Term],
             grace: Duration::from_secs(7),

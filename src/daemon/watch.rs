@@ -237,11 +237,18 @@ impl Watch {
     fn note_hearing(&mut self, hears: Hears, inbox: &mut Inbox) {
         let socket = self.standing.claim.path();
         match &hears {
-            Hears::Well => self.works(Part::Heartbeats),
+            Hears::Well => {
+                self.early.retain(|(part, _)| *part != Part::Heartbeats);
+                self.works(Part::Heartbeats);
+            }
             Hears::Late => {}
             Hears::Deaf(why) => {
                 let text = deafness(socket, why);
-                self.fault(Part::Heartbeats, &text);
+                if self.announced {
+                    self.fault(Part::Heartbeats, &text);
+                } else {
+                    self.early.push((Part::Heartbeats, text));
+                }
             }
         }
         self.step(Input::Hears(hears), inbox);

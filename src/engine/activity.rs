@@ -29,6 +29,8 @@ use super::units::{Millicores, Mono, Range, Tier};
 
 /// So much of one processor is used by whoever does nothing: timers, collectors of garbage.
 pub const HOUSEKEEPING: Millicores = Millicores(10);
+/// Who uses less of a processor is not busy, where no rule says otherwise.
+pub const BUSY: Millicores = Millicores(500);
 /// CPU time is counted in steps of this length on the slowest kernels.
 const STEP: Duration = Duration::from_millis(10);
 /// Figures that lie closer together say nothing of a pace.

@@ -10,7 +10,7 @@
 //! | nobody but a member of the same owner averts anything, where the kernel holds no sender | none yet here |
 //! | a member that the kernel holds averts, whatever user it has become | `heartbeats`: the user must fit, too |
 //! | while nothing is heard, and where something was lost, nobody is asked to leave | `heartbeats`: `take_hearing` and `lose` do nothing |
-//! | whoever is known is heard, however many wait | `heartbeats`: all wait in one queue; a receipt is given for what was dropped |
+//! | no receipt is given for what was dropped | `heartbeats`: more of one user wait than may |
 //! | whoever does not move is asked to leave | `heartbeat`: every beat moves |
 //! | every receipt is given in the end | none yet |
 

@@ -233,12 +233,12 @@ impl Thread {
             let full = lock(&self.shared).rung;
             if now >= self.next && !full {
                 let read = self.read(TURN);
+                if read >= TURN {
+                    self.note_crowd();
+                }
                 if read > 0 {
                     self.next = Clock.now().after(PAUSE);
                     self.ring_for_basket();
-                }
-                if read >= TURN {
-                    self.note_crowd();
                 }
             }
             self.wait();

@@ -15,6 +15,7 @@ const SPINS: &str = "trap '' TERM; ulimit -t 30; while :; do :; done";
 in_both_tiers!(a_command_over_its_cpu_time_is_asked_and_ended);
 in_both_tiers!(a_command_over_its_memory_is_ended);
 in_both_tiers!(a_command_over_its_age_is_ended);
+in_both_tiers!(a_command_that_hangs_is_ended_and_a_slow_one_is_not);
 in_both_tiers!(a_command_with_too_many_processes_is_ended);
 in_both_tiers!(orphans_count_and_are_ended_with_the_rest);
 
@@ -69,6 +70,32 @@ fn a_command_over_its_age_is_ended(tier: Tier) {
     let output = ground.run_in(tier, &args).output().unwrap();
     assert_eq!(output.status.code(), Some(124), "{}", err(&output));
     assert_eq!(err(&output), "", "it was asked to be quiet");
+    ground.is_left_empty();
+}
+
+fn a_command_that_hangs_is_ended_and_a_slow_one_is_not(tier: Tier) {
+    let ground = Ground::new();
+    let run = |budget: &str, script: &str| {
+        let args = [budget, "3s", "--report", "-", "--", "sh", "-c", script];
+        ground.run_in(tier, &args).output().unwrap()
+    };
+    let hangs = run("--stalled", "sleep 60 & sleep 60; wait");
+    assert_eq!(hangs.status.code(), Some(124), "{}", err(&hangs));
+    let told = err(&hangs);
+    assert!(told.contains("nothing moved for"), "{told}");
+    assert!(told.contains("for a child to end"), "{told}");
+    ground.is_left_empty();
+    // Somebody is started as often as it breathes: nothing moves but that.
+    let slow = run("--stalled", "for i in 1 2 3 4 5 6; do sleep 1; done");
+    assert_eq!(slow.status.code(), Some(0), "{}", err(&slow));
+    let spins = run("--spinning", "i=0; while :; do i=$((i+1)); done");
+    assert_eq!(spins.status.code(), Some(124), "{}", err(&spins));
+    let told = err(&spins);
+    assert!(told.contains("busy with nothing to show for"), "{told}");
+    let counts =
+        "i=0; while [ $i -lt 4000000 ]; do i=$((i+1)); [ $((i % 100000)) != 0 ] || echo $i; done";
+    let counts = run("--spinning", counts);
+    assert_eq!(counts.status.code(), Some(0), "{}", err(&counts));
     ground.is_left_empty();
 }
 

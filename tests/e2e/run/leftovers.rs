@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Ground, err, report};
 use crate::e2e::in_both_tiers;
@@ -53,26 +53,34 @@ fn orphans_that_turn_a_deaf_ear_are_ended(tier: Tier) {
 }
 
 fn orphans_that_go_on_forking_are_ended(tier: Tier) {
-    let report = comets_are_ended(User::Me, &["--tier", tier.word()]);
+    let report = comets(User::Me, &["--tier", tier.word()], 40_000);
+    assert_eq!(report["left_behind"]["left"], json!([]), "{report}");
     is_proven(&report["left_behind"]);
 }
 
-/// Nobody can be frozen there: a comet has to be caught in the two milliseconds that it lives.
+/// Nobody can be frozen there: a comet has to be caught in the two milliseconds that it lives, which on a busy machine nobody
+/// promises. But who is left is told. They end by themselves before anybody has waited too long.
 #[test]
-fn orphans_that_go_on_forking_are_ended_without_a_control_group() {
+fn of_orphans_that_go_on_forking_without_a_control_group_nobody_is_left_untold() {
     let user = match root() {
         true => User::Stranger,
         false => User::Me,
     };
-    let report = comets_are_ended(user, &["--tier", "scan", "--no-cgroup"]);
-    assert_eq!(report["left_behind"]["proof"], "no_child", "{report}");
+    let report = comets(user, &["--tier", "scan", "--no-cgroup"], 3000);
+    let left = &report["left_behind"];
+    match left["proof"].as_str() {
+        Some("no_child") => assert_eq!(left["left"], json!([]), "{report}"),
+        Some("none") => assert_eq!(report["exit"], 122, "{report}"),
+        other => panic!("{other:?}: {report}"),
+    }
 }
 
-fn comets_are_ended(user: User, options: &[&str]) -> Value {
+fn comets(user: User, options: &[&str], forks: u32) -> Value {
     let ground = Ground::of(user);
-    // At most 40,000 forks, one after the other, each by another process; deaf, and each in a session of its own. That takes longer than
-    // anybody waits for it: only who is ended is gone.
-    let comet = "n=$1; trap '' TERM; [ $n -lt 40000 ] && setsid sh \"$0\" $((n+1)) & exit 0";
+    // So many forks at most, one after the other, each by another process; deaf, and each in a session of its own. Where they are many that
+    // takes longer than anybody waits for it: only who is ended is gone.
+    let comet =
+        format!("n=$1; trap '' TERM; [ $n -lt {forks} ] && setsid sh \"$0\" $((n+1)) & exit 0");
     let dir = ground.stage.folder("comet", ground.user);
     let script = dir.path().join("comet");
     std::fs::write(&script, comet).unwrap();
@@ -84,12 +92,9 @@ fn comets_are_ended(user: User, options: &[&str]) -> Value {
         .output()
         .unwrap();
     let report = report(&output);
-    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
-    assert_eq!(
-        report["left_behind"]["left"],
-        serde_json::json!([]),
-        "{report}"
-    );
+    let proven = report["left_behind"]["proof"] != "none";
+    let code = if proven { 0 } else { 122 };
+    assert_eq!(output.status.code(), Some(code), "{}", err(&output));
     ground.is_left_empty();
     report
 }
@@ -152,11 +157,7 @@ fn whom_a_matcher_keeps_stays_with_all_that_it_started() {
     let left = &report["left_behind"];
     assert_eq!(left["proof"], "only_kept", "{report}");
     let kept = left["kept"].as_array().unwrap();
-    assert_eq!(
-        (kept.len(), &left["asked"]),
-        (2, &serde_json::json!(1)),
-        "{report}"
-    );
+    assert_eq!((kept.len(), &left["asked"]), (2, &json!(1)), "{report}");
     let kept: Vec<u64> = kept
         .iter()
         .map(|one| one["pid"].as_u64().unwrap())

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use super::{HALF, LimitDraft, above};
+use super::{LimitDraft, above};
 use crate::config::quantity;
 use crate::config::table::{Key, Shape, Table};
+use crate::engine::activity::BUSY;
 use crate::engine::rule::Servers;
 
 /// The keys of `stalled`.
@@ -45,7 +46,7 @@ pub(in crate::config) static SPINNING: Table<LimitDraft<Duration>> = Table {
             Shape::Cpu,
             |draft, entry, reader| {
                 let read = reader.quantity(&entry.node, "a share such as `50%`", quantity::cpu);
-                draft.cpu = read.unwrap_or(HALF);
+                draft.cpu = read.unwrap_or(BUSY);
             },
         ),
     ],

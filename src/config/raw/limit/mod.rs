@@ -10,6 +10,7 @@ use crate::config::reader::Reader;
 use crate::config::source::Marked;
 use crate::config::table::{Key, Shape, Table};
 use crate::config::yaml::{Entry, Node, Value};
+use crate::engine::activity::BUSY;
 use crate::engine::rule::{Amount, Bound, Detached, Limit, Measure, Per, Servers};
 use crate::engine::units::{Millicores, PerSecond};
 
@@ -42,15 +43,12 @@ impl<T> Default for LimitDraft<T> {
             detached: Detached::Spared,
             per: Per::Owner,
             servers: Servers::Spared,
-            cpu: HALF,
+            cpu: BUSY,
         }
     }
 }
 
 pub(in crate::config) use idle::{SPINNING, STALLED};
-
-/// What counts as much CPU where no rule says.
-const HALF: Millicores = Millicores(500);
 
 /// The keys of `limits`.
 pub(in crate::config) static LIMITS: Table<LimitsDraft> = Table {
