@@ -103,6 +103,8 @@ struct Patrol<'a> {
     reaper: Reaper,
     /// A signal that wanted an end, and found no command.
     parting: Option<i32>,
+    /// Signals that were passed on before they were heard: once is enough.
+    given: Vec<i32>,
     oom_before: Option<u64>,
 }
 
@@ -129,8 +131,9 @@ impl<'a> Patrol<'a> {
             .start(enclosure.as_ref())
             .map_err(|failed| RunError::of(failed, order))?;
         // What came while it was being started may have come before it was there.
-        for signal in ear::pressing() {
-            signaller::pass_on(&command.hold, signal);
+        let given = ear::pressing();
+        for signal in &given {
+            signaller::pass_on(&command.hold, *signal);
         }
         let output = Some(streams.let_go()).filter(|_| order.output == Output::Kept);
         enclosure.take_if(|group| !group.holds(command.key.pid()));
@@ -156,6 +159,7 @@ impl<'a> Patrol<'a> {
                 keeping: Keeping::new(&order.budget.keep, command.key.pid()),
                 reaper: Reaper::start(command.key.pid()),
                 parting: None,
+                given,
                 oom_before,
                 command,
             },
@@ -372,6 +376,8 @@ impl<'a> Patrol<'a> {
             if self.stands() {
                 signaller::pass_on(&self.command.hold, caught.signal);
             }
+        } else if let Some(at) = self.given.iter().position(|one| *one == caught.signal) {
+            self.given.swap_remove(at);
         } else if caught.passes_on() && !(caught.stops() && self.stands()) {
             signaller::pass_on(&self.command.hold, caught.signal);
         }
