@@ -137,7 +137,8 @@ impl Judge {
 
     /// In which manner nothing happens in a unit, or nothing comes of it; `None` where something does.
     pub(super) fn manner(unit: &Unit) -> Option<Manner> {
-        let interval = unit.watch.interval()?;
+        // That which was judged: the next may have been found meanwhile.
+        let interval = unit.measures.activity.as_ref()?;
         let lasts = unit.gauges.iter().any(|gauge| gauge.has_begun(interval));
         lasts.then_some(interval.manner)
     }

@@ -40,8 +40,11 @@ fn details_are_shown_in_the_same_place() {
     assert_eq!(buttons(&whole), left, "{whole}");
     // Nothing was answered by looking.
     assert!(villain.lives());
-    server.dismiss(id);
-    wait_until("it to be gone", || desktop(&daemon)["shown"] == 0);
+    // On a busy machine it may not be heard at once.
+    wait_until("it to be gone", || {
+        server.dismiss(id);
+        desktop(&daemon)["shown"] == 0
+    });
     assert!(villain.lives());
     assert_eq!(fault(&daemon), None);
 }
@@ -91,9 +94,9 @@ fn stop_now_is_carried_out_and_recorded() {
     let close = daemon.log.about(villain.pid, "close").says;
     assert_eq!(close["how"], "ended", "{close}");
     assert!(!villain.lives());
-    let asked = titled(&server, "is to be stopped");
-    assert_eq!(asked["replaces"], nudge["id"], "{asked}");
-    titled(&server, "was ended");
+    // What was said in between may be passed over where the screen is slow: the last word counts.
+    let over = titled(&server, "was ended");
+    assert_eq!(over["replaces"], nudge["id"], "{over}");
     let incident = answer["incident"].to_string();
     let story = daemon.ask(&["show", &incident]);
     let story = String::from_utf8_lossy(&story.stdout).into_owned();
